@@ -1,0 +1,47 @@
+# Feldsher: everything starts here. `make demo` shows the whole road, `make test` proves it; both set up the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.feldsher-setup
+SEEDS ?= 1000
+WORKERS ?= 2
+
+.PHONY: help setup demo test quick check bench sim fuzz lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP)  ## the command at .venv/bin/feldsher
+$(STAMP): pyproject.toml requirements.lock provisioning/setup.sh
+	@PYTHON="$(PYTHON)" sh provisioning/setup.sh "$(VENV)"
+	@touch $@
+
+demo: $(STAMP)  ## devices, kit, a link that breaks, gateway, server and web page on this machine
+	$(BIN)/feldsher demo
+
+check: $(STAMP)  ## style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: $(STAMP) check  ## everything that must hold before a commit is pushed
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+quick: $(STAMP)  ## the part of `make test` that takes seconds
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not root"
+
+sim: $(STAMP)  ## the simulated world, by hand: make sim SEEDS=1000
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) --workers $(WORKERS)
+
+fuzz: $(STAMP)  ## the fuzz targets, by hand
+	sh tests/fuzz/run.sh
+
+bench: $(STAMP)  ## every figure of benchmarks/README.md, measured on this machine
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP)  ## resolve requirements.lock anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info

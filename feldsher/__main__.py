@@ -1,0 +1,7 @@
+"""`python -m feldsher`."""
+
+import sys
+
+from feldsher.main import main
+
+sys.exit(main())

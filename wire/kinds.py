@@ -1,0 +1,51 @@
+"""The vocabulary: every (group, number) that Feldsher writes. Groups as in paper A, section 4 (R5).
+
+A reader keeps and passes on what it does not know. Only the groups of `GROUPS` count as believable while a
+reader searches for the next tag after damage.
+"""
+
+from typing import Final
+
+USER_INTERFACE: Final = 0x0001
+GRAPHIC: Final = 0x0003
+CONTOUR: Final = 0x0005
+NETWORK: Final = 0x0007
+DATABASE: Final = 0x0009
+CAPTURE: Final = 0x000B
+"""What a device gave: raw bytes and what was read from them. Ours: the paper names no group for it."""
+SERVICE: Final = 0x00FF
+IMAGE: Final = 0x0101
+
+GROUPS: Final = frozenset({USER_INTERFACE, GRAPHIC, CONTOUR, NETWORK, DATABASE, CAPTURE, SERVICE, IMAGE})
+
+# Service (0x00FF)
+START: Final = 0x01
+"""First tag of a stream: data = format version (u8), stream kind (u8), stream id (16 bytes)."""
+CHECK: Final = 0x02
+END: Final = 0x03
+"""Last tag of the content: CBOR map."""
+SIGNATURE: Final = 0x04
+SEALED: Final = 0x05
+"""A sealed container: one journal entry."""
+PADDING: Final = 0x06
+
+# Database (0x0009)
+PATIENT: Final = 0x01
+CORRECTION: Final = 0x02
+NOTE: Final = 0x03
+
+# Capture (0x000B)
+DEVICE: Final = 0x01
+"""CBOR map: driver, version, port, model and serial number as the device gave them."""
+RAW: Final = 0x02
+"""Bytes exactly as they came from the device."""
+RESULT: Final = 0x03
+"""CBOR map: one result record with its observations."""
+WAVEFORM: Final = 0x04
+PARTIAL: Final = 0x05
+"""CBOR map: why what was read is not whole."""
+SUMMARY: Final = 0x06
+
+# Images (0x0101)
+PICTURE: Final = 0x01
+"""Container: media type, name, and the file's own bytes untouched."""
