@@ -63,7 +63,7 @@ def test_the_panel_writes_only_what_changed():
 
     panel = Panel(Recorder())
     panel.refresh(0.0)
-    assert sorted(writes) == [("alarm", False), ("device", False), ("link", False), ("power", True)]
+    assert sorted(writes) == [("alarm", False), ("device", False), ("link", True), ("power", True)]
     panel.refresh(0.1)
     assert len(writes) == len(LEDS)
     panel.condition = Condition(stopped=True)
