@@ -1,0 +1,175 @@
+"""The seam between a device's protocol and the kit: what a driver is given, and what it may say.
+
+A driver is a pure object: bytes and time in, events out. It does no I/O, reads no clock, starts no thread and raises
+nothing, whatever it is fed; what it holds is bounded. So a recording replayed in a test, a pty and a cable in the
+van run the same code, and a study can be replayed years later.
+
+The one promise that everything else rests on: **a driver never releases a device's acknowledgement itself.** It says
+`Commit(token=...)` and goes on only when `committed(token)` tells it that the bytes are durable, or
+`refused(token)` that they are not. While a token is out, a driver keeps what arrives and reads no further.
+
+One driver is one module that has `FACTS` and `create(options)`; `edge.registry` finds it by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from wire.tag import Tag
+
+Headline = tuple[str, str, str]
+"""Name, value and unit, as they should stand on one line of a list."""
+
+HEADLINE_LINES_MAX: Final = 8
+RAW_SIZE_MAX: Final = 1 << 18
+"""Bytes of raw that one Commit may carry; a driver that heard more makes several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes for the device, now."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """The device asks whether we are ready. Answered by `committed(token)` (there is room) or `refused(token)`."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyBegins:
+    """What follows on this port belongs to a new study. A study that was open on the port must have ended before."""
+
+    form: str
+    model: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One journal entry: the bytes as they came, and what was read from them. `token`: tell me when it is durable."""
+
+    raw: bytes = b""
+    tags: tuple[Tag, ...] = ()
+    token: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEnds:
+    """The study on this port is complete, or as complete as it will ever be (`partial` with the reason)."""
+
+    qc: bool = False
+    partial: str = ""
+    patient_ids: tuple[str, ...] = ()
+    """Every id by which the device may mean a patient, trimmed; compared with what was scanned."""
+    headline: tuple[Headline, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatientScanned:
+    """A label was read. `checked`: its check digit holds (a label without a scheme is not checked)."""
+
+    id: str
+    checked: bool
+    symbology: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientReleased:
+    """The label that ends a patient's visit was read: the next study belongs to nobody yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something a person at the kit should see on the panel. `code` is a short fixed word, `text` says what and why."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the study's reader should know; kept in the study when one is open, in the log in any case."""
+
+    text: str
+
+
+Event = Send | Reserve | StudyBegins | Commit | StudyEnds | PatientScanned | PatientReleased | Fault | Note
+
+
+class Driver(Protocol):
+    """See the module's text. `now` is monotonic seconds and never goes back."""
+
+    def feed(self, data: bytes, now: float) -> list[Event]: ...
+    def tick(self, now: float) -> list[Event]: ...
+
+    def committed(self, token: int, now: float) -> list[Event]:
+        """Everything up to and with the Commit or Reserve of this token is durable."""
+        ...
+
+    def refused(self, token: int, now: float) -> list[Event]:
+        """The disk did not take it. What was in the Commit is not kept: the device must be made to send it again."""
+        ...
+
+    def lost(self, now: float) -> list[Event]:
+        """The port vanished. What was open is ended as partial, or waits for its return."""
+        ...
+
+    def deadline(self) -> float | None:
+        """When `tick` wants to be called next."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Settings of a serial line, as the manual gives them."""
+
+    baud: int = 9600
+    data_bits: int = 8
+    parity: str = "N"
+    stop_bits: float = 1
+
+    def __str__(self) -> str:
+        return f"{self.baud} {self.data_bits}{self.parity}{self.stop_bits:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One key that a port's configuration may hold for this driver."""
+
+    name: str
+    default: str | int | float | bool
+    about: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a driver declares about itself and its device."""
+
+    name: str
+    version: str
+    title: str
+    manual: str
+    """The document, revision and section that the code was written from."""
+    form: str
+    lines: tuple[Line, ...] = (Line(),)
+    """Settings to try, the most likely first."""
+    ack_deadline_s: float | None = None
+    """How long the device waits for its acknowledgement: the time there is to commit. None: it waits for none."""
+    encodings: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+
+
+class DriverModule(Protocol):
+    """What a module must have to be a driver."""
+
+    @property
+    def FACTS(self) -> Facts: ...  # noqa: N802  (a module's constant)
+
+    def create(self, options: Mapping[str, object]) -> Driver:
+        """Return a new driver. Raises ConfigError that names the option, what it is and what it may be."""
+        ...
