@@ -49,3 +49,18 @@ SUMMARY: Final = 0x06
 # Images (0x0101)
 PICTURE: Final = 0x01
 """Container: media type, name, and the file's own bytes untouched."""
+
+# Network (0x0007): the command channel of a link (`docs/protocol.md`)
+OFFER: Final = 0x01
+HAVE: Final = 0x02
+CUSTODY: Final = 0x03
+RECEIPT: Final = 0x04
+REFUSED: Final = 0x05
+
+# Network (0x0007): a FILE object, what `feldsher link send` carries
+BUNDLE: Final = 0x10
+"""A container of FILE_META and FILE_DATA tags; the codec is in its state."""
+FILE_META: Final = 0x11
+"""CBOR map: name, size, mtime_ns, digest."""
+FILE_DATA: Final = 0x12
+"""The next bytes of the file that the last FILE_META named."""
