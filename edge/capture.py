@@ -1,0 +1,445 @@
+"""Capture: joins ports, drivers and journals, and keeps the one promise a device relies on.
+
+**What a device was told is acknowledged has been committed.** `receive` hands bytes to the port's driver, carries out
+what the driver says in order (open a study, commit an entry, close it), tells the driver when an entry is durable, and
+returns the bytes to be sent. So an acknowledgement can only be in what `receive` returns after the fsync.
+
+Synchronous, and driven from outside: no thread, no clock of its own, no port. The kit's daemon calls it with what the
+port owners read; the simulation calls it in virtual time.
+
+Whose study is it? Nothing is guessed (docs/devices.md, "Binding"):
+
+* A scanned label names the patient of every study that *begins* afterwards, on every port with `bind = "scan"`, until
+  the next label, the release label, or `binding_s_max` without a new study.
+* A study that is open when a label is scanned keeps what it had.
+* An id that the device gives is kept as received. If it disagrees with the label, the study is kept whole, keeps both
+  and is marked `patient_conflict`.
+* A control is no patient's: no patient stands in its summary.
+
+After a crash nothing of this module is left and nothing is needed: open studies are recovered by `node.journal`, the
+label is scanned again, the device sends again what was not acknowledged.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import cbor2
+
+from edge import registry
+from edge.driver import (
+    HEADLINE_LINES_MAX,
+    RAW_SIZE_MAX,
+    Commit,
+    Driver,
+    Event,
+    Facts,
+    Fault,
+    Note,
+    PatientReleased,
+    PatientScanned,
+    Reserve,
+    Send,
+    StudyBegins,
+    StudyEnds,
+)
+from node.clock import Clock
+from wire import kinds
+from wire.errors import DiskError, DiskFull, Misuse
+from wire.tag import Tag
+
+BINDING_S_MAX: Final = 600.0
+"""A label is good for this long after the last study that began under it."""
+CLOSE_RETRY_S: Final = 5.0
+CLOSING_COUNT_MAX: Final = 64
+"""Studies that wait for room on the disk to be closed; more are left to recovery."""
+NOTES_COUNT_MAX: Final = 64
+"""Notes kept for one entry of a study; the rest are counted."""
+STEPS_MAX: Final = 100_000
+"""Events of one call. More is a driver that talks to itself."""
+
+
+class StudyJournal(Protocol):
+    """What capture needs of an open study (`node.journal`)."""
+
+    @property
+    def study_id(self) -> bytes: ...
+    def append(self, tags: Sequence[Tag]) -> None: ...
+    def close(self, summary: Mapping[str, object]) -> object: ...
+
+
+class Studies(Protocol):
+    """What capture needs of the store of studies (`node.journal`)."""
+
+    def open(self) -> StudyJournal: ...
+    def has_room(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something for the log, the panel or the foreground command. `kind`: see KINDS."""
+
+    port: str
+    kind: str
+    text: str
+    study_id: bytes = b""
+    summary: Mapping[str, object] | None = None
+
+
+KINDS: Final = ("opened", "committed", "closed", "refused", "fault", "note", "patient", "released")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A study that is being written."""
+
+    begins: StudyBegins
+    patient: PatientScanned | None
+    opened_ms: int
+    journal: StudyJournal | None = None
+    entries: int = 0
+    notes: list[str] = field(default_factory=list)
+    notes_dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Port:
+    name: str
+    driver_name: str
+    options: Mapping[str, object]
+    bind: str
+    facts: Facts
+    driver: Driver
+    study: _Open | None = None
+    heard_ms: int = 0
+    outgoing: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(slots=True)
+class _Closing:
+    port: str
+    journal: StudyJournal
+    summary: dict[str, object]
+
+
+class Capture:
+    """See the module's text. Every port has one driver; every driver at most one open study."""
+
+    def __init__(
+        self,
+        studies: Studies,
+        clock: Clock,
+        kit: str,
+        on_event: Callable[[Happened], None] | None = None,
+        binding_s_max: float = BINDING_S_MAX,
+    ) -> None:
+        self._studies = studies
+        self._clock = clock
+        self._kit = kit
+        self._on_event = on_event or (lambda _: None)
+        self._binding_s_max = binding_s_max
+        self._ports: dict[str, _Port] = {}
+        self._patient: PatientScanned | None = None
+        self._patient_until = 0.0
+        self._closing: deque[_Closing] = deque()
+        self._close_at = 0.0
+        self._failed = False
+
+    # What the daemon and the panel ask
+
+    @property
+    def ports(self) -> list[str]:
+        """The names of the attached ports."""
+        return list(self._ports)
+
+    @property
+    def capturing(self) -> int:
+        """How many studies are being written."""
+        return sum(1 for port in self._ports.values() if port.study is not None and port.study.journal is not None)
+
+    @property
+    def disk_failed(self) -> bool:
+        """The store must be opened anew (`reopen`); until then every device is told to wait."""
+        return self._failed
+
+    def patient(self, now: float) -> PatientScanned | None:
+        """Return whose label counts now."""
+        return self._patient if now < self._patient_until else None
+
+    # What the daemon does
+
+    def attach(self, port: str, driver: str, options: Mapping[str, object] | None = None, bind: str = "scan") -> Facts:
+        """Give `port` a driver by name. Raises ConfigError for an unknown driver or option."""
+        if port in self._ports:
+            raise Misuse(f"port {port!r} is attached already")
+        if bind not in {"scan", "device"}:
+            raise Misuse(f"port {port!r}: bind is {bind!r}; it may be 'scan' or 'device'")
+        facts = registry.find(driver).FACTS
+        made = registry.create(driver, options)
+        self._ports[port] = _Port(port, driver, dict(options or {}), bind, facts, made)
+        return facts
+
+    def receive(self, port: str, data: bytes, now: float) -> bytes:
+        """Take what a device sent; return what to send it. Everything acknowledged in it is committed."""
+        line = self._ports[port]
+        line.heard_ms = self._clock.time_ms()
+        return self._drive(line, lambda driver: driver.feed(data, now), now)
+
+    def tick(self, now: float) -> dict[str, bytes]:
+        """Let time pass; return what to send, by port. To be called at `deadline()`, and may be called at any time."""
+        self._retry_closing(now)
+        sends: dict[str, bytes] = {}
+        for line in self._ports.values():
+            due = line.driver.deadline()
+            if due is not None and due <= now:
+                line.heard_ms = self._clock.time_ms()
+                sends[line.name] = self._drive(line, lambda driver: driver.tick(now), now)
+        return {name: data for name, data in sends.items() if data}
+
+    def deadline(self) -> float | None:
+        """Return when `tick` wants to be called."""
+        times = [at for line in self._ports.values() if (at := line.driver.deadline()) is not None]
+        if self._closing:
+            times.append(self._close_at)
+        return min(times, default=None)
+
+    def lost(self, port: str, now: float) -> None:
+        """The port vanished. Its driver decides what becomes of its study; nothing can be sent."""
+        line = self._ports[port]
+        line.heard_ms = self._clock.time_ms()
+        self._drive(line, lambda driver: driver.lost(now), now)
+
+    def detach(self, port: str, now: float) -> None:
+        """Give the port up; a study that is open on it ends as partial."""
+        self.lost(port, now)
+        line = self._ports[port]
+        if line.study is not None:
+            self._end(line, StudyEnds(partial="capture was stopped"), now)
+        del self._ports[port]
+
+    def stop(self, now: float) -> None:
+        """Orderly end: every open study is closed. What cannot be closed is recovered at the next start."""
+        for port in list(self._ports):
+            self.detach(port, now)
+        self._retry_closing(now, force=True)
+
+    def reopen(self, studies: Studies) -> None:
+        """Go on with a store that was recovered after a disk error. What was open belongs to the recovery."""
+        self._studies = studies
+        self._failed = False
+        self._closing.clear()
+        for line in self._ports.values():
+            self._start_anew(line)
+
+    # Driving one driver
+
+    def _drive(self, line: _Port, call: Callable[[Driver], list[Event]], now: float) -> bytes:
+        todo = deque(self._ask(line, call, now))
+        for _ in range(STEPS_MAX):
+            if not todo:
+                break
+            todo.extendleft(reversed(self._carry_out(line, todo.popleft(), now)))
+        else:
+            self._driver_failed(line, f"more than {STEPS_MAX} events in one call", now)
+        data = bytes(line.outgoing)
+        line.outgoing.clear()
+        return data
+
+    def _ask(self, line: _Port, call: Callable[[Driver], list[Event]], now: float) -> list[Event]:
+        """Return the driver's events; a driver that raises is started anew and stops no other device."""
+        try:
+            return call(line.driver)
+        except Exception as error:  # noqa: BLE001  whatever a third party's driver does
+            self._driver_failed(line, repr(error), now)
+            return []
+
+    def _carry_out(self, line: _Port, event: Event, now: float) -> list[Event]:
+        """Do what one event says; return the events that follow from it."""
+        match event:
+            case Send(data):
+                line.outgoing += data
+            case Reserve(token):
+                return self._reserve(line, token, now)
+            case StudyBegins():
+                self._begin(line, event, now)
+            case Commit(token=token):
+                return self._answer(line, token, now, committed=self._commit(line, event))
+            case StudyEnds():
+                self._end(line, event, now)
+            case PatientScanned() | PatientReleased():
+                self._bind(line, event, now)
+            case Fault(code, text):
+                self._tell(line, "fault", f"{code}: {text}")
+            case Note(text):
+                self._note(line, text)
+        return []
+
+    def _answer(self, line: _Port, token: int | None, now: float, *, committed: bool) -> list[Event]:
+        if token is None:
+            return []
+        events = self._ask(line, lambda driver: (driver.committed if committed else driver.refused)(token, now), now)
+        if self._failed:
+            line.outgoing += b"".join(event.data for event in events if isinstance(event, Send))
+            self._start_anew(line)
+            return []
+        return events
+
+    def _reserve(self, line: _Port, token: int, now: float) -> list[Event]:
+        room = not self._failed and self._studies.has_room()
+        if not room:
+            self._tell(line, "refused", "the disk has no room: the device is told to wait")
+        return self._answer(line, token, now, committed=room)
+
+    def _start_anew(self, line: _Port) -> None:
+        line.study = None
+        line.driver = registry.create(line.driver_name, line.options)
+
+    def _driver_failed(self, line: _Port, reason: str, now: float) -> None:
+        self._tell(line, "fault", f"driver: {line.driver_name} failed and was started anew: {reason}")
+        if line.study is not None:
+            self._end(line, StudyEnds(partial=f"the driver failed: {reason}"[:200]), now)
+        self._start_anew(line)
+
+    # One study
+
+    def _begin(self, line: _Port, begins: StudyBegins, now: float) -> None:
+        if line.study is not None:
+            self._end(line, StudyEnds(partial="the driver began another study"), now)
+        patient = self.patient(now) if line.bind == "scan" else None
+        if patient is not None:
+            self._patient_until = now + self._binding_s_max
+        line.study = _Open(begins, patient, line.heard_ms)
+
+    def _commit(self, line: _Port, commit: Commit) -> bool:
+        """Append one entry; True when it is durable. A study's file is made by its first entry."""
+        study = line.study
+        if study is None:
+            self._tell(line, "fault", "driver: an entry outside a study was dropped")
+            return False
+        if len(commit.raw) > RAW_SIZE_MAX:
+            self._tell(line, "fault", f"driver: an entry of {len(commit.raw)} bytes; at most {RAW_SIZE_MAX}")
+            return False
+        raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
+        head = [] if study.journal is not None else _head(line, study)
+        return self._append(line, study, [*head, *raw, *commit.tags, *_note_tags(study)])
+
+    def _append(self, line: _Port, study: _Open, tags: list[Tag]) -> bool:
+        if self._failed:
+            return False
+        try:
+            if study.journal is None:
+                study.journal = self._studies.open()
+                self._tell(line, "opened", study.begins.form)
+            study.journal.append(tags)
+        except DiskFull as error:
+            self._tell(line, "refused", f"disk-full: {error}")
+            return False
+        except DiskError as error:
+            self._failed = True
+            self._tell(line, "refused", f"disk-failed: {error}")
+            return False
+        study.entries += 1
+        study.notes.clear()
+        study.notes_dropped = 0
+        self._tell(line, "committed", f"entry {study.entries}")
+        return True
+
+    def _end(self, line: _Port, ends: StudyEnds, now: float) -> None:
+        study, line_name = line.study, line.name
+        if study is None:
+            return
+        if study.journal is not None and study.notes:
+            self._append(line, study, _note_tags(study))
+        line.study = None
+        if study.journal is None:
+            return
+        if len(self._closing) >= CLOSING_COUNT_MAX:
+            self._tell(line, "fault", "disk-full: too many studies wait to be closed; this one is left to recovery")
+            return
+        summary = self._summary(line, study, ends)
+        self._closing.append(_Closing(line_name, study.journal, summary))
+        self._retry_closing(now, force=True)
+
+    def _retry_closing(self, now: float, *, force: bool = False) -> None:
+        if not force and now < self._close_at:
+            return
+        while self._closing and not self._failed:
+            closing = self._closing[0]
+            try:
+                closing.journal.close(closing.summary)
+            except DiskFull:
+                self._close_at = now + CLOSE_RETRY_S
+                return
+            except DiskError as error:
+                self._failed = True
+                self._on_event(Happened(closing.port, "refused", f"disk-failed: {error}"))
+                return
+            self._closing.popleft()
+            text = str(closing.summary["form"])
+            self._on_event(Happened(closing.port, "closed", text, closing.journal.study_id, closing.summary))
+
+    def _summary(self, line: _Port, study: _Open, ends: StudyEnds) -> dict[str, object]:
+        """Return the SUMMARY map of `docs/formats/study.md`."""
+        scanned = study.patient.id if study.patient is not None and not ends.qc else ""
+        conflict = bool(scanned and ends.patient_ids and scanned not in ends.patient_ids)
+        own = "" if ends.qc else next(iter(ends.patient_ids), "")
+        return {
+            "study": study.journal.study_id if study.journal is not None else b"",
+            "kit": self._kit,
+            "form": study.begins.form,
+            "opened_ms": study.opened_ms,
+            "closed_ms": self._clock.time_ms(),
+            "device": study.begins.model or line.facts.name,
+            "patient": scanned or own,
+            "patient_conflict": conflict,
+            "entries": study.entries,
+            "qc": ends.qc,
+            "partial": bool(ends.partial),
+            "recovered": False,
+            "headline": [list(item) for item in ends.headline[:HEADLINE_LINES_MAX]],
+        }
+
+    # Patients, notes, and telling
+
+    def _bind(self, line: _Port, event: PatientScanned | PatientReleased, now: float) -> None:
+        if isinstance(event, PatientReleased):
+            self._patient = None
+            self._tell(line, "released", "no patient")
+            return
+        self._patient, self._patient_until = event, now + self._binding_s_max
+        self._tell(line, "patient", event.id)
+        for other in self._ports.values():
+            if other.study is not None and other.bind == "scan" and other.study.patient != event:
+                self._note(other, "a label was scanned while this study was open; it was not tied to it")
+
+    def _note(self, line: _Port, text: str) -> None:
+        self._tell(line, "note", text)
+        if line.study is None:
+            return
+        if len(line.study.notes) < NOTES_COUNT_MAX:
+            line.study.notes.append(text)
+        else:
+            line.study.notes_dropped += 1
+
+    def _tell(self, line: _Port, kind: str, text: str) -> None:
+        journal = line.study.journal if line.study is not None else None
+        self._on_event(Happened(line.name, kind, text, journal.study_id if journal is not None else b""))
+
+
+def _head(line: _Port, study: _Open) -> list[Tag]:
+    """Return what stands first in a study: the device, and the label that was scanned."""
+    device = {"driver": line.facts.name, "driver_version": line.facts.version, "port": line.name}
+    device |= {key: value for key in ("model", "serial") if (value := getattr(study.begins, key))}
+    tags = [Tag(kinds.CAPTURE, kinds.DEVICE, cbor2.dumps(device))]
+    if study.patient is not None:
+        label = {"id": study.patient.id, "source": "barcode", "checked": study.patient.checked}
+        tags.append(Tag(kinds.DATABASE, kinds.PATIENT, cbor2.dumps(label | {"time_ms": study.opened_ms})))
+    return tags
+
+
+def _note_tags(study: _Open) -> list[Tag]:
+    texts = list(study.notes)
+    if study.notes_dropped:
+        texts.append(f"{study.notes_dropped} more notes were not kept")
+    return [Tag(kinds.DATABASE, kinds.NOTE, cbor2.dumps({"text": text})) for text in texts]
