@@ -1,0 +1,30 @@
+"""Whole tags out of a session's bytes. The session has authenticated them, so nothing is searched or guessed."""
+
+from wire.tag import SIZE_MAX, Tag, decode, parse_header
+
+BUFFER_SIZE_MAX = SIZE_MAX
+"""Bytes of an unfinished tag that are kept."""
+
+
+class TagAssembler:
+    """Bytes in, in any chunks; whole tags out. Unlawful bytes are a FormatError and end the assembler's use."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def pending_size(self) -> int:
+        """Bytes of the tag that is not yet whole; at most BUFFER_SIZE_MAX. 0 where a stream may lawfully end."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Tag]:
+        """Return the tags that `data` makes whole. Raises FormatError when a header is not lawful."""
+        self._buffer += data
+        tags: list[Tag] = []
+        at = 0
+        with memoryview(self._buffer) as view:
+            while (header := parse_header(view, at)) is not None and len(view) - at >= header.total:
+                tags.append(decode(view[at : at + header.total]))
+                at += header.total
+        del self._buffer[:at]
+        return tags
