@@ -310,22 +310,26 @@ class RealDisk:
     def sync(self, path: str) -> None:
         fd = self._writable("sync", path, 0)
         try:
-            with _naming("sync", path):
-                os.fsync(fd)
-        except DiskFull as full:
-            raise DiskError(f"disk failed: sync {path}: no room for what was already accepted") from full
+            _fsync(fd, path)
         finally:
             self._let_go(path)
 
     def sync_folder(self, folder: str) -> None:
         parts = parts_of(folder)
         with _naming("sync folder", folder or "."), self._folder(parts) as fd:
-            os.fsync(fd)
+            _fsync(fd, folder or ".")
 
     def free(self) -> int:
         with _naming("look at", self._root):
             room = os.fstatvfs(self._root_fd)
             return room.f_bavail * room.f_frsize
+
+
+def _fsync(fd: int, path: str) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as error:  # even ENOSPC: what was accepted is not there
+        raise DiskError(f"disk failed: sync {path}: {error.strerror} (errno {error.errno})") from error
 
 
 def _read_all(fd: int, offset: int, size: int) -> bytes:
