@@ -1,0 +1,303 @@
+"""The records of a study: what the inner tags of an entry say, as typed values (`docs/formats/study.md`).
+
+Each class turns into its tag (`to_tag`) and is read from it (`from_tag`, which raises FormatError naming tag, key,
+what is there and what is wanted). On the wire a record is a CBOR map; an empty text, an empty list and a False are left
+out and read back as such, and a key that this version does not know is kept in `extra` and written again. Text stays as
+the device sent it: nothing here trims, rounds or converts.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Self
+
+from wire import kinds
+from wire.errors import FormatError
+from wire.maps import decode_map, encode_map
+from wire.tag import Tag
+
+TEXT_SIZE_MAX: Final = 64 * 1024
+"""Characters in one text value."""
+ITEM_COUNT_MAX: Final = 4096
+"""Observations, notes, comments or identifiers in one record."""
+HEADLINE_COUNT_MAX: Final = 8
+INTEGER_MAX: Final = (1 << 48) - 1
+"""Times (ms) and counts."""
+FORMS: Final = ("laboratory", "oximetry", "blood-pressure", "ecg", "document", "unknown")
+
+Extra = Mapping[str, Any]
+Check = Callable[[Any], Any]
+"""Returns the value as the class holds it, or raises ValueError saying what was wanted."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_SIZE_MAX:
+        raise ValueError(f"text of at most {TEXT_SIZE_MAX} characters")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= INTEGER_MAX:
+        raise ValueError(f"an integer from 0 to {INTEGER_MAX}")
+    return value
+
+
+def _study_id(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) != 16:
+        raise ValueError("16 bytes")
+    return value
+
+
+def _list_of(item: Check, count_max: int = ITEM_COUNT_MAX) -> Check:
+    def check(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)) or len(value) > count_max:
+            raise ValueError(f"a list of at most {count_max}")
+        return tuple(item(one) for one in value)
+
+    return check
+
+
+def _texts(count: int) -> Check:
+    def check(value: object) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)) or len(value) != count:
+            raise ValueError(f"a list of {count} texts")
+        return tuple(_text(one) for one in value)
+
+    return check
+
+
+def _plain(value: object) -> object:
+    """Return `value` as CBOR holds it; records within records become maps."""
+    if isinstance(value, _Record):
+        return value.to_map()
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Base: a dataclass whose fields are the keys of `CHECKS`, and `extra`."""
+
+    CHECKS: ClassVar[Mapping[str, Check]]
+    extra: Extra = field(default_factory=dict, kw_only=True)
+
+    def to_map(self) -> dict[str, Any]:
+        """Return the map of this record without its empty values."""
+        known = {name: _plain(self._checked(name, getattr(self, name))) for name in self.CHECKS}
+        return {name: value for name, value in known.items() if value not in ("", [], False)} | dict(self.extra)
+
+    @classmethod
+    def from_map(cls, values: Mapping[str, Any]) -> Self:
+        """Return the record that `values` says. Raises FormatError."""
+        known: dict[str, Any] = {name: cls._checked(name, values[name]) for name in cls.CHECKS if name in values}
+        for one in dataclasses.fields(cls):
+            if one.default is dataclasses.MISSING and one.name in cls.CHECKS and one.name not in known:
+                raise FormatError(f"{cls.__name__}: {one.name} is missing")
+        return cls(**known, extra={name: value for name, value in values.items() if name not in cls.CHECKS})
+
+    @classmethod
+    def _checked(cls, name: str, value: object) -> object:
+        try:
+            return cls.CHECKS[name](value)
+        except FormatError:
+            raise
+        except ValueError as error:
+            have = repr(value)
+            raise FormatError(f"{cls.__name__}: {name} is {have[:60]}, want {error}") from error
+
+
+@dataclass(frozen=True)
+class _TagRecord(_Record):
+    KIND: ClassVar[tuple[int, int]]
+
+    def to_tag(self, time_ms: int | None = None) -> Tag:
+        """Return the tag of this record; `time_ms` stands in its header."""
+        return Tag(*self.KIND, encode_map(self.to_map()), time_ms=time_ms)
+
+    @classmethod
+    def from_tag(cls, tag: Tag) -> Self:
+        """Return the record in `tag` (unsealed, unpacked). Raises FormatError."""
+        if tag.kind != cls.KIND:
+            raise FormatError(f"{cls.__name__}: tag {tag.group:02x}:{tag.number:02x} is of another type")
+        return cls.from_map(decode_map(tag.data, cls.__name__))
+
+
+@dataclass(frozen=True)
+class Device(_TagRecord):
+    """What the device said of itself, and which driver on which port heard it."""
+
+    KIND = (kinds.CAPTURE, kinds.DEVICE)
+    CHECKS: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("driver", "driver_version", "port", "model", "serial"), _text
+    )
+    driver: str = ""
+    driver_version: str = ""
+    port: str = ""
+    model: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True)
+class Observation(_Record):
+    """One value of a result, as received; the last three only where the table of codes knows them."""
+
+    CHECKS: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("code", "name", "value", "unit", "range", "flags", "status", "time"), _text
+    ) | {
+        "comments": _list_of(_text),
+        "loinc": _text,
+        "ucum": _text,
+        "ucum_value": _text,
+    }
+    code: str = ""
+    name: str = ""
+    value: str = ""
+    unit: str = ""
+    range: str = ""
+    flags: str = ""
+    status: str = ""
+    time: str = ""
+    comments: tuple[str, ...] = ()
+    loinc: str = ""
+    ucum: str = ""
+    ucum_value: str = ""
+
+
+def _observation(value: object) -> Observation:
+    if isinstance(value, Observation):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("a map")  # noqa: TRY004
+    return Observation.from_map(value)
+
+
+@dataclass(frozen=True)
+class Result(_TagRecord):
+    """One message of results. `qc`: quality control, never a patient's result."""
+
+    KIND = (kinds.CAPTURE, kinds.RESULT)
+    CHECKS: ClassVar[Mapping[str, Check]] = {
+        "qc": _flag,
+        "device_time": _text,
+        "specimen_id": _text,
+        "patient_ids": _list_of(_texts(2)),
+        "encoding": _text,
+        "observations": _list_of(_observation),
+        "notes": _list_of(_text),
+    }
+    qc: bool = False
+    device_time: str = ""
+    specimen_id: str = ""
+    patient_ids: tuple[tuple[str, str], ...] = ()
+    encoding: str = ""
+    observations: tuple[Observation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Partial(_TagRecord):
+    """Why what was read is not whole; the RAW beside it holds what came."""
+
+    KIND = (kinds.CAPTURE, kinds.PARTIAL)
+    CHECKS: ClassVar[Mapping[str, Check]] = {"reason": _text, "driver": _text}
+    reason: str
+    driver: str = ""
+
+
+@dataclass(frozen=True)
+class Patient(_TagRecord):
+    """Whose study it is. `source`: barcode, device or manual; `checked`: the check digit holds."""
+
+    KIND = (kinds.DATABASE, kinds.PATIENT)
+    CHECKS: ClassVar[Mapping[str, Check]] = {"id": _text, "source": _text, "checked": _flag, "time_ms": _integer}
+    id: str
+    source: str
+    checked: bool = False
+    time_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Correction(_TagRecord):
+    """Says that an earlier entry no longer holds; the entry itself stays."""
+
+    KIND = (kinds.DATABASE, kinds.CORRECTION)
+    CHECKS: ClassVar[Mapping[str, Check]] = {"replaces": _integer, "reason": _text}
+    replaces: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Note(_TagRecord):
+    """A remark, by a person or by a driver."""
+
+    KIND = (kinds.DATABASE, kinds.NOTE)
+    CHECKS: ClassVar[Mapping[str, Check]] = {"text": _text}
+    text: str
+
+
+@dataclass(frozen=True)
+class Summary(_TagRecord):
+    """A study in a few lines: travels ahead of it, and closes it."""
+
+    KIND = (kinds.CAPTURE, kinds.SUMMARY)
+    CHECKS: ClassVar[Mapping[str, Check]] = {
+        "study": _study_id,
+        **dict.fromkeys(("kit", "form"), _text),
+        **dict.fromkeys(("opened_ms", "closed_ms"), _integer),
+        **dict.fromkeys(("device", "patient"), _text),
+        "patient_conflict": _flag,
+        "entries": _integer,
+        **dict.fromkeys(("qc", "partial", "recovered"), _flag),
+        "headline": _list_of(_texts(3), HEADLINE_COUNT_MAX),
+    }
+    study: bytes
+    kit: str
+    form: str
+    opened_ms: int
+    closed_ms: int
+    device: str = ""
+    patient: str = ""
+    patient_conflict: bool = False
+    entries: int = 0
+    qc: bool = False
+    partial: bool = False
+    recovered: bool = False
+    headline: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image or document, its bytes untouched: `u16 size of the map | CBOR map | the bytes`."""
+
+    media_type: str
+    name: str
+    image: bytes
+    KIND: ClassVar[tuple[int, int]] = (kinds.IMAGE, kinds.PICTURE)
+
+    def to_tag(self, time_ms: int | None = None) -> Tag:
+        """Return the tag of this picture. It may be over 1 MiB: `wire.study` splits it."""
+        head = encode_map({"media_type": _text(self.media_type), "name": _text(self.name)})
+        return Tag(*self.KIND, len(head).to_bytes(2, "big") + head + self.image, time_ms=time_ms)
+
+    @classmethod
+    def from_tag(cls, tag: Tag) -> Self:
+        """Return the picture in `tag` (unsealed, unpacked, joined). Raises FormatError."""
+        end = 2 + int.from_bytes(tag.data[:2], "big")
+        if tag.kind != cls.KIND or len(tag.data) < 2 or len(tag.data) < end:
+            raise FormatError(f"Picture: {len(tag.data)} bytes of tag {tag.group:04x}:{tag.number:02x}, cut short")
+        head = decode_map(tag.data[2:end], "Picture")
+        try:
+            return cls(_text(head.get("media_type", "")), _text(head.get("name", "")), tag.data[end:])
+        except ValueError as error:
+            raise FormatError(f"Picture: media_type and name: want {error}") from error
+
+
+RECORDS: Final[Mapping[tuple[int, int], type[_TagRecord]]] = {
+    one.KIND: one for one in (Device, Result, Partial, Patient, Correction, Note, Summary)
+}
+"""The class of each type of tag that holds a map."""
