@@ -1,11 +1,13 @@
 """Study files, each kept once under the digest of its bytes (R21).
 
-Owns the folder `files` of its disk. May call: the disk seam. A file is *stored* when `put` returns: its bytes, its name and
-the folder that holds the name are synced. A crash before that leaves at most a file in `files/new`, which
-`sweep` removes at the next start. Reading checks the digest, so that a disk that rots is noticed and never shown; putting the
-same bytes again heals a copy that has rotted. Nothing here removes a stored file.
+Owns the folder `files` of its disk. May call: the disk seam. A file is *stored* when `put` returns: its bytes, its
+name and the folder that holds the name are synced. A crash before that leaves at most a file in `files/new`, which
+`sweep` removes at the next start. Reading checks the digest, so that a disk that rots is noticed and never shown;
+putting the same bytes again heals a copy that has rotted. Nothing here removes a stored file.
 
-What is asked of the disk: `rename` replaces atomically, and what `sync` and `sync_folder` returned for stays.
+What is asked of the disk: `rename` replaces atomically, and what `sync` and `sync_folder` returned for stays. One
+thread may write at a time (`Ingest` sees to that); any number may read beside it, because `RealDisk` shares nothing
+between reads.
 """
 
 import hashlib
@@ -13,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from node.disk import Disk
-from wire.errors import FormatError, UsageError
+from node.disk import Disk, make_durable_folder
+from wire.errors import DiskFull, FormatError, UsageError
 
 CHUNK_SIZE: Final = 1 << 20
 DIGEST_SIZE: Final = 32
@@ -38,10 +40,7 @@ class Files:
     def __init__(self, disk: Disk, entropy: Callable[[int], bytes]) -> None:
         self._disk = disk
         self._entropy = entropy
-        for folder in (ROOT, NEW):
-            disk.make_folder(folder)
-        disk.sync_folder("")
-        disk.sync_folder(ROOT)
+        make_durable_folder(disk, NEW)
 
     def sweep(self) -> int:
         """Remove what a crash left half-written; return how many. To be called before anything is put."""
@@ -50,20 +49,30 @@ class Files:
             self._disk.remove(f"{NEW}/{name}")
         return len(names)
 
-    def put(self, chunks: Chunks) -> Stored:
-        """Store the bytes and return their name. The same bytes are kept once."""
+    def put(self, chunks: Chunks, digest: bytes = b"") -> Stored:
+        """Store the bytes and return their name. The same bytes are kept once.
+
+        `digest`: how their BLAKE2b-256 must begin. Raises FormatError, and keeps nothing, when it does not.
+        """
         temporary = f"{NEW}/{self._entropy(16).hex()}"
-        stored = self._write(temporary, (chunks,) if isinstance(chunks, bytes) else chunks)
+        try:
+            stored = self._write(temporary, (chunks,) if isinstance(chunks, bytes) else chunks)
+        except DiskFull:
+            self._disk.remove(temporary)
+            raise
+        if not stored.digest.startswith(digest.hex()):
+            self._disk.remove(temporary)
+            raise FormatError(f"the bytes have the digest {stored.digest}, {digest.hex()} was announced")
         path = _path(stored.digest)
         folder = path.rpartition("/")[0]
         if self._sound(path, stored.digest):
             self._disk.remove(temporary)
         else:
-            self._disk.make_folder(folder)
-            self._disk.sync_folder(ROOT)
+            make_durable_folder(self._disk, folder)
             self._disk.rename(temporary, path)
-        # Also when it was there already: the put that brought it may have failed before its own sync.
+        # Also when they were there already: the put that brought them may have ended before its own sync.
         self._disk.sync_folder(folder)
+        self._disk.sync_folder(ROOT)
         return stored
 
     def has(self, digest: str) -> bool:
