@@ -5,7 +5,7 @@
 | 0 | none | the data |
 | 1 | zstd | one zstd frame that declares its content size |
 | 2 | zstd with our dictionary | dictionary number u8, one zstd frame without magic, with content size |
-| 3 | waveform | `wire.waveform`: integer samples, predicted across leads |
+| 3 | waveform | `wire.leads`: integer samples, predicted across leads |
 | 4 | image | reserved; the bytes as they are |
 
 The number stands in the low four bits of the tag's state. A number that is not known is FormatError here; who only
@@ -19,7 +19,7 @@ from typing import Final
 
 import zstandard
 
-from wire import kinds
+from wire import kinds, leads
 from wire.dictionary import DICTIONARIES
 from wire.errors import FormatError, Misuse
 
@@ -49,9 +49,7 @@ def pack(data: bytes, codec: int) -> bytes:
         number = max(DICTIONARIES)
         return bytes((number,)) + _compress(data, number)
     if codec == WAVEFORM:
-        from wire import waveform
-
-        return waveform.pack_plain(data)
+        return leads.pack_plain(data)
     raise Misuse(f"no codec {codec}")
 
 
@@ -66,9 +64,7 @@ def unpack(data: bytes, codec: int, size_max: int) -> bytes:
             raise FormatError(f"zstd dictionary {data[0] if data else 'missing'}; have {sorted(DICTIONARIES)}")
         plain = _decompress(data[1:], data[0], size_max)
     elif codec == WAVEFORM:
-        from wire import waveform
-
-        plain = waveform.unpack_plain(data, size_max)
+        plain = leads.unpack_plain(data, size_max)
     else:
         raise FormatError(f"codec {codec} is not known")
     if len(plain) > size_max:
