@@ -25,8 +25,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import cbor2
-
 from edge import registry
 from edge.driver import (
     HEADLINE_LINES_MAX,
@@ -45,7 +43,7 @@ from edge.driver import (
     StudyEnds,
 )
 from node.clock import Clock
-from wire import kinds
+from wire import kinds, record
 from wire.errors import DiskError, DiskFull, Misuse
 from wire.tag import Tag
 
@@ -429,12 +427,10 @@ class Capture:
 
 def _head(line: _Port, study: _Open) -> list[Tag]:
     """Return what stands first in a study: the device, and the label that was scanned."""
-    device = {"driver": line.facts.name, "driver_version": line.facts.version, "port": line.name}
-    device |= {key: value for key in ("model", "serial") if (value := getattr(study.begins, key))}
-    tags = [Tag(kinds.CAPTURE, kinds.DEVICE, cbor2.dumps(device))]
+    begins, facts = study.begins, line.facts
+    tags = [record.Device(facts.name, facts.version, line.name, begins.model, begins.serial).to_tag()]
     if study.patient is not None:
-        label = {"id": study.patient.id, "source": "barcode", "checked": study.patient.checked}
-        tags.append(Tag(kinds.DATABASE, kinds.PATIENT, cbor2.dumps(label | {"time_ms": study.opened_ms})))
+        tags.append(record.Patient(study.patient.id, "barcode", study.patient.checked, study.opened_ms).to_tag())
     return tags
 
 
@@ -442,4 +438,4 @@ def _note_tags(study: _Open) -> list[Tag]:
     texts = list(study.notes)
     if study.notes_dropped:
         texts.append(f"{study.notes_dropped} more notes were not kept")
-    return [Tag(kinds.DATABASE, kinds.NOTE, cbor2.dumps({"text": text})) for text in texts]
+    return [record.Note(text).to_tag() for text in texts]

@@ -1,0 +1,405 @@
+"""Laboratory analysers that speak ASTM E1381-95 / CLSI LIS01-A2 below and E1394 / LIS02-A2 above.
+
+Blood counts, chemistry, hormones, GeneXpert. Written from CLSI LIS01-A2 section 6 (states, timers) and LIS02-A2
+sections 4 to 14 (records). Tried on recorded bytes of Roche cobas c111, Siemens DCA Vantage, Cepheid GeneXpert and
+Sysmex XP-100; on no unit of our own.
+
+The conversation is the table `MOVES` over the states below; we are always the receiver.
+
+    neutral      nobody speaks
+    asked        the analyser said ENQ; we ask the disk whether there is room
+    receiving    frames come, each is answered
+    storing      a frame is whole; its answer waits for the commit
+
+Every good frame is committed, with every byte before it, *before* its ACK. The frame that ends the message (record L)
+is committed together with the RESULT. So what the analyser may forget is on the disk, and what is not on the disk it
+sends again. A frame that the disk refuses gets NAK: the sender tries six times, and the whole message again later.
+
+Which frames make one study (`astm_message`):
+
+* A message (H to L) of one patient is one study. It ends with EOT. Another P record, or under a P that names nobody
+  another specimen in O, begins the next study; so does a control after a patient. A frame that holds several patients
+  is divided at the record, each part going to its own study.
+* A message that breaks off (30 s of silence, EOT before L, the port gone) waits `RESUME_WINDOW_S` with its study open.
+  When the same sender, patient and specimen come again, they go on in it, and results that are there already are not
+  taken twice. Otherwise it ends, marked partial.
+* EOT that comes late after L means that our last ACK was lost: the message will be sent again, and is awaited likewise.
+
+Quirks, each seen in a recording or reported from the field: frame numbers that repeat for different frames (Yumizen
+H500: `1,1,1`), so a duplicate is the same number *and* the same bytes, and a number out of order is accepted with a
+note; ENQ and EOT with nothing between as a sign of life; ETB at the end of every record but the last (cobas c111); the
+whole message in one frame of 26,652 bytes; CR without LF; delimiters of its own (GeneXpert).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from edge import charset, codes
+from edge.driver import (
+    Commit,
+    Driver,
+    Event,
+    Facts,
+    Line,
+    Note,
+    Option,
+    Reserve,
+    Send,
+    StudyBegins,
+    StudyEnds,
+)
+from edge.drivers import astm_records as lis
+from edge.drivers.astm_frames import ACK, NAK, Lexer, Piece
+from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
+from edge.registry import read_options
+from node import config
+from wire.errors import Misuse
+from wire.record import Partial
+from wire.tag import Tag
+
+SILENCE_S: Final = 30.0
+"""LIS01-A2 6.5.2.4: the receiver's timer."""
+FRAME_SILENCE_S: Final = 5.0
+"""Within a frame bytes follow one another; after this silence the frame is refused, so that it comes again soon."""
+DOUBT_S: Final = 1.0
+"""A control in an odd place is believed after this silence."""
+RESUME_WINDOW_S: Final = 120.0
+LATE_EOT_S: Final = 8.0
+"""An EOT this long after L's ACK is the sender giving up on an ACK that it never got (its timer is 15 s)."""
+INPUT_SIZE_MAX: Final = 1 << 17
+"""Bytes kept while a commit is awaited. A sender waits for its ACK, so more is no ASTM."""
+
+FACTS: Final = Facts(
+    name="astm",
+    version="1",
+    title="Laboratory analysers, ASTM E1381/E1394 (CLSI LIS01-A2, LIS02-A2)",
+    manual="CLSI LIS01-A2 (2008) section 6; CLSI LIS02-A2 (2004) sections 4-14",
+    form="laboratory",
+    lines=(Line(9600), Line(19200), Line(38400), Line(4800), Line(2400), Line(1200)),
+    ack_deadline_s=15.0,
+    encodings=("auto", *charset.ENCODINGS),
+    options=(
+        Option("encoding", "auto", "character set of names and comments", ("auto", *charset.ENCODINGS)),
+        Option("controls", "CTRL,CONTROL,QC", "specimen names of control material, separated by commas"),
+        Option("codes", "", "file with the clinic's own table of codes and units, beside the kit's"),
+    ),
+)
+
+NOTHING: Final = Piece("", b"")
+NEUTRAL, ASKED, RECEIVING, STORING = "neutral", "asked", "receiving", "storing"
+
+MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    # state, event: next state, action (a method of _Astm; it may choose another state)
+    (NEUTRAL, "ENQ"): (ASKED, "ask"),
+    (NEUTRAL, "EOT"): (NEUTRAL, "ignore"),
+    (NEUTRAL, "FRAME"): (NEUTRAL, "overhear"),
+    (NEUTRAL, "BAD"): (NEUTRAL, "ignore"),
+    (NEUTRAL, "SILENCE"): (NEUTRAL, "close"),
+    (NEUTRAL, "LOST"): (NEUTRAL, "forget_line"),
+    (ASKED, "STORED"): (RECEIVING, "greet"),
+    (ASKED, "REFUSED"): (NEUTRAL, "decline"),
+    (ASKED, "LOST"): (NEUTRAL, "forget_line"),
+    (RECEIVING, "ENQ"): (ASKED, "ask_again"),
+    (RECEIVING, "EOT"): (NEUTRAL, "finish"),
+    (RECEIVING, "FRAME"): (STORING, "store"),
+    (RECEIVING, "REPEAT"): (RECEIVING, "acknowledge"),
+    (RECEIVING, "BAD"): (RECEIVING, "reject"),
+    (RECEIVING, "SILENCE"): (NEUTRAL, "give_up"),
+    (RECEIVING, "LOST"): (NEUTRAL, "give_up"),
+    (STORING, "STORED"): (RECEIVING, "stored"),
+    (STORING, "REFUSED"): (RECEIVING, "put_back"),
+    (STORING, "LOST"): (NEUTRAL, "give_up"),
+}
+
+
+class _Astm:
+    """One analyser on one port. See the module's text."""
+
+    def __init__(self, encoding: str, controls: frozenset[str], table: codes.Codes) -> None:
+        self._encoding, self._controls, self._table = encoding, controls, table
+        self._state = NEUTRAL
+        self._lexer = Lexer()
+        self._input = bytearray()
+        self._token = 0
+        self._now = self._heard_at = self._answered_at = self._close_at = 0.0
+        self._message: Message | None = None
+        self._frame: Frame | None = None
+        """The frame whose commit is awaited."""
+        self._refused: Frame | None = None
+        """The frame that the disk did not take; it will come again."""
+        self._last: Frame | None = None
+        """The frame that was acknowledged last."""
+        self._carry = b""
+        self._rest = b""
+        """Raw bytes that are in no commit yet: refused frames, controls."""
+        self._actions: Mapping[str, Callable[[Piece], list[Event]]] = {
+            action: getattr(self, f"_{action}") for _, action in MOVES.values()
+        }
+
+    # The seam
+
+    def feed(self, data: bytes, now: float) -> list[Event]:
+        self._now = self._heard_at = now
+        room = INPUT_SIZE_MAX - len(self._input)
+        self._input += data[:room]
+        if len(data) > room:
+            self._note(f"{len(data) - room} bytes came while a commit was awaited, and were dropped")
+        return self._read_on()
+
+    def tick(self, now: float) -> list[Event]:
+        self._now = now
+        due = self.deadline()
+        if due is None or now < due:
+            return []
+        if self._lexer.is_in_doubt or (self._lexer.in_frame and self._state == RECEIVING):
+            piece = self._lexer.quiet()
+            return [*self._piece(piece), *self._read_on()] if piece is not None else []
+        return self._move("SILENCE")
+
+    def committed(self, token: int, now: float) -> list[Event]:
+        return self._settle(token, "STORED", now)
+
+    def refused(self, token: int, now: float) -> list[Event]:
+        return self._settle(token, "REFUSED", now)
+
+    def lost(self, now: float) -> list[Event]:
+        self._now = now
+        self._token += 1
+        return self._move("LOST")
+
+    def deadline(self) -> float | None:
+        if self._state in {ASKED, STORING}:
+            return None
+        if self._lexer.is_in_doubt:
+            return self._heard_at + DOUBT_S
+        if self._state == RECEIVING:
+            return self._heard_at + (FRAME_SILENCE_S if self._lexer.in_frame else SILENCE_S)
+        return self._close_at if self._message is not None else None
+
+    # From bytes to moves
+
+    def _settle(self, token: int, event: str, now: float) -> list[Event]:
+        self._now = now
+        if token != self._token or self._state not in {ASKED, STORING}:
+            return []
+        return [*self._move(event), *self._read_on()]
+
+    def _read_on(self) -> list[Event]:
+        """Read pieces until there are no more, or one waits for the disk."""
+        events: list[Event] = []
+        data, at = bytes(self._input), 0
+        while at < len(data) and self._state not in {ASKED, STORING}:
+            piece, at = self._lexer.feed(data, at)
+            if piece is not None:
+                events += self._piece(piece)
+        del self._input[:at]
+        return events
+
+    def _piece(self, piece: Piece) -> list[Event]:
+        is_repeat = piece.kind == "FRAME" and self._last is not None and self._last.is_same(piece)
+        return self._move("REPEAT" if is_repeat and self._state == RECEIVING else piece.kind, piece)
+
+    def _move(self, event: str, piece: Piece = NOTHING) -> list[Event]:
+        try:
+            self._state, action = MOVES[self._state, event]
+        except KeyError:
+            raise Misuse(f"astm: {event} in state {self._state}") from None
+        return self._actions[action](piece)
+
+    # Actions: controls
+
+    def _ignore(self, _: Piece) -> list[Event]:
+        return []
+
+    def _forget_line(self, _: Piece) -> list[Event]:
+        self._lexer.rest()
+        self._input.clear()
+        return []
+
+    def _ask(self, piece: Piece) -> list[Event]:
+        self._begin_transfer(piece.raw)
+        self._token += 1
+        return [Reserve(self._token)]
+
+    def _ask_again(self, piece: Piece) -> list[Event]:
+        return [*self._interrupt("the analyser began anew with ENQ", b""), *self._ask(piece)]
+
+    def _begin_transfer(self, raw: bytes) -> None:
+        self._rest, self._carry = raw, b""
+        self._last = self._refused = None
+
+    def _greet(self, _: Piece) -> list[Event]:
+        return self._say(ACK)
+
+    def _decline(self, _: Piece) -> list[Event]:
+        return self._say(NAK)
+
+    def _acknowledge(self, piece: Piece) -> list[Event]:
+        self._keep(piece.raw)
+        self._note("a frame came twice: an acknowledgement was lost")
+        return self._say(ACK)
+
+    def _reject(self, piece: Piece) -> list[Event]:
+        self._keep(piece.raw)
+        self._note(f"a frame was refused: {'; '.join(piece.notes)}")
+        return self._say(NAK)
+
+    def _say(self, byte: int) -> list[Event]:
+        self._answered_at = self._heard_at = self._now
+        return [Send(bytes((byte,)))]
+
+    def _keep(self, raw: bytes) -> None:
+        self._rest = (self._rest + raw)[-INPUT_SIZE_MAX:]
+
+    def _note(self, text: str) -> None:
+        if self._message is not None:
+            self._message.note(text)
+
+    # Actions: frames
+
+    def _overhear(self, piece: Piece) -> list[Event]:
+        """A frame without ENQ. The first of a message is taken: we were restarted after we had answered the ENQ."""
+        if piece.number != 1 or lis.kind_of(piece.text) != "H":
+            return []
+        self._begin_transfer(b"")
+        self._state = STORING
+        return self._store(piece)
+
+    def _store(self, piece: Piece) -> list[Event]:
+        refused, self._refused = self._refused, None
+        is_again = refused is not None and refused.is_same(piece)
+        self._frame = refused.again(piece) if refused is not None and is_again else cut(self._carry, piece)
+        return self._next_part(self._frame)
+
+    def _next_part(self, frame: Frame) -> list[Event]:
+        """Commit as much of the frame as belongs to one study; record L's frame together with the RESULT."""
+        events: list[Event] = []
+        if self._message is None:
+            self._message = Message()
+            events.append(_begins(next((one for _, one in frame.pending), b"")))
+        message = self._message
+        self._note_oddities(frame.piece)
+        is_end = frame.take_group(message, self._controls)
+        raw = (self._rest if frame.raw_from == 0 else b"") + frame.piece.raw[frame.raw_from : frame.raw_to]
+        self._token += 1
+        return [*events, Commit(raw, self._results(merged(message, frame.group)) if is_end else (), self._token)]
+
+    def _note_oddities(self, piece: Piece) -> None:
+        for text in piece.notes:
+            self._note(text)
+        if self._last is not None and piece.number != (self._last.piece.number + 1) % 8:
+            self._note(f"frame number {piece.number} after {self._last.piece.number}; its sum holds")
+        if self._lexer.dropped_bytes:
+            self._note(f"{self._lexer.dropped_bytes} bytes between frames were dropped")
+            self._lexer.dropped_bytes = 0
+
+    def _stored(self, _: Piece) -> list[Event]:
+        frame, message = self._frame, self._message
+        if frame is None or message is None:
+            raise Misuse("astm: a commit without a frame")
+        self._rest = b""
+        self._message = message = self._reported(merged(message, frame.group), frame)
+        frame.raw_from = frame.raw_to
+        if frame.pending:
+            return self._divide(message, frame)
+        self._carry, self._last, self._frame = frame.carry, frame, None
+        return self._say(ACK)
+
+    @staticmethod
+    def _reported(message: Message, frame: Frame) -> Message:
+        if frame.pending or message.is_done:
+            message.reported = len(message.records)
+        return message
+
+    def _divide(self, message: Message, frame: Frame) -> list[Event]:
+        """The rest of the frame belongs to the next study."""
+        self._state = STORING
+        first = frame.pending[0][1]
+        self._message = heir_of(message, first)
+        begins = _begins(first if lis.kind_of(first) == "H" else message.last("H"))
+        follows = [Note("this message began in the study before")] if self._message.records else []
+        return [self._ends(message), begins, *follows, *self._next_part(frame)]
+
+    def _put_back(self, _: Piece) -> list[Event]:
+        if self._frame is not None:
+            self._frame.put_back()
+        self._refused, self._frame = self._frame, None
+        return self._say(NAK)
+
+    # Actions: ends
+
+    def _finish(self, piece: Piece) -> list[Event]:
+        message = self._message
+        if message is None:
+            return []
+        if not message.is_done:
+            return self._interrupt("EOT before the end of the message", piece.raw)
+        if self._now - self._answered_at >= LATE_EOT_S:
+            return self._interrupt("the analyser did not see our last answer", piece.raw)
+        self._keep(piece.raw)
+        return [self._flush(self._results(message)), *self._end(message)]
+
+    def _give_up(self, _: Piece) -> list[Event]:
+        rest = self._lexer.rest() + bytes(self._input)
+        self._input.clear()
+        frame, self._frame = self._frame, None
+        if frame is not None:
+            rest = frame.piece.raw[frame.raw_from :] + rest
+        return self._interrupt("the analyser fell silent", rest)
+
+    def _interrupt(self, reason: str, raw: bytes) -> list[Event]:
+        """Keep what came, and the study open for a while: it may go on."""
+        self._keep(raw)
+        message = self._message
+        if message is None or message.interrupted:
+            return []
+        message.break_off(reason)
+        self._close_at = self._now + RESUME_WINDOW_S
+        if message.is_done:
+            return [self._flush(())] if self._rest else []
+        return [self._flush((Partial(reason, FACTS.name).to_tag(),))]
+
+    def _flush(self, tags: tuple[Tag, ...]) -> Event:
+        raw, self._rest = self._rest, b""
+        return Commit(raw, tags)
+
+    def _close(self, _: Piece) -> list[Event]:
+        """Nothing came within the window: the study ends as it is."""
+        message = self._message
+        if message is None:
+            return []
+        tags = self._results(message)
+        return [*([Commit(tags=tags)] if tags else []), *self._end(message)]
+
+    def _end(self, message: Message) -> list[Event]:
+        self._message = None
+        return [self._ends(message)]
+
+    def _ends(self, message: Message) -> StudyEnds:
+        report = self._report(message)
+        return StudyEnds(report.qc, "" if message.is_done else message.broke, report.patient_ids, report.headline)
+
+    def _results(self, message: Message) -> tuple[Tag, ...]:
+        """Return the RESULT tags, unless all that there is to report is committed already."""
+        if message.reported and message.reported == len(message.records):
+            return ()
+        return tuple(one.to_tag() for one in self._report(message).results)
+
+    def _report(self, message: Message) -> lis.Report:
+        return lis.read(message.records, self._table, self._encoding, message.remarks(), self._controls)
+
+
+def _begins(header: bytes) -> StudyBegins:
+    """Return the beginning of a study whose header this is; the sender's text is the model."""
+    sender = lis.sender_of(header) if lis.kind_of(header) == "H" else b""
+    return StudyBegins(FACTS.form, charset.decode(sender[:200], "utf-8")[0])
+
+
+def create(options: Mapping[str, object]) -> Driver:
+    """Return a driver for one analyser. Raises ConfigError."""
+    chosen = read_options(FACTS, options)
+    controls = frozenset(word.strip().upper() for word in str(chosen["controls"]).split(",") if word.strip())
+    path = str(chosen["codes"])
+    table = codes.with_clinic(path, config.read(Path(path))) if path else codes.built_in()
+    return _Astm(str(chosen["encoding"]), controls, table)

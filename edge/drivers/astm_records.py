@@ -1,0 +1,299 @@
+"""ASTM E1394 / CLSI LIS02-A2, the upper half: from records to the RESULT of `docs/formats/study.md`.
+
+Pure functions over the records of one study, bytes as they came, without their CR. The header says which delimiters
+the rest uses; a record may leave out trailing fields; C and M belong to the record before; an escape stands for a
+delimiter.
+Nothing is trimmed or converted on the way into an observation: "  5.5" stays "  5.5".
+
+What is a control and not a patient: H.12 = Q, O.12 = Q, or a specimen marked as control material. H.12 = T (training)
+and D (debugging) are no patient's either.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from edge.charset import decode, detect
+from edge.codes import Codes
+from edge.driver import HEADLINE_LINES_MAX, Headline
+from wire.record import Observation, Result
+
+FIELD_COUNT_MAX: Final = 256
+OBSERVATIONS_PER_RESULT_MAX: Final = 256
+"""A message with more makes several RESULT tags of one entry."""
+NOTES_COUNT_MAX: Final = 64
+HEADLINE_TEXT_MAX: Final = 40
+TEXT_SIZE_MAX: Final = 16_384
+"""Characters of one field that are read; the rest stands in RAW only."""
+PERSON_FIELDS: Final = {"P": (3, 4, 5, 6, 8, 9), "O": (3, 4)}
+"""What is told of the person: ids, name, birth date, sex; specimen ids."""
+ID_FIELDS: Final = ("P.3", "P.4", "P.5", "O.3", "O.4")
+"""Where an analyser may put the id of the patient."""
+CONTROL_WORDS: Final = frozenset({"CTRL", "CONTROL", "QC"})
+
+_HEX_ESCAPE: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Delimiters:
+    """The four characters that H declares, as bytes; `|\\^&` unless it says otherwise."""
+
+    field: bytes = b"|"
+    repeat: bytes = b"\\"
+    component: bytes = b"^"
+    escape: bytes = b"&"
+
+    @classmethod
+    def read(cls, header: bytes) -> "Delimiters":
+        """Return what the H record declares; the usual ones when it is too short or declares one twice."""
+        declared = [header[at : at + 1] for at in range(1, 5)]
+        usable = header[:1] == b"H" and len(set(declared)) == 4 and all(one > b" " for one in declared)
+        return cls(*declared) if usable else cls()
+
+    def split(self, record: bytes) -> list[bytes]:
+        """Return the fields; field 1 (the type) is at index 0. H.2, the delimiters themselves, is kept whole."""
+        if record[:1] == b"H":
+            rest = record[5:].split(self.field, FIELD_COUNT_MAX)
+            return [b"H", record[2:5], *rest[1:]]
+        return record.split(self.field, FIELD_COUNT_MAX)
+
+
+def kind_of(record: bytes) -> str:
+    """Return the record's type letter; "?" when it has none."""
+    letter = record[:1].decode("latin-1").upper()
+    return letter if letter.isalpha() else "?"
+
+
+def content_of(record: bytes, marks: Delimiters) -> bytes:
+    """Return the record without its sequence number: what a repetition after a failure has in common with the first."""
+    fields = marks.split(record)
+    return marks.field.join([fields[0], *fields[2:]])
+
+
+def field_at(fields: Sequence[bytes], number: int) -> bytes:
+    """Return field `number` (1-based, as the standard counts); empty when it was left out."""
+    return fields[number - 1] if len(fields) >= number else b""
+
+
+def sender_of(header: bytes) -> bytes:
+    """Return H.5: who sends."""
+    return field_at(Delimiters.read(header).split(header), 5)
+
+
+def specimen_of(order: bytes, marks: Delimiters) -> tuple[bytes, bytes]:
+    """Return O.3 and O.4: which specimen."""
+    fields = marks.split(order)
+    return field_at(fields, 3).strip(), field_at(fields, 4).strip()
+
+
+def is_anonymous(patient: bytes, marks: Delimiters) -> bool:
+    """Return whether a P record names nobody: neither an id nor a name."""
+    fields = marks.split(patient)
+    blank = marks.component + marks.repeat + b" "
+    return not any(field_at(fields, number).strip(blank) for number in (3, 4, 5, 6))
+
+
+def is_control(record: bytes, marks: Delimiters, words: frozenset[str] = CONTROL_WORDS) -> bool:
+    """Return whether an H or O record says that what follows is no patient's."""
+    fields = marks.split(record)
+    twelve = field_at(fields, 12).strip().upper()
+    if kind_of(record) == "H":
+        return twelve in {b"Q", b"T", b"D"}
+    if twelve == b"Q":
+        return True
+    marked = b"^".join(field_at(fields, number) for number in (3, 4, 16)).replace(marks.component, b"^")
+    parts = [part.strip().upper().decode("latin-1") for part in marked.split(b"^")]
+    return any(part in words or part.startswith("CTRL") for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read from the records of one study."""
+
+    results: tuple[Result, ...]
+    patient_ids: tuple[str, ...]
+    qc: bool
+    headline: tuple[Headline, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """The observations of one specimen."""
+
+    specimen_id: str = ""
+    ids: dict[tuple[str, str], None] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+
+
+class _Reader:
+    """Walks over the records once. `last` is the letter of the record that a comment belongs to."""
+
+    def __init__(self, encoding: str, marks: Delimiters, codes: Codes, words: frozenset[str]) -> None:
+        self.encoding, self.marks, self.codes, self.words = encoding, marks, codes, words
+        self.groups: dict[str, _Group] = {}
+        self.group: _Group | None = None
+        self.patient: dict[tuple[str, str], None] = {}
+        self.device_time, self.last, self.qc = "", "", False
+        self.notes: list[str] = []
+
+    def take(self, record: bytes) -> None:
+        kind, fields = kind_of(record), self.marks.split(record)
+        if kind in {"H", "O"} and is_control(record, self.marks, self.words):
+            self.qc = True
+        handler = {"H": self._header, "P": self._patient, "O": self._order, "R": self._result}.get(kind)
+        if handler is not None:
+            handler(fields)
+        elif kind in {"C", "M", "S"}:
+            self._attach(kind, fields)
+        elif kind not in {"L", "Q"}:
+            self._note(f"a record of unknown type {kind!r}")
+        if kind not in {"C", "M"}:
+            self.last = kind
+
+    def _text(self, fields: Sequence[bytes], number: int) -> str:
+        text, used = decode(self._unescape(field_at(fields, number)), self.encoding)
+        if used != self.encoding and self.encoding != "ascii":
+            self._note(f"field {number} is not {self.encoding}; it was read as {used}")
+        if len(text) > TEXT_SIZE_MAX:
+            self._note(f"field {number} of {len(text)} characters was cut; RAW has it whole")
+        return text[:TEXT_SIZE_MAX]
+
+    def _unescape(self, data: bytes) -> bytes:
+        marks = self.marks
+        if marks.escape not in data:
+            return data
+        parts = data.split(marks.escape)
+        stands_for = {b"F": marks.field, b"S": marks.component, b"R": marks.repeat, b"E": marks.escape}
+        out, at = bytearray(parts[0]), 1
+        while at < len(parts):
+            if at == len(parts) - 1:
+                out += marks.escape + parts[at]
+                break
+            meant = stands_for.get(parts[at])
+            if meant is None and parts[at][:1] == b"X" and _HEX_ESCAPE.fullmatch(parts[at][1:].decode("latin-1")):
+                meant = bytes.fromhex(parts[at][1:].decode("ascii"))
+            if meant is None:
+                out += marks.escape + parts[at]
+                at += 1
+            else:
+                out += meant + parts[at + 1]
+                at += 2
+        return bytes(out)
+
+    def _header(self, fields: Sequence[bytes]) -> None:
+        self.device_time = self._text(fields, 14)
+        mode = self._text(fields, 12).strip().upper()
+        if mode in {"T", "D"}:
+            self._note(f"processing id {mode}: no patient's result")
+
+    def _patient(self, fields: Sequence[bytes]) -> None:
+        self.patient = self._ids("P", fields)
+
+    def _ids(self, kind: str, fields: Sequence[bytes]) -> dict[tuple[str, str], None]:
+        texts = {f"{kind}.{number}": self._text(fields, number) for number in PERSON_FIELDS[kind]}
+        return {(name, text): None for name, text in texts.items() if self._parts(text)}
+
+    def _parts(self, text: str) -> list[str]:
+        component, repeat = self.marks.component.decode("latin-1"), self.marks.repeat.decode("latin-1")
+        return [part.strip() for part in text.replace(repeat, component).split(component) if part.strip()]
+
+    def _order(self, fields: Sequence[bytes]) -> None:
+        ids = self._ids("O", fields)
+        key = "\n".join(text for _, text in ids)
+        self.group = self.groups.setdefault(key, _Group(self._text(fields, 3)))
+        self.group.ids |= self.patient | ids
+
+    def _result(self, fields: Sequence[bytes]) -> None:
+        if self.group is None:
+            self.group = self.groups.setdefault("", _Group(ids=dict(self.patient)))
+        code, value, unit = (self._text(fields, number) for number in (3, 4, 5))
+        parts = self._parts(code)
+        coding = self.codes.coding(parts, value, unit)
+        time = self._text(fields, 13) or self._text(fields, 12)
+        limits, flags, status = (self._text(fields, number) for number in (6, 7, 9))
+        known = (coding.loinc, coding.ucum, coding.value)
+        one = Observation(code, _name(code, self.marks), value, unit, limits, flags, status, time, (), *known)
+        self.group.observations.append(one)
+
+    def _attach(self, kind: str, fields: Sequence[bytes]) -> None:
+        text = self._text(fields, 4) if kind == "C" else f"{kind}: {self._rest(fields)}"
+        if not text.strip():
+            return
+        if self.last == "R" and self.group is not None and self.group.observations:
+            one = self.group.observations[-1]
+            if len(one.comments) < NOTES_COUNT_MAX:
+                self.group.observations[-1] = _with_comment(one, text)
+        else:
+            self._note(f"{self.last or 'message'}: {text}")
+
+    def _rest(self, fields: Sequence[bytes]) -> str:
+        return decode(self.marks.field.join(fields[2:]), self.encoding)[0][:TEXT_SIZE_MAX]
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < NOTES_COUNT_MAX:
+            self.notes.append(text)
+
+    def results(self, notes: Iterable[str]) -> tuple[Result, ...]:
+        """Return one Result for each specimen, in parts when it is long; the notes stand in the first."""
+        groups = list(self.groups.values()) or [_Group(ids=dict(self.patient))]
+        found: list[Result] = []
+        for group in groups:
+            for at in range(0, max(len(group.observations), 1), OBSERVATIONS_PER_RESULT_MAX):
+                part = tuple(group.observations[at : at + OBSERVATIONS_PER_RESULT_MAX])
+                own = tuple(notes) + tuple(self.notes) if not found else ()
+                ids = tuple(group.ids)
+                found.append(
+                    Result(
+                        self.qc, self.device_time, group.specimen_id, ids, self.encoding, part, own[:NOTES_COUNT_MAX]
+                    )
+                )
+        return tuple(found)
+
+    def patient_ids(self) -> tuple[str, ...]:
+        """Return each id that may mean the patient, trimmed: the first part of each of `ID_FIELDS`, in this order."""
+        found = self.patient | {pair: None for group in self.groups.values() for pair in group.ids}
+        ordered = sorted((pair for pair in found if pair[0] in ID_FIELDS), key=lambda pair: ID_FIELDS.index(pair[0]))
+        return tuple(dict.fromkeys(parts[0] for _, text in ordered if (parts := self._parts(text))))
+
+
+def _with_comment(one: Observation, text: str) -> Observation:
+    fields = {name: getattr(one, name) for name in Observation.CHECKS}
+    return Observation(**(fields | {"comments": (*one.comments, text)}))
+
+
+def _name(code: str, marks: Delimiters) -> str:
+    """Return what a person may call the test: the parts of its code, each once, without a trailing number."""
+    parts = list(dict.fromkeys(part.strip() for part in code.split(marks.component.decode("latin-1")) if part.strip()))
+    while len(parts) > 1 and parts[-1].isdigit():
+        parts.pop()
+    return " ".join(parts)
+
+
+def _line(one: Observation, marks: Delimiters) -> Headline:
+    """Return an observation as a line of the headline: short, without delimiters at its ends."""
+    value = one.value.strip(marks.component.decode("latin-1") + " ")
+    short = value if len(value) <= HEADLINE_TEXT_MAX else value[: HEADLINE_TEXT_MAX - 1] + "…"
+    return one.name[:HEADLINE_TEXT_MAX], short, one.unit.strip()[:HEADLINE_TEXT_MAX]
+
+
+def read(
+    records: Sequence[bytes],
+    codes: Codes,
+    encoding: str = "auto",
+    notes: Iterable[str] = (),
+    words: frozenset[str] = CONTROL_WORDS,
+) -> Report:
+    """Return what the records of one study say. Never raises; what cannot be read is in the notes."""
+    header = next((record for record in records if kind_of(record) == "H"), b"")
+    guessed = encoding == "auto"
+    used = detect(b"\r".join(records)) if guessed else encoding
+    reader = _Reader(used, Delimiters.read(header), codes, words)
+    for record in records:
+        reader.take(record)
+    if guessed and used not in {"ascii", "utf-8"}:
+        notes = [*notes, f"the device does not say its character set; {used} was guessed from the text"]
+    results = reader.results(notes)
+    observations = [one for result in results for one in result.observations]
+    headline = tuple(_line(one, reader.marks) for one in observations[:HEADLINE_LINES_MAX])
+    return Report(results, reader.patient_ids(), reader.qc, headline)
