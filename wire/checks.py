@@ -8,14 +8,14 @@ between two damaged neighbours is found without trusting any header. `docs/forma
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
 from wire import kinds
-from wire.errors import FormatError, Misuse
+from wire.errors import Misuse
 from wire.tag import MAGIC, MAGIC_OFFSET, SEQUENCE, SIZE_MAX, SIZE_MIN, SOURCE, Tag, encode
 
 Buffer = bytes | bytearray | memoryview
@@ -129,11 +129,18 @@ class CheckFinder:
         wanted = b"[\\x00-\\xff]{4}" if seed is None else re.escape(seed.to_bytes(SEED_SIZE, "big"))
         self._pattern = re.compile(b"\\xA7" + wanted + b"[\\x00-\\xff]{4}\\xFF\\x02")
 
-    def find(self, buffer: bytes | bytearray, start: int, end: int) -> Iterator[int]:
-        """Yield each offset from `start` whose CHECK header's fixed bytes end before `end`; matches may overlap."""
-        match = self._pattern.search(buffer, start + MAGIC_OFFSET, end)
+    def find(self, buffer: bytes | bytearray, start: int) -> int:
+        """Return the first offset from `start` where the fixed bytes of a CHECK's header stand, or -1."""
+        match = self._pattern.search(buffer, start + MAGIC_OFFSET)
         while match:
             at = match.start() - MAGIC_OFFSET
             if buffer[at] == CHECK_PRESENCE:
-                yield at
-            match = self._pattern.search(buffer, match.start() + 1, end)
+                return at
+            match = self._pattern.search(buffer, match.start() + 1)
+        return -1
+
+
+def claimed_size(buffer: Buffer, offset: int) -> int:
+    """Return the size that the CHECK at `offset` claims, or 0 when no CHECK has that size."""
+    size = buffer[offset + 1] << 8 | buffer[offset + 2]
+    return size if CHECK_SIZE_MIN <= size <= CHECK_SIZE_MAX else 0
