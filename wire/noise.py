@@ -70,7 +70,7 @@ def _hkdf(chaining_key: bytes, material: bytes, outputs: int) -> list[bytes]:
 
 
 class _Symmetric:
-    """The SymmetricState of section 5.2: a running hash of all that was said and a key that follows from all secrets."""
+    """The SymmetricState of section 5.2: a hash of all that was said, a key from all secrets."""
 
     def __init__(self, prologue: bytes, responder_public: bytes) -> None:
         self.hash = self.chaining_key = hashlib.blake2s(PROTOCOL_NAME).digest()

@@ -86,7 +86,12 @@ class Have:
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """The whole object is on a disk of the other side, verified and fsynced. Its final receipt is still to come."""
+    """The whole object is on a disk of the other side, verified and fsynced. Its final receipt is still to come.
+
+    `twice` counts the segments of this session that had already been there whole; the link fills it in.
+    """
+
+    twice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Receipt:
     """The object has arrived where it was going. `data` (at most 512 bytes) may be a signature."""
 
     data: bytes = b""
+    twice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +136,11 @@ def encode_message(channel: int, message: Offer | Answer) -> Tag:
     if isinstance(message, Have):
         return Tag(kinds.NETWORK, kinds.HAVE, head + _encode_runs(message.ranges))
     if isinstance(message, Custody):
-        return Tag(kinds.NETWORK, kinds.CUSTODY, head)
+        return Tag(kinds.NETWORK, kinds.CUSTODY, head + varint.encode(message.twice))
     if isinstance(message, Receipt):
         if len(message.data) > RECEIPT_SIZE_MAX:
             raise Misuse(f"a receipt of {len(message.data)} bytes; at most {RECEIPT_SIZE_MAX}")
-        return Tag(kinds.NETWORK, kinds.RECEIPT, head + message.data)
+        return Tag(kinds.NETWORK, kinds.RECEIPT, head + varint.encode(message.twice) + message.data)
     text = message.text.encode()[:TEXT_SIZE_MAX].decode(errors="ignore").encode()
     return Tag(kinds.NETWORK, kinds.REFUSED, head + bytes((message.reason,)) + text)
 
@@ -180,15 +186,17 @@ def _read_offer(data: bytes) -> Offer:
 
 
 def _read_custody(data: bytes) -> Custody:
-    if data:
-        raise PeerError(f"{len(data)} bytes behind a custody")
-    return Custody()
+    twice, at = varint.decode(data, 0)
+    if at < len(data):
+        raise PeerError(f"{len(data) - at} bytes behind a custody")
+    return Custody(twice)
 
 
 def _read_receipt(data: bytes) -> Receipt:
-    if len(data) > RECEIPT_SIZE_MAX:
-        raise PeerError(f"a receipt of {len(data)} bytes; at most {RECEIPT_SIZE_MAX}")
-    return Receipt(data)
+    twice, at = varint.decode(data, 0)
+    if len(data) - at > RECEIPT_SIZE_MAX:
+        raise PeerError(f"a receipt of {len(data) - at} bytes; at most {RECEIPT_SIZE_MAX}")
+    return Receipt(data[at:], twice)
 
 
 def _read_refusal(data: bytes) -> Refusal:

@@ -1,0 +1,113 @@
+"""The exchange of objects over one session, in both directions: what to put into a frame, what to make of one.
+
+Synchronous and without a clock of its own. It lives as long as its session; a new session begins a new exchange
+from what outbox and inbox keep. It calls outbox and inbox, and is called by `node/line.py` only.
+"""
+
+from typing import Final
+
+from node.receiving import Receiver, ReceivingCounts
+from node.seams import Inbox, Outbox
+from node.sending import Sender, SendingCounts
+from wire.flow import COMMAND_SIZE_MAX, Composed, Flow
+from wire.objects import Answer, Offer, decode_message, encode_message
+from wire.records import Segment
+
+BACKLOG_MIN: Final = 4 * COMMAND_SIZE_MAX
+
+
+class Exchange:
+    """Objects over one session."""
+
+    def __init__(
+        self, peer: bytes, outbox: Outbox, inbox: Inbox, mtu: int, sent: SendingCounts, received: ReceivingCounts
+    ) -> None:
+        self.peer = peer
+        self.flow = Flow(mtu)
+        self.sender = Sender(outbox, sent)
+        self.receiver = Receiver(peer, inbox, received)
+        self._stale = True
+
+    def nudge(self) -> None:
+        """The outbox has something new."""
+        self._stale = True
+
+    def answer(self, object_id: bytes, answer: Answer) -> None:
+        """Say something about an object that this session brought earlier."""
+        self.receiver.answer(object_id, answer)
+
+    def refresh(self, now: float) -> None:
+        """Offer what is new, and say what is due about what was offered."""
+        due = self.sender.wants_refresh_at()
+        if (self._stale or (due is not None and due <= now)) and self.flow.command.room > BACKLOG_MIN:
+            self._stale = False
+            for sending in self.sender.refresh(now):
+                self.flow.command.say(encode_message(sending.channel, sending.offer))
+        while self.receiver.answers and self.flow.command.room > BACKLOG_MIN:
+            channel = next(iter(self.receiver.answers))
+            self.flow.command.say(encode_message(channel, self.receiver.answers.pop(channel)))
+
+    @property
+    def has_urgent(self) -> bool:
+        """Command bytes are due."""
+        return self.flow.command.has_more or bool(self.receiver.answers)
+
+    def compose(self, limit: int, now: float, segments: bool, ping: bool = False) -> Composed:
+        """Return the next payload."""
+        self.refresh(now)
+        return self.flow.compose(limit, now, self.sender.next_segment if segments else None, ping)
+
+    def compose_welcome(self, limit: int, now: float) -> Composed:
+        """Return the payload of a WELCOME, which says by itself that the HELLO has arrived."""
+        self.flow.seen.due_at = None
+        return self.compose(limit, now, segments=False, ping=True)
+
+    def compose_early(self, limit: int, limit_if_more: int, now: float) -> Composed:
+        """Return the payload of a HELLO: offers, and bytes that are harmless when they are replayed.
+
+        It is small when it cannot hold everything, for the line may be slow and nothing is known of it yet.
+        """
+        self.refresh(now)
+        self.sender.open_early()
+        size = self.flow.command.pending + self.sender.pending_size
+        composed = self.flow.compose(limit if size <= limit else min(limit, limit_if_more), now, self._early_segment)
+        self.sender.close_early()
+        return composed
+
+    def _early_segment(self, room: int) -> Segment | None:
+        return self.sender.next_segment(room, last_first=True)
+
+    def receive(self, counter: int, payload: bytes, now: float) -> None:
+        """Take one payload. Raises PeerError; raises what the inbox raises when its disk fails."""
+        received = self.flow.take(payload, now)
+        for piece in received.arrived:
+            self.sender.arrived(piece)
+        for piece in received.lost:
+            self.sender.lost(piece)
+        for tag in received.tags:
+            message = decode_message(tag)
+            if message is not None:
+                self._take_message(*message, now)
+        if not all(self.receiver.knows(segment.channel) for segment in received.segments):
+            return  # its offer was lost: without an acknowledgement the frame is sent again after the offer
+        for segment in received.segments:
+            self.receiver.take(segment)
+        self.flow.accept(counter, received.asks, now)
+
+    def overdue(self, now: float) -> None:
+        """Send again what time alone shows to be lost."""
+        for piece in self.flow.overdue(now):
+            self.sender.lost(piece)
+
+    def settle(self, counter: int) -> None:
+        """The frame of the handshake has arrived."""
+        for piece in self.flow.settle(counter):
+            self.sender.arrived(piece)
+
+    def _take_message(self, channel: int, message: Offer | Answer, now: float) -> None:
+        if isinstance(message, Offer):
+            return self.receiver.offered(channel, message)
+        for sending in self.sender.heard(channel, message, now):
+            self.flow.command.say(encode_message(sending.channel, sending.offer))
+        self._stale = True
+        return None

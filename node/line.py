@@ -1,0 +1,184 @@
+"""One session on its bearer: when a frame goes out, when to probe, what the next deadline is.
+
+`Caller` and `Host` (`node/link.py`) own lines. A line has no doubt of its own about the far side: while something
+is under way and nothing is heard, it sends a probe at a bounded interval, for ever, and the first answer sets
+everything going again at the rate that was before. Nothing of a line survives the process.
+"""
+
+from typing import Final
+
+from node.exchange import Exchange
+from node.progress import Counters, Meter
+from node.seams import Bearer
+from wire.flow import Composed
+from wire.session import DATA_OVERHEAD, Session
+
+BURST_MAX: Final = 64
+"""Frames sent in one go at most."""
+PROBE_S_MIN: Final = 0.25
+PROBE_S_MAX: Final = 2.5
+FIRST_PROBE_S_MAX: Final = 8.0
+PROBE_WINDOW_FRAMES: Final = 8
+"""Probes carry new bytes until so many frames beyond the window are under way; then they are empty."""
+COMMAND_EXTRA: Final = 2048
+"""Bytes beyond the window that commands may take, so that they never wait behind a file."""
+TAILS_MAX: Final = 32
+
+
+class Line:
+    """One session, its exchange, and the bearer that last carried a good frame."""
+
+    def __init__(self, session: Session, exchange: Exchange, counters: Counters, now: float) -> None:
+        self.session, self.exchange, self.counters = session, exchange, counters
+        self.bearer: Bearer | None = None
+        self.meter = Meter()
+        self.last_heard = now
+        self.last_sent = now
+        self._quiet_since = now
+        self._probed_at: float | None = None
+        self._is_blocked = False
+        self._tails: list[bytes] = []
+        self.watches_peer = False
+        """A caller also probes while it waits for a verdict: its address may have changed without its knowing."""
+
+    def bind(self, bearer: Bearer | None, now: float) -> None:
+        """Go on over another bearer."""
+        if bearer is self.bearer:
+            return
+        before, self.bearer = self.bearer, bearer
+        if bearer is None or (before is not None and before.mtu == bearer.mtu and not bearer.is_stream):
+            return  # only the address changed: round trip and rate are still worth something
+        self.exchange.flow.ledger.forgive()
+        self.exchange.flow.pace.on_bearer(bearer.mtu + bearer.overhead)
+        if self._is_waiting():
+            self._quiet_since, self._probed_at = now - FIRST_PROBE_S_MAX, None
+
+    def receive(self, frame: bytes, now: float) -> int | None:
+        """Take a DATA frame and return its counter, None when it is not new. Raises AuthError, PeerError."""
+        opened = self.session.open(frame)
+        if opened is None:
+            return None
+        counter, payload = opened
+        self.last_heard = self._quiet_since = now
+        self._probed_at = None
+        before = self._payload_bytes()
+        self.exchange.receive(counter, payload, now)
+        self.meter.note(self._payload_bytes() - before, now)
+        return counter
+
+    def waiting_since(self, now: float) -> float:
+        """Since when an answer should have come; `now` when none is waited for."""
+        return self._quiet_since if self._is_waiting() else now
+
+    def knows_tail(self, tail: bytes) -> bool:
+        """Tell whether one of the last frames sent ends so: a hint about it is worth a look."""
+        return tail in self._tails
+
+    def pump(self, now: float) -> None:
+        """Send what may be sent now."""
+        if self.bearer is None or self.session.is_spent:
+            return
+        overdue_at = self.exchange.flow.ledger.overdue_at
+        if overdue_at is not None and overdue_at <= now:
+            self.exchange.overdue(now)
+        self.exchange.refresh(now)
+        for _ in range(BURST_MAX):
+            composed = self._next(now)
+            if composed is None or not composed.payload:
+                break
+            self._send(composed, now)
+        probe_at = self._probe_at()
+        if probe_at is not None and probe_at <= now:
+            self._probe(now)
+
+    def keep_alive(self, now: float) -> None:
+        """Let the far side and what lies between know that we are here."""
+        self._send(self.exchange.compose(self._limit(), now, segments=False, ping=True), now)
+
+    def deadline(self) -> float | None:
+        """When `pump` wants to be called again."""
+        if self.bearer is None or self.session.is_spent:
+            return None
+        flow, times = self.exchange.flow, []
+        times += [at for at in (flow.seen.due_at, flow.ledger.overdue_at, self._probe_at()) if at is not None]
+        refresh_at = self.exchange.sender.wants_refresh_at()
+        times += [refresh_at] if refresh_at is not None else []
+        if not self._is_blocked and self.exchange.sender.has_segments and self._window_open():
+            times.append(flow.pace.next_at)
+        return min(times, default=None)
+
+    def _payload_bytes(self) -> int:
+        return self.exchange.sender.counts.arrived_bytes + self.exchange.receiver.counts.payload_bytes
+
+    def _is_waiting(self) -> bool:
+        exchange = self.exchange
+        if not exchange.flow.ledger.is_empty:
+            return True
+        return self.watches_peer and (exchange.sender.is_waiting or bool(exchange.receiver.receivings))
+
+    def _window_open(self) -> bool:
+        flow = self.exchange.flow
+        if flow.ledger.is_full:
+            return False
+        return flow.ledger.in_flight + self._frame_size() <= flow.pace.window or flow.ledger.in_flight == 0
+
+    def _frame_size(self) -> int:
+        """Return the size of the next full frame on the wire."""
+        assert self.bearer is not None  # noqa: S101 - asked only while there is a bearer
+        return min(self.exchange.flow.pace.frame_size, self.bearer.mtu + self.bearer.overhead)
+
+    def _limit(self) -> int:
+        assert self.bearer is not None  # noqa: S101
+        return self._frame_size() - self.bearer.overhead - DATA_OVERHEAD
+
+    def _next(self, now: float) -> Composed | None:
+        """Return what goes out now: segments when window and pace allow, else commands, else a due ACK."""
+        assert self.bearer is not None  # noqa: S101
+        flow, exchange = self.exchange.flow, self.exchange
+        self._is_blocked = self.bearer.room() < self._frame_size()
+        if self._is_blocked:
+            return None
+        has_segments = exchange.sender.has_segments
+        is_open = self._window_open()
+        if has_segments and (not is_open or flow.pace.next_at > now):
+            flow.pace.note_limited()
+        if is_open and flow.pace.next_at <= now and (has_segments or exchange.has_urgent):
+            return exchange.compose(self._limit(), now, segments=True)
+        if exchange.has_urgent and flow.ledger.in_flight <= flow.pace.window + COMMAND_EXTRA:
+            return exchange.compose(self._limit(), now, segments=False)
+        if flow.seen.due_at is not None and flow.seen.due_at <= now:
+            return exchange.compose(self._limit(), now, segments=False)
+        return None
+
+    def _send(self, composed: Composed, now: float) -> None:
+        assert self.bearer is not None  # noqa: S101
+        flow = self.exchange.flow
+        counter, frame = self.session.seal(composed.payload)
+        size = len(frame) + self.bearer.overhead
+        if composed.asks and flow.ledger.is_empty:
+            self._quiet_since, self._probed_at = now, None
+        flow.note_sent(counter, size, composed, now)
+        self.last_sent = now
+        self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
+        self.counters.frames_sent += 1
+        self.counters.wire_sent += size
+        self.bearer.send(frame)
+
+    def _probe_at(self) -> float | None:
+        if not self._is_waiting():
+            return None
+        rtt_s = self.exchange.flow.ledger.rtt_s
+        if self._probed_at is None:
+            return self._quiet_since + min(1.5 * rtt_s + PROBE_S_MIN, FIRST_PROBE_S_MAX)
+        return self._probed_at + min(max(rtt_s, PROBE_S_MIN), PROBE_S_MAX)
+
+    def _probe(self, now: float) -> None:
+        flow = self.exchange.flow
+        self._probed_at = now
+        self.counters.probes += 1
+        if self._is_blocked:
+            return
+        roomy = flow.ledger.in_flight < flow.pace.window + PROBE_WINDOW_FRAMES * self._frame_size()
+        self._send(
+            self.exchange.compose(self._limit(), now, segments=roomy and not flow.ledger.is_full, ping=True), now
+        )

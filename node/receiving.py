@@ -1,0 +1,121 @@
+"""The receiving half of an exchange: offers are answered, segments go to the inbox, a whole object to its verdict.
+
+A lying peer can cost no more than this: CHANNELS_MAX objects open at a time, nothing written outside an offered
+size, no message but to answers of its own offers. What is durable is the inbox's affair; a channel lives as long as
+its session.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from node.seams import Inbox
+from wire import objects
+from wire.errors import PeerError
+from wire.objects import Answer, Custody, Damaged, Have, Offer, Receipt, Refusal
+from wire.ranges import RangeSet
+from wire.records import Segment
+
+CHANNELS_MAX: Final = 128
+"""Objects that one session may have open; an offer beyond is refused as BUSY."""
+CLOSED_MAX: Final = 4096
+"""Channels with a verdict that are remembered, so that late segments of theirs are known to be nothing new."""
+
+
+@dataclass
+class Receiving:
+    """One object on its way in."""
+
+    offer: Offer
+    have: RangeSet = field(default_factory=RangeSet)
+    twice: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.have.covers(0, self.offer.size)
+
+
+@dataclass
+class ReceivingCounts:
+    """What one link received, over all its sessions."""
+
+    payload_bytes: int = 0
+    segments: int = 0
+    twice: int = 0
+
+
+class Receiver:
+    """Answers offers and takes segments for one session."""
+
+    def __init__(self, peer: bytes, inbox: Inbox, counts: ReceivingCounts) -> None:
+        self._peer, self._inbox, self.counts = peer, inbox, counts
+        self.receivings: dict[int, Receiving] = {}
+        self._closed: OrderedDict[int, bytes] = OrderedDict()
+        self.answers: dict[int, Answer] = {}
+        self.finished: list[tuple[bytes, Answer]] = []
+
+    def offered(self, channel: int, offer: Offer) -> None:
+        """Answer an offer. A channel stands for one object for as long as the session lives."""
+        if self.knows(channel):
+            raise PeerError(f"channel {channel} is offered a second time")
+        if len(self.receivings) >= CHANNELS_MAX:
+            return self._close(channel, offer, Refusal(objects.BUSY, f"{CHANNELS_MAX} objects are open"))
+        answer = self._inbox.offered(self._peer, offer)
+        if not isinstance(answer, RangeSet):
+            return self._close(channel, offer, answer)
+        receiving = Receiving(offer, answer.copy())
+        self.receivings[channel] = receiving
+        self.answers[channel] = Have(receiving.have.copy())
+        return self._finish(channel, receiving) if receiving.is_whole else None
+
+    def knows(self, channel: int) -> bool:
+        """Tell whether `channel` was ever offered here."""
+        return channel in self.receivings or channel in self._closed
+
+    def take(self, segment: Segment) -> None:
+        """Write one segment of a channel that `knows` was asked about."""
+        receiving = self.receivings.get(segment.channel)
+        self.counts.segments += 1
+        if receiving is None:
+            self.counts.twice += 1
+            return None
+        start, end = segment.offset, segment.offset + len(segment.data)
+        if end > receiving.offer.size:
+            raise PeerError(f"channel {segment.channel}: a segment up to {end} of an object of {receiving.offer.size}")
+        if receiving.have.covers(start, end):
+            receiving.twice += 1
+            self.counts.twice += 1
+            return None
+        refusal = self._inbox.write(self._peer, receiving.offer.object_id, start, segment.data)
+        if refusal is not None:
+            return self._close(segment.channel, receiving.offer, refusal)
+        self.counts.payload_bytes += receiving.have.add(start, end)
+        return self._finish(segment.channel, receiving) if receiving.is_whole else None
+
+    def answer(self, object_id: bytes, answer: Answer) -> None:
+        """A receipt that came later, for an object that this session brought or offered."""
+        for channel, closed in self._closed.items():
+            if closed == object_id:
+                self.answers[channel] = answer
+
+    def _finish(self, channel: int, receiving: Receiving) -> None:
+        verdict = self._inbox.finish(self._peer, receiving.offer.object_id)
+        if isinstance(verdict, Damaged):
+            del self.receivings[channel]
+            self._remember(channel, receiving.offer.object_id)
+            self.answers[channel] = Have(RangeSet())
+            return
+        if isinstance(verdict, Custody | Receipt):
+            verdict = replace(verdict, twice=receiving.twice)
+        self._close(channel, receiving.offer, verdict)
+
+    def _close(self, channel: int, offer: Offer, answer: Answer) -> None:
+        self.receivings.pop(channel, None)
+        self._remember(channel, offer.object_id)
+        self.answers[channel] = answer
+        self.finished.append((offer.object_id, answer))
+
+    def _remember(self, channel: int, object_id: bytes) -> None:
+        self._closed[channel] = object_id
+        if len(self._closed) > CLOSED_MAX:
+            self._closed.popitem(last=False)

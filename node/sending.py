@@ -1,0 +1,279 @@
+"""The sending half of an exchange: which objects are offered, which bytes go next, what the peer said about them.
+
+    state      HAVE        all arrived   CUSTODY    RECEIPT   REFUSED
+    OFFERED    SENDING     AWAITING      CUSTODY    gone      gone
+    SENDING    again (1)   AWAITING      CUSTODY    gone      gone
+    AWAITING   again (1)   -             CUSTODY    gone      gone
+    CUSTODY    -           -             CUSTODY    gone      gone
+
+(1) The peer found the whole damaged and threw it away: the object is offered anew on another channel, at most
+OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again after REFUSED_PAUSE_S.
+Nothing here is durable: what must survive is in the outbox.
+"""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.seams import Outbox
+from wire import objects
+from wire.errors import PeerError
+from wire.loss import Piece
+from wire.objects import Answer, Custody, Have, Offer, Receipt, Refusal
+from wire.ranges import RangeSet
+from wire.records import SEGMENT_OVERHEAD_MAX, Segment
+
+OFFERED_MAX: Final = 64
+"""Objects offered at a time; the others wait in the outbox."""
+EAGER_SIZE: Final = 16384
+"""An object up to this size goes along with its offer; of a larger one the peer is first asked what it has."""
+OFFERS_OF_ONE_MAX: Final = 4
+REFUSED_PAUSE_S: Final = 30.0
+CHANNEL_MAX: Final = 1 << 30
+
+
+class State(enum.Enum):
+    """Where an offered object stands."""
+
+    OFFERED = "offered"
+    SENDING = "sending"
+    AWAITING = "awaiting"
+    CUSTODY = "custody"
+    GONE = "gone"
+
+
+class Said(enum.Enum):
+    """What can be learned about it."""
+
+    HAVE = "have"
+    ALL_ARRIVED = "all arrived"
+    CUSTODY = "custody"
+    RECEIPT = "receipt"
+    REFUSED = "refused"
+
+
+TRANSITIONS: Final = {
+    (State.OFFERED, Said.HAVE): State.SENDING,
+    (State.OFFERED, Said.ALL_ARRIVED): State.AWAITING,
+    (State.OFFERED, Said.CUSTODY): State.CUSTODY,
+    (State.OFFERED, Said.RECEIPT): State.GONE,
+    (State.OFFERED, Said.REFUSED): State.GONE,
+    (State.SENDING, Said.HAVE): State.GONE,
+    (State.SENDING, Said.ALL_ARRIVED): State.AWAITING,
+    (State.SENDING, Said.CUSTODY): State.CUSTODY,
+    (State.SENDING, Said.RECEIPT): State.GONE,
+    (State.SENDING, Said.REFUSED): State.GONE,
+    (State.AWAITING, Said.HAVE): State.GONE,
+    (State.AWAITING, Said.CUSTODY): State.CUSTODY,
+    (State.AWAITING, Said.RECEIPT): State.GONE,
+    (State.AWAITING, Said.REFUSED): State.GONE,
+    (State.CUSTODY, Said.CUSTODY): State.CUSTODY,
+    (State.CUSTODY, Said.RECEIPT): State.GONE,
+    (State.CUSTODY, Said.REFUSED): State.GONE,
+}
+
+
+def next_state(state: State, said: Said) -> State:
+    """Return the next state; what the peer may not say now is a PeerError."""
+    try:
+        return TRANSITIONS[state, said]
+    except KeyError:
+        raise PeerError(f"the peer said {said.value} about an object in state {state.value}") from None
+
+
+@dataclass
+class Sending:
+    """One offered object. `todo` is what to send next, `arrived` what the peer has."""
+
+    channel: int
+    offer: Offer
+    state: State = State.OFFERED
+    todo: RangeSet = field(default_factory=RangeSet)
+    arrived: RangeSet = field(default_factory=RangeSet)
+    under_way: RangeSet = field(default_factory=RangeSet)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.arrived.covers(0, self.offer.size)
+
+    def learn(self, have: RangeSet) -> None:
+        """The peer told what it has."""
+        for start, end in have:
+            self.arrived.add(start, min(end, self.offer.size))
+        self.todo = RangeSet(self.arrived.gaps(self.offer.size))
+        for start, end in self.under_way:
+            self.todo.remove(start, end)
+
+
+@dataclass
+class SendingCounts:
+    """What one link sent, over all its sessions."""
+
+    payload_bytes: int = 0
+    segments: int = 0
+    resent: int = 0
+    twice: int = 0
+    arrived_bytes: int = 0
+
+
+class Sender:
+    """Offers what the outbox has, in the order of priority, and answers with segments."""
+
+    def __init__(self, outbox: Outbox, counts: SendingCounts) -> None:
+        self._outbox = outbox
+        self.counts = counts
+        self.sendings: dict[int, Sending] = {}
+        self._offers_made: dict[bytes, int] = {}
+        self._not_before: dict[bytes, float] = {}
+        self._next_channel = 0
+        self.verdicts: list[tuple[bytes, Answer]] = []
+
+    def refresh(self, now: float) -> list[Sending]:
+        """Return what is newly offered, after a look into the outbox."""
+        offered = {sending.offer.object_id for sending in self.sendings.values()}
+        active = sum(1 for sending in self.sendings.values() if sending.state is not State.CUSTODY)
+        new: list[Sending] = []
+        for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
+            if active + len(new) >= OFFERED_MAX or self._next_channel >= CHANNEL_MAX:
+                break
+            if offer.object_id not in offered and self._not_before.get(offer.object_id, now) <= now:
+                new.append(self._open(offer))
+        return new
+
+    def wants_refresh_at(self) -> float | None:
+        """When a temporary refusal has been waited for."""
+        return min(self._not_before.values(), default=None)
+
+    def next_segment(self, room: int, last_first: bool = False) -> Segment | None:
+        """Return the next segment of at most `room` bytes; the most urgent object goes first."""
+        ready = [s for s in self.sendings.values() if s.todo]
+        if not ready or room < 1:
+            return None
+        sending = min(ready, key=lambda s: (s.offer.priority, s.channel))
+        if last_first and sending.offer.size > EAGER_SIZE:
+            end = sending.offer.size
+            start = max(end - room, 0)
+        else:
+            start, end = next(iter(sending.todo))
+            end = min(end, start + room)
+        sending.todo.remove(start, end)
+        sending.under_way.add(start, end)
+        data = self._outbox.read(sending.offer.object_id, start, end - start)
+        self.counts.segments += 1
+        self.counts.payload_bytes += end - start
+        return Segment(sending.channel, start, data)
+
+    @property
+    def pending_size(self) -> int:
+        """How many bytes are to be sent, with the heads of their segments."""
+        return sum(SEGMENT_OVERHEAD_MAX + sending.todo.total for sending in self.sendings.values())
+
+    @property
+    def has_segments(self) -> bool:
+        return any(sending.todo for sending in self.sendings.values())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Something is offered and not yet answered for good."""
+        return any(sending.state is not State.CUSTODY for sending in self.sendings.values())
+
+    def open_early(self) -> None:
+        """Nothing is known of what the peer has: let the end of the first large object go with the HELLO.
+
+        After a cut the peer lacks the end far more often than the beginning.
+        """
+        for sending in self.sendings.values():
+            if not sending.todo and sending.state is State.OFFERED:
+                sending.todo.add(0, sending.offer.size)
+
+    def close_early(self) -> None:
+        """The HELLO is composed: what else there is waits for the peer's answer."""
+        for sending in self.sendings.values():
+            if sending.offer.size > EAGER_SIZE and sending.state is State.OFFERED:
+                sending.todo = RangeSet()
+
+    def arrived(self, piece: Piece) -> None:
+        """The peer acknowledged a segment."""
+        sending = self.sendings.get(-1 if piece.channel is None else piece.channel)
+        if sending is None:
+            return
+        start, end = piece.offset, piece.offset + piece.size
+        sending.under_way.remove(start, end)
+        sending.todo.remove(start, end)
+        self.counts.arrived_bytes += sending.arrived.add(start, end)
+        if sending.is_whole and (sending.state, Said.ALL_ARRIVED) in TRANSITIONS:
+            sending.state = next_state(sending.state, Said.ALL_ARRIVED)
+
+    def lost(self, piece: Piece) -> None:
+        """A segment was lost: it goes again."""
+        sending = self.sendings.get(-1 if piece.channel is None else piece.channel)
+        if sending is None or sending.state is State.CUSTODY:
+            return
+        start, end = piece.offset, piece.offset + piece.size
+        sending.under_way.remove(start, end)
+        again = RangeSet([(start, end)])
+        for low, high in sending.arrived:
+            again.remove(low, high)
+        for low, high in again:
+            sending.todo.add(low, high)
+            self.counts.resent += 1
+
+    def heard(self, channel: int, answer: Answer, now: float) -> list[Sending]:
+        """Take in what the peer said; returns what is offered again because of it."""
+        sending = self.sendings.get(channel)
+        if sending is None:
+            return []
+        said = _SAID[type(answer)]
+        before, sending.state = sending.state, next_state(sending.state, said)
+        if sending.state is State.GONE:
+            del self.sendings[channel]
+        if isinstance(answer, Have):
+            return self._heard_have(sending, before, answer)
+        self._heard_verdict(sending, before, answer, now)
+        return []
+
+    def _open(self, offer: Offer) -> Sending:
+        sending = Sending(self._next_channel, offer)
+        self._next_channel += 1
+        self._not_before.pop(offer.object_id, None)
+        self._offers_made[offer.object_id] = self._offers_made.get(offer.object_id, 0) + 1
+        if offer.size <= EAGER_SIZE:
+            sending.todo.add(0, offer.size)
+        self.sendings[sending.channel] = sending
+        return sending
+
+    def _heard_have(self, sending: Sending, before: State, have: Have) -> list[Sending]:
+        if before is State.OFFERED:
+            sending.learn(have.ranges)
+            return []
+        if self._offers_made[sending.offer.object_id] < OFFERS_OF_ONE_MAX:
+            return [self._open(sending.offer)]
+        refusal = Refusal(objects.BROKEN, f"damaged on arrival {OFFERS_OF_ONE_MAX} times")
+        self._outbox.refused(sending.offer.object_id, refusal)
+        self.verdicts.append((sending.offer.object_id, refusal))
+        return []
+
+    def _heard_verdict(self, sending: Sending, before: State, answer: Answer, now: float) -> None:
+        object_id = sending.offer.object_id
+        sending.todo, sending.under_way = RangeSet(), RangeSet()
+        if isinstance(answer, Custody):
+            self._outbox.in_custody(object_id)
+        elif isinstance(answer, Receipt):
+            self._outbox.receipt(object_id, answer.data)
+        elif isinstance(answer, Refusal):
+            if answer.temporary:
+                self._not_before[object_id] = now + REFUSED_PAUSE_S
+                self._offers_made.pop(object_id, None)
+            self._outbox.refused(object_id, answer)
+        if isinstance(answer, Custody | Receipt):
+            sending.arrived = RangeSet([(0, sending.offer.size)])
+            self.counts.twice += answer.twice if before is not State.CUSTODY else 0
+        self.verdicts.append((object_id, answer))
+
+
+_SAID: Final[dict[type, Said]] = {
+    Have: Said.HAVE,
+    Custody: Said.CUSTODY,
+    Receipt: Said.RECEIPT,
+    Refusal: Said.REFUSED,
+}

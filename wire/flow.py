@@ -1,0 +1,297 @@
+"""One session's records in both directions: what is acknowledged, what must be sent again, the command channel.
+
+A `Flow` knows nothing of keys and objects. It turns opened payloads into tags and segments, and composes payloads
+from what is due: ACK, FLOOR, command bytes, and whatever segments its owner fills the rest with. The command
+channel is an ordered, reliable stream of tags of at most COMMAND_SIZE_MAX bytes each.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from wire import records, tag
+from wire.errors import FormatError, PeerError
+from wire.loss import Ledger, Piece, Sent
+from wire.ranges import RangeSet
+from wire.rate import Pace
+from wire.records import Ack, Control, Floor, Ping, Record, Segment
+from wire.tag import Tag
+
+COMMAND_SIZE_MAX: Final = 4096
+COMMAND_WINDOW: Final = 1 << 15
+"""Command bytes that may be under way; a receiver keeps no more than this out of order."""
+COMMAND_BACKLOG_MAX: Final = 1 << 18
+SEEN_RUNS_MAX: Final = 64
+ACK_EVERY: Final = 2
+ACK_DELAY_S_MAX: Final = 0.2
+PROBES_MAX: Final = 8
+
+
+class CommandOut:
+    """The command channel's sending half: bytes are kept until they are acknowledged."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._base = 0
+        self._acked = RangeSet()
+        self._todo = RangeSet()
+
+    @property
+    def has_more(self) -> bool:
+        return len(self._todo) > 0
+
+    @property
+    def pending(self) -> int:
+        """How many bytes are to be sent."""
+        return self._todo.total
+
+    @property
+    def room(self) -> int:
+        """How many bytes may still be said before the peer must acknowledge some."""
+        return COMMAND_BACKLOG_MAX - len(self._kept)
+
+    def say(self, said: Tag) -> None:
+        raw = tag.encode(said)
+        end = self._base + len(self._kept)
+        self._kept += raw
+        self._todo.add(end, end + len(raw))
+
+    def take(self, size: int) -> Control | None:
+        """Return the next bytes that are due, at most `size` of them."""
+        start, end = next(iter(self._todo), (0, 0))
+        end = min(end, start + size, self._base + COMMAND_WINDOW)
+        if end <= start:
+            return None
+        self._todo.remove(start, end)
+        return Control(start, bytes(self._kept[start - self._base : end - self._base]))
+
+    def arrived(self, piece: Piece) -> None:
+        self._acked.add(piece.offset, piece.offset + piece.size)
+        if self._acked.covers(self._base, self._base + 1):
+            end = next(iter(self._acked))[1]
+            del self._kept[: end - self._base]
+            self._base = end
+
+    def lost(self, piece: Piece) -> None:
+        again = RangeSet([(piece.offset, piece.offset + piece.size)])
+        for start, end in self._acked:
+            again.remove(start, end)
+        for start, end in again:
+            self._todo.add(start, end)
+
+
+class CommandIn:
+    """The command channel's receiving half: puts bytes in order and cuts them into tags."""
+
+    def __init__(self) -> None:
+        self._window = bytearray()
+        self._have = RangeSet()
+        self._base = 0
+
+    def take(self, record: Control) -> list[Tag]:
+        """Return the tags that are whole now. Raises PeerError."""
+        start, end = record.offset, record.offset + len(record.data)
+        if end > self._base + COMMAND_WINDOW + COMMAND_SIZE_MAX:
+            raise PeerError(
+                f"command bytes up to {end}, while {self._base} is the next; at most {COMMAND_WINDOW} ahead"
+            )
+        if end <= self._base:
+            return []
+        skip = max(self._base - start, 0)
+        start += skip
+        if len(self._window) < end - self._base:
+            self._window.extend(bytes(end - self._base - len(self._window)))
+        self._window[start - self._base : end - self._base] = record.data[skip:]
+        self._have.add(start, end)
+        return list(self._cut())
+
+    def _cut(self) -> Iterable[Tag]:
+        ready = next(iter(self._have), (0, 0))[1] if self._have.covers(self._base, self._base + 1) else self._base
+        try:
+            while (header := tag.parse_header(self._window[: ready - self._base])) is not None:
+                if header.total > COMMAND_SIZE_MAX:
+                    raise PeerError(f"a command of {header.total} bytes; at most {COMMAND_SIZE_MAX}")
+                if header.total > ready - self._base:
+                    return
+                yield tag.decode(self._window[: header.total])
+                del self._window[: header.total]
+                self._base += header.total
+                self._have.add(0, self._base)
+        except FormatError as error:
+            raise PeerError(f"the command channel is not a stream of tags: {error}") from error
+
+
+@dataclass
+class Seen:
+    """Which frames of the peer arrived, and when it must be told."""
+
+    frames: RangeSet = field(default_factory=RangeSet)
+    due_at: float | None = None
+    _newest_at: float = 0.0
+    waiting: int = 0
+
+    def note(self, counter: int, asks: bool, rtt_s: float, now: float) -> None:
+        in_order = counter == self.frames.end
+        self._newest_at = now if counter >= self.frames.end else self._newest_at
+        self.frames.add(counter, counter + 1)
+        if len(self.frames) > SEEN_RUNS_MAX:
+            start, end = next(iter(self.frames))
+            self.frames.remove(start, end)
+        if not asks:
+            return
+        self.waiting += 1
+        wait = 0.0 if self.waiting >= ACK_EVERY or not in_order else min(ACK_DELAY_S_MAX, rtt_s / 8)
+        self.due_at = now + wait if self.due_at is None else min(self.due_at, now + wait)
+
+    def forget_below(self, counter: int) -> None:
+        self.frames.remove(0, min(counter, self.frames.end - 1))
+
+    def tell(self, now: float) -> Ack:
+        self.due_at, self.waiting = None, 0
+        return Ack(self.frames, max(now - self._newest_at, 0.0))
+
+
+@dataclass(slots=True)
+class Received:
+    """What one payload brought."""
+
+    asks: bool
+    tags: list[Tag] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    arrived: list[Piece] = field(default_factory=list)
+    lost: list[Piece] = field(default_factory=list)
+
+
+_ASKING: Final = (Ping, Control, Segment)
+
+
+@dataclass(slots=True)
+class Composed:
+    """A payload and what to remember of it."""
+
+    payload: bytes
+    pieces: tuple[Piece, ...]
+    asks: bool
+
+
+class Flow:
+    """Reliability of one session. `compose` and `note_sent` to send, `take` and `accept` to receive."""
+
+    def __init__(self, mtu: int) -> None:
+        self.ledger = Ledger()
+        self.pace = Pace(mtu)
+        self.seen = Seen()
+        self.command = CommandOut()
+        self._command_in = CommandIn()
+        self._floor_told = 0
+        self.last_counter = 0
+
+    def take(self, payload: bytes, now: float) -> Received:
+        """Read one payload. Raises PeerError. The frame counts as arrived only once `accept` is called."""
+        found = records.decode(payload)
+        received = Received(any(isinstance(record, _ASKING) for record in found))
+        for record in found:
+            match record:
+                case Ack():
+                    self._take_ack(record, received, now)
+                case Floor(counter):
+                    self.seen.forget_below(counter)
+                case Control():
+                    received.tags += self._command_in.take(record)
+                case Segment():
+                    received.segments.append(record)
+        return received
+
+    def accept(self, counter: int, asks: bool, now: float) -> None:
+        """The frame `counter` was taken in: it will be acknowledged."""
+        self.seen.note(counter, asks, self.ledger.rtt_s, now)
+
+    def settle(self, counter: int) -> list[Piece]:
+        """The handshake's own frame arrived, as its answer shows; that says nothing about the round trip."""
+        frame = self.ledger.settle(counter)
+        return self._route_arrived([frame] if frame else [])
+
+    def overdue(self, now: float) -> list[Piece]:
+        """Return the pieces that time alone shows to be lost."""
+        lost = self.ledger.overdue(now)
+        for frame in lost:
+            self.pace.on_resolved(frame.size, None, -1, self.last_counter, now)
+        return self._route_lost(lost)
+
+    def compose(
+        self, limit: int, now: float, fill: Callable[[int], Segment | None] | None, ping: bool = False
+    ) -> Composed:
+        """Return the next payload of at most `limit` bytes; its `payload` is empty when there is nothing to say.
+
+        `fill(room)` returns segments of at most `room` data bytes each until it returns None.
+        """
+        out: list[Record] = []
+        room = limit
+        if self.seen.due_at is not None:
+            room = self._put(out, self.seen.tell(now), room)
+        pieces = self._compose_commands(out, room)
+        room = limit - sum(map(records.encoded_size, out))
+        while fill is not None and room > records.SEGMENT_OVERHEAD_MAX:
+            segment = fill(room - records.SEGMENT_OVERHEAD_MAX)
+            if segment is None:
+                break
+            room = self._put(out, segment, room)
+            pieces.append(Piece(segment.channel, segment.offset, len(segment.data)))
+        if ping and not pieces:
+            room = self._put(out, Ping(), room)
+        asks = bool(pieces) or ping
+        floor = self.ledger.floor
+        if asks and floor is not None and floor > self._floor_told + 1 and room > 9 and self._has_gaps(floor):
+            out.insert(0, Floor(floor))
+            self._floor_told = floor
+        return Composed(records.encode(out), tuple(pieces), asks)
+
+    def note_sent(self, counter: int, size: int, composed: Composed, now: float) -> None:
+        """A composed payload went out as frame `counter`, with `size` bytes on the wire."""
+        self.last_counter = counter
+        if composed.asks:
+            self.ledger.note(Sent(counter, size, now, composed.pieces))
+            self.ledger.forget_probes(PROBES_MAX)
+            self.pace.on_sent(size, now, self.ledger.rtt_s, counter)
+
+    def _has_gaps(self, floor: int) -> bool:
+        return self.ledger.frames_lost > 0 and floor > self._floor_told
+
+    def _put(self, out: list[Record], record: Record, room: int) -> int:
+        size = records.encoded_size(record)
+        if size > room:
+            return room
+        out.append(record)
+        return room - size
+
+    def _compose_commands(self, out: list[Record], room: int) -> list[Piece]:
+        control = self.command.take(room - 12) if room > 32 else None
+        if control is None:
+            return []
+        out.append(control)
+        return [Piece(None, control.offset, len(control.data))]
+
+    def _take_ack(self, ack: Ack, received: Received, now: float) -> None:
+        if ack.frames.end > self.last_counter + 1:
+            raise PeerError(f"an ACK of frame {ack.frames.end - 1}; the last one sent is {self.last_counter}")
+        outcome = self.ledger.acknowledge(ack, now)
+        resolved = outcome.arrived + outcome.lost
+        if resolved:
+            size = sum(frame.size for frame in resolved)
+            self.pace.on_resolved(size, outcome.rtt_s, self.ledger.largest, self.last_counter, now)
+        received.arrived += self._route_arrived(outcome.arrived)
+        received.lost += self._route_lost(outcome.lost)
+
+    def _route_arrived(self, frames: list[Sent]) -> list[Piece]:
+        pieces = [piece for frame in frames for piece in frame.pieces]
+        for piece in pieces:
+            if piece.channel is None:
+                self.command.arrived(piece)
+        return [piece for piece in pieces if piece.channel is not None]
+
+    def _route_lost(self, frames: list[Sent]) -> list[Piece]:
+        pieces = [piece for frame in frames for piece in frame.pieces]
+        for piece in pieces:
+            if piece.channel is None:
+                self.command.lost(piece)
+        return [piece for piece in pieces if piece.channel is not None]

@@ -1,0 +1,137 @@
+"""The ledger of frames that are under way: which arrived, which are lost, how long the way takes.
+
+A frame is lost when a later one has arrived and either three later ones have or it is overdue by an eighth of the
+round trip. There is no timer that declares loss by silence, and so none that grows across an outage: in silence
+the link probes (`node/line.py`), and the first answer tells at once what of all that was under way is lost.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from wire.records import Ack
+
+REORDER_MAX: Final = 3
+OVERDUE: Final = 1.125
+FRAMES_MAX: Final = 4096
+"""Frames under way; beyond, nothing but probes is sent."""
+RTT_UNKNOWN_S: Final = 1.0
+GRANULARITY_S: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a frame carried, without the bytes: they are read again if it is lost. Channel None: command bytes."""
+
+    channel: int | None
+    offset: int
+    size: int
+
+
+@dataclass(slots=True)
+class Sent:
+    """One frame under way. `size` is what it takes on the wire."""
+
+    counter: int
+    size: int
+    sent_at: float
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one ACK told."""
+
+    arrived: list[Sent] = field(default_factory=list)
+    lost: list[Sent] = field(default_factory=list)
+    rtt_s: float | None = None
+
+
+class Ledger:
+    """Frames under way, oldest first. Only frames that ask for an ACK are noted."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, Sent] = {}
+        self.in_flight = 0
+        self.srtt_s: float | None = None
+        self.latest_rtt_s = 0.0
+        self.largest = -1
+        self.overdue_at: float | None = None
+        self.frames_lost = 0
+
+    @property
+    def rtt_s(self) -> float:
+        """The smoothed round trip, or a guess before the first."""
+        return RTT_UNKNOWN_S if self.srtt_s is None else self.srtt_s
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._frames) >= FRAMES_MAX
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._frames
+
+    @property
+    def floor(self) -> int | None:
+        """The oldest counter under way, None when nothing is."""
+        return next(iter(self._frames), None)
+
+    def note(self, frame: Sent) -> None:
+        """A frame was sent."""
+        self._frames[frame.counter] = frame
+        self.in_flight += frame.size
+
+    def forget_probes(self, keep: int) -> None:
+        """Drop all but the newest `keep` frames that carry nothing: in a long outage they would pile up."""
+        probes = [frame for frame in self._frames.values() if not frame.pieces]
+        for frame in probes[: max(len(probes) - keep, 0)]:
+            self._take(frame.counter)
+
+    def forgive(self) -> None:
+        """What is under way no longer counts as in flight: its bearer is gone."""
+        self.in_flight = 0
+        for frame in self._frames.values():
+            frame.size = 0
+
+    def acknowledge(self, ack: Ack, now: float) -> Outcome:
+        """Take in an ACK."""
+        outcome = Outcome()
+        for counter in [c for c in self._frames if ack.frames.covers(c, c + 1)]:
+            outcome.arrived.append(self._take(counter))
+        if outcome.arrived:
+            newest = outcome.arrived[-1]
+            if newest.counter == ack.frames.end - 1:
+                outcome.rtt_s = self.learn_rtt(now - newest.sent_at, ack.delay_s)
+            self.largest = max(self.largest, newest.counter)
+        outcome.lost = self.overdue(now)
+        return outcome
+
+    def settle(self, counter: int) -> Sent | None:
+        """Take out one frame that is known to have arrived."""
+        return self._take(counter) if counter in self._frames else None
+
+    def overdue(self, now: float) -> list[Sent]:
+        """Return and forget the frames that are lost by now; `overdue_at` says when to ask again."""
+        patience = OVERDUE * max(self.rtt_s, self.latest_rtt_s, GRANULARITY_S)
+        self.overdue_at, lost = None, []
+        for counter, frame in list(self._frames.items()):
+            if counter > self.largest:
+                break
+            if counter <= self.largest - REORDER_MAX or frame.sent_at + patience <= now:
+                lost.append(self._take(counter))
+            elif self.overdue_at is None or frame.sent_at + patience < self.overdue_at:
+                self.overdue_at = frame.sent_at + patience
+        self.frames_lost += sum(1 for frame in lost if frame.pieces)
+        return lost
+
+    def learn_rtt(self, elapsed: float, delay_s: float = 0.0) -> float:
+        """Take in how long an answer took, and return the round trip in it."""
+        rtt_s = max(elapsed - delay_s, 0.0) if elapsed > delay_s else elapsed
+        self.latest_rtt_s = rtt_s
+        self.srtt_s = rtt_s if self.srtt_s is None else 0.875 * self.srtt_s + 0.125 * rtt_s
+        return rtt_s
+
+    def _take(self, counter: int) -> Sent:
+        frame = self._frames.pop(counter)
+        self.in_flight -= frame.size
+        return frame
