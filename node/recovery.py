@@ -165,22 +165,22 @@ class _Recovery:
         self._broken = join(folder, BROKEN)
 
     def run(self, under_way: Collection[bytes]) -> RecoveryReport:
+        self._clear_unfinished(under_way)
         studies, foreign = [], []
         for name in self._disk.list(self._open)[:STUDIES_MAX]:
-            path = join(self._open, name)
-            base = name.removesuffix(_NEW)
-            match = _STUDY.fullmatch(base)
-            study_id = _id_in(base)
-            if study_id in under_way:
-                continue
+            path, study_id, match = join(self._open, name), _id_in(name), _STUDY.fullmatch(name)
             if study_id is None:
                 foreign.append(path)
-            elif base != name:
-                self._remove(path)
-            elif match:
+            elif match and study_id not in under_way:
                 studies.append(self._study(int(match[1]), study_id, path))
         foreign += self._clear_summaries(under_way, {study.study_id for study in studies})
         return RecoveryReport(tuple(studies), tuple(foreign))
+
+    def _clear_unfinished(self, under_way: Collection[bytes]) -> None:
+        for name in self._disk.list(self._open):
+            study_id = _id_in(name.removesuffix(_NEW))
+            if name.endswith(_NEW) and study_id is not None and study_id not in under_way:
+                self._remove(join(self._open, name))
 
     def _clear_summaries(self, under_way: Collection[bytes], met: Collection[bytes]) -> list[str]:
         """Remove the prepared summaries of studies that are spooled; return those whose study is nowhere."""
