@@ -33,6 +33,8 @@ PADDING: Final = 0x06
 PATIENT: Final = 0x01
 CORRECTION: Final = 0x02
 NOTE: Final = 0x03
+RECORD: Final = 0x04
+"""One record of a store's log (`node.log`); its owner knows what is in it."""
 
 # Capture (0x000B)
 DEVICE: Final = 0x01
