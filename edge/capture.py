@@ -22,7 +22,7 @@ label is scanned again, the device sends again what was not acknowledged.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from edge import registry
@@ -38,6 +38,7 @@ from edge.driver import (
     PatientReleased,
     PatientScanned,
     Reserve,
+    Sampled,
     Send,
     StudyBegins,
     StudyEnds,
@@ -46,6 +47,7 @@ from node.clock import Clock
 from wire import kinds, record
 from wire.errors import DiskError, DiskFull, Misuse
 from wire.tag import Tag
+from wire.waveform import Waveform
 
 BINDING_S_MAX: Final = 600.0
 """A label is good for this long after the last study that began under it."""
@@ -262,7 +264,7 @@ class Capture:
             case StudyBegins():
                 self._begin(line, event, now)
             case Commit(token=token):
-                return self._answer(line, token, now, committed=self._commit(line, event))
+                return self._answer(line, token, now, committed=self._commit(line, event, now))
             case StudyEnds():
                 self._end(line, event, now)
             case PatientScanned() | PatientReleased():
@@ -309,7 +311,7 @@ class Capture:
             self._patient_until = now + self._binding_s_max
         line.study = _Open(begins, patient, line.heard_ms)
 
-    def _commit(self, line: _Port, commit: Commit) -> bool:
+    def _commit(self, line: _Port, commit: Commit, now: float) -> bool:
         """Append one entry; True when it is durable. A study's file is made by its first entry."""
         study = line.study
         if study is None:
@@ -320,7 +322,12 @@ class Capture:
             return False
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
         head = [] if study.journal is not None else _head(line, study)
-        return self._append(line, study, [*head, *raw, *commit.tags, *_note_tags(study)])
+        waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
+        return self._append(line, study, [*head, *raw, *commit.tags, *waves, *_note_tags(study)])
+
+    def _dated(self, sampled: Sampled, now: float) -> Waveform:
+        age_ms = round((now - sampled.began) * 1000)
+        return replace(sampled.waveform, start_ms=max(0, self._clock.time_ms() - age_ms))
 
     def _append(self, line: _Port, study: _Open, tags: list[Tag]) -> bool:
         if self._failed:

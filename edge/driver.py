@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from wire.tag import Tag
+from wire.waveform import Waveform
 
 Headline = tuple[str, str, str]
 """Name, value and unit, as they should stand on one line of a list."""
@@ -49,12 +50,24 @@ class StudyBegins:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """A waveform whose first sample came at `began` (the `now` of the seam); capture sets its date."""
+
+    began: float
+    waveform: Waveform
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """One journal entry: the bytes as they came, and what was read from them. `token`: tell me when it is durable."""
+    """One journal entry: the bytes as they came, and what was read from them. `token`: tell me when it is durable.
+
+    A Commit or Reserve with a token is the last event of its list: what follows depends on the answer.
+    """
 
     raw: bytes = b""
     tags: tuple[Tag, ...] = ()
     token: int | None = None
+    waveforms: tuple[Sampled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Seen:
     begins: StudyBegins
     raw: bytes = b""
     tags: list = field(default_factory=list)
+    waveforms: list = field(default_factory=list)
     ends: StudyEnds | None = None
 
     @property
@@ -127,7 +128,7 @@ class Bench:
     def _keep(self, commit):
         assert self.open is not None, "an entry outside a study"
         assert len(commit.raw) <= RAW_SIZE_MAX
-        assert commit.raw or commit.tags
+        assert commit.raw or commit.tags or commit.waveforms
         for tag in commit.tags:
             assert len(tag.data) < SIZE_MAX
             if tag.kind in RECORDS:
@@ -135,6 +136,7 @@ class Bench:
         self.open.raw += commit.raw
         self.durable += commit.raw
         self.open.tags += commit.tags
+        self.open.waveforms += [one.waveform for one in commit.waveforms]
 
     def _end(self, ends):
         assert self.open is not None, "a study ends that never began"

@@ -1,0 +1,155 @@
+"""Nonin's serial data formats 2, 7, 8 and 13: finds the frames in a stream of bytes that may begin and break anywhere.
+
+Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's manual. A format is a row of `FORMATS`: its
+frame's size, and how a frame is known. A byte that begins no frame is skipped and counted: that is the whole of
+resynchronising, and a checksum that does not hold looks the same.
+
+Heart rate: 9 bits, the upper two in one byte, the lower seven in another: `(MSB & 3) << 7 | (LSB & 7F)`. A
+widely copied driver shifts by 8 and is right only up to 127 beats a minute.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+RATE_HZ: Final = 75
+"""Frames, and samples of the pleth, in a second (formats 2 and 7)."""
+PACKET_FRAMES: Final = 25
+"""Frames that carry one set of numbers (formats 2 and 7)."""
+HR_NONE: Final = 511
+SPO2_NONE: Final = 127
+
+SENSOR_OFF, OUT_OF_TRACK, SENSOR_ALARM, SYNC = 0x40, 0x10, 0x08, 0x01
+_SPOT_HEAD: Final = bytes((0x00, 0x02, 0x00, 0x0D, 0x00, 0x0E))
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """One set of values; None where the oximeter says that it has none. `time`: a spot check's own date, as given."""
+
+    spo2: int | None
+    pulse: int | None
+    is_attached: bool
+    time: str = ""
+
+
+def heart_rate(msb: int, lsb: int) -> int:
+    """Return beats a minute from the two bytes of formats 2, 7 and 8."""
+    return (msb & 3) << 7 | (lsb & 0x7F)
+
+
+def numbers(rate: int, spo2: int, *, is_attached: bool, time: str = "") -> Numbers:
+    """Return the set, with None for the values that mean none."""
+    return Numbers(
+        spo2 if spo2 <= 100 else None,
+        rate if 0 < rate < HR_NONE else None,
+        is_attached,
+        time,
+    )
+
+
+def _is_2(frame: bytes) -> bool:
+    return frame[0] == 0x01 and frame[1] & 0x80 != 0 and sum(frame[:4]) & 0xFF == frame[4]
+
+
+def _is_7(frame: bytes) -> bool:
+    return frame[0] & 0x80 != 0 and sum(frame[:4]) & 0xFF == frame[4]
+
+
+def _is_8(frame: bytes) -> bool:
+    return frame[0] & 0x80 != 0 and not any(byte & 0x80 for byte in frame[1:])
+
+
+def _is_13(frame: bytes) -> bool:
+    return frame[:6] == _SPOT_HEAD and sum(frame[6:20]) & 0xFF == frame[20] and frame[21] == 0x03
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a frame is known. `sure_after`: so many in a row settle the question which format this is."""
+
+    size: int
+    is_frame: Callable[[bytes], bool]
+    sure_after: int
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "2": Format(5, _is_2, 5),
+    "7": Format(5, _is_7, 10),
+    "8": Format(4, _is_8, 4),
+    "13": Format(22, _is_13, 1),
+}
+
+
+class Framer:
+    """Feed bytes, get frames. Holds less than one frame. `skipped_bytes` counts what belonged to none."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.skipped_bytes = 0
+        self.skipped_in_a_row = 0
+        self.in_a_row = 0
+        """Frames that followed one another without a gap."""
+        self._format = FORMATS[name]
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._buffer += data
+        frames, at, size = [], 0, self._format.size
+        while at + size <= len(self._buffer):
+            frame = bytes(self._buffer[at : at + size])
+            if self._format.is_frame(frame):
+                frames.append(frame)
+                self.in_a_row += 1
+                self.skipped_in_a_row = 0
+                at += size
+            else:
+                self.skipped_bytes += 1
+                self.skipped_in_a_row += 1
+                self.in_a_row = 0
+                at += 1
+        del self._buffer[:at]
+        return frames
+
+    @property
+    def is_sure(self) -> bool:
+        """Enough frames came in a row that it can be no other format."""
+        return self.in_a_row >= self._format.sure_after
+
+
+class Packets:
+    """Formats 2 and 7: 25 frames, the first marked by SYNC, carry one set of numbers in their DATA bytes."""
+
+    def __init__(self) -> None:
+        self._data: list[int] = []
+        self._status = 0
+        self.broken = 0
+        """Packets that lost a frame."""
+
+    def feed(self, status: int, data: int) -> Numbers | None:
+        """Take one frame; return the numbers when it completes a packet."""
+        if status & SYNC:
+            self.broken += 1 if self._data else 0
+            self._data, self._status = [data], status
+        elif self._data:
+            self._data.append(data)
+            self._status |= status
+        if len(self._data) < PACKET_FRAMES:
+            return None
+        msb, lsb, spo2 = self._data[:3]
+        self._data = []
+        attached = not self._status & (SENSOR_OFF | SENSOR_ALARM)
+        return numbers(heart_rate(msb, lsb), spo2, is_attached=attached)
+
+
+def from_format_8(frame: bytes) -> Numbers:
+    """Return the numbers of one second."""
+    status, rate, spo2, more = frame
+    attached = not (status & SENSOR_OFF or more & SENSOR_ALARM)
+    return numbers(heart_rate(status, rate), spo2, is_attached=attached)
+
+
+def from_format_13(frame: bytes) -> Numbers:
+    """Return a spot check; its date is binary-coded decimal, century first."""
+    rate = (frame[16] & 3) << 8 | frame[17]
+    return numbers(rate, frame[19], is_attached=True, time=frame[6:13].hex())
