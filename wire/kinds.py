@@ -66,3 +66,36 @@ FILE_META: Final = 0x11
 """CBOR map: name, size, mtime_ns, digest."""
 FILE_DATA: Final = 0x12
 """The next bytes of the file that the last FILE_META named."""
+
+# Network (0x0007): the log of a partial object (`node/intake.py`)
+INTAKE_OFFER: Final = 0x20
+INTAKE_RANGE: Final = 0x21
+INTAKE_SYNCED: Final = 0x22
+
+NAMES: Final = {
+    (SERVICE, START): "START",
+    (SERVICE, CHECK): "CHECK",
+    (SERVICE, END): "END",
+    (SERVICE, SIGNATURE): "SIGNATURE",
+    (SERVICE, SEALED): "SEALED",
+    (SERVICE, PADDING): "PADDING",
+    (DATABASE, PATIENT): "PATIENT",
+    (DATABASE, CORRECTION): "CORRECTION",
+    (DATABASE, NOTE): "NOTE",
+    (CAPTURE, DEVICE): "DEVICE",
+    (CAPTURE, RAW): "RAW",
+    (CAPTURE, RESULT): "RESULT",
+    (CAPTURE, WAVEFORM): "WAVEFORM",
+    (CAPTURE, PARTIAL): "PARTIAL",
+    (CAPTURE, SUMMARY): "SUMMARY",
+    (IMAGE, PICTURE): "PICTURE",
+    (NETWORK, OFFER): "OFFER",
+    (NETWORK, HAVE): "HAVE",
+    (NETWORK, CUSTODY): "CUSTODY",
+    (NETWORK, RECEIPT): "RECEIPT",
+    (NETWORK, REFUSED): "REFUSED",
+    (NETWORK, BUNDLE): "BUNDLE",
+    (NETWORK, FILE_META): "FILE_META",
+    (NETWORK, FILE_DATA): "FILE_DATA",
+}
+"""What people see; a kind that is not here is shown by its numbers."""
