@@ -20,7 +20,7 @@ from typing import Final
 import zstandard
 
 from wire import kinds, leads
-from wire.dictionary import DICTIONARIES
+from wire.dictionary import NUMBERS, PACKING, dictionary
 from wire.errors import FormatError, Misuse
 
 NONE: Final = 0
@@ -46,8 +46,7 @@ def pack(data: bytes, codec: int) -> bytes:
     if codec == ZSTD:
         return _compress(data, None)
     if codec == ZSTD_DICTIONARY:
-        number = max(DICTIONARIES)
-        return bytes((number,)) + _compress(data, number)
+        return bytes((PACKING,)) + _compress(data, PACKING)
     if codec == WAVEFORM:
         return leads.pack_plain(data)
     raise Misuse(f"no codec {codec}")
@@ -60,8 +59,8 @@ def unpack(data: bytes, codec: int, size_max: int) -> bytes:
     elif codec == ZSTD:
         plain = _decompress(data, None, size_max)
     elif codec == ZSTD_DICTIONARY:
-        if not data or data[0] not in DICTIONARIES:
-            raise FormatError(f"zstd dictionary {data[0] if data else 'missing'}; have {sorted(DICTIONARIES)}")
+        if not data or data[0] not in NUMBERS:
+            raise FormatError(f"zstd dictionary {data[0] if data else 'missing'}; have {sorted(NUMBERS)}")
         plain = _decompress(data[1:], data[0], size_max)
     elif codec == WAVEFORM:
         plain = leads.unpack_plain(data, size_max)
@@ -93,44 +92,44 @@ def pack_best(kind: tuple[int, int], data: bytes) -> tuple[int, bytes]:
 def _candidates(kind: tuple[int, int], size: int) -> tuple[int, ...]:
     if kind == (kinds.CAPTURE, kinds.WAVEFORM):
         return WAVEFORM, ZSTD
-    if DICTIONARIES and size <= DICTIONARY_GAIN_SIZE_MAX and kind != (kinds.IMAGE, kinds.PICTURE):
+    if size <= DICTIONARY_GAIN_SIZE_MAX and kind != (kinds.IMAGE, kinds.PICTURE):
         return ZSTD_DICTIONARY, ZSTD
     return (ZSTD,)
 
 
 @cache
 def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
-    return zstandard.ZstdCompressionDict(DICTIONARIES[number])
+    return zstandard.ZstdCompressionDict(dictionary(number))
 
 
-def _compress(data: bytes, dictionary: int | None) -> bytes:
+def _compress(data: bytes, number: int | None) -> bytes:
     level = LEVEL if len(data) <= BULK_SIZE else LEVEL_BULK
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         source_size=len(data),
-        dict_size=0 if dictionary is None else len(DICTIONARIES[dictionary]),
-        format=_format(dictionary),
+        dict_size=0 if number is None else len(dictionary(number)),
+        format=_format(number),
         write_content_size=True,
         write_checksum=False,
         write_dict_id=False,
     )
-    if dictionary is None:
+    if number is None:
         return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
-    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=_dictionary(dictionary)).compress(data)
+    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=_dictionary(number)).compress(data)
 
 
-def _format(dictionary: int | None) -> int:
-    return zstandard.FORMAT_ZSTD1 if dictionary is None else zstandard.FORMAT_ZSTD1_MAGICLESS
+def _format(number: int | None) -> int:
+    return zstandard.FORMAT_ZSTD1 if number is None else zstandard.FORMAT_ZSTD1_MAGICLESS
 
 
-def _decompress(data: bytes, dictionary: int | None, size_max: int) -> bytes:
-    frame_format = _format(dictionary)
+def _decompress(data: bytes, number: int | None, size_max: int) -> bytes:
+    frame_format = _format(number)
     try:
         frame = zstandard.get_frame_parameters(data, format=frame_format)
         if frame.content_size > size_max:  # also when it is not declared: that reads as 2**64 - 1
             raise FormatError(f"zstd frame declares {frame.content_size} bytes; at most {size_max}")
         reader = zstandard.ZstdDecompressor(
-            dict_data=None if dictionary is None else _dictionary(dictionary),
+            dict_data=None if number is None else _dictionary(number),
             max_window_size=WINDOW_SIZE_MAX,
             format=frame_format,
         )
