@@ -83,6 +83,9 @@ class Ledger:
     was_full: bool = False
     """The disk was full at some time: an object may have moved without its receipt."""
 
+    def tell(self):
+        """Something was acknowledged. For those who want to know when."""
+
 
 def payload_of(study, entry, size=0):
     head = b"study %d entry %d " % (study, entry)
@@ -111,6 +114,7 @@ def _append(journal, payload, ledger):
         ledger.refused.add(payload)
         return 0
     ledger.acked[payload] = journal.study_id
+    ledger.tell()
     return 1
 
 
@@ -121,6 +125,7 @@ def _close(journal, count, ledger):
         except DiskFull:
             continue
         ledger.closed.add(journal.study_id)
+        ledger.tell()
         return
 
 
@@ -133,8 +138,10 @@ def _mark(kit, ledger):
         for state, act in steps[one.kind]:
             act(one.object_id)
             ledger.marks[one.object_id] = state
+            ledger.tell()
     for one in kit.spool.objects(State.REFUSED)[:1]:
         del ledger.marks[one.object_id]
+        ledger.tell()
         kit.spool.again(one.object_id)
 
 

@@ -1,0 +1,146 @@
+"""A power cut below the file system: the writes and flushes that ext4 sends to its device, replayed up to a cut.
+
+The script of `stores` runs on ext4 on a loop device over `fuse_block`. For each cut the image is built from what was
+flushed before it and any part, in any order and torn at sectors, of what was not; it is mounted, recovered and held
+against what the script had been told at the moment of the cut. FELDSHER_CUTS=300 for more cut points.
+"""
+
+import contextlib
+import copy
+import os
+import random
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+
+import pytest
+
+from node.disk import RealDisk
+from tests.node.fuse_block import FuseBlock
+from tests.node.stores import Kit, Ledger, check, script
+
+CUTS = int(os.environ.get("FELDSHER_CUTS", "60"))
+IMAGE_SIZE = 8 << 20
+SECTOR = 512
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def why_not():
+    if os.geteuid() != 0:
+        return "needs root for mounts"
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "needs /dev/fuse"
+    missing = [tool for tool in ("mkfs.ext4", "losetup", "mount", "umount") if not shutil.which(tool)]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def mounted(image, mountpoint):
+    loop = run("losetup", "--find", "--show", str(image))
+    try:
+        run("mount", "-t", "ext4", loop, str(mountpoint))
+        try:
+            yield mountpoint / "data"
+        finally:
+            run("umount", str(mountpoint))
+    finally:
+        run("losetup", "--detach", loop)
+
+
+@dataclass
+class TimedLedger(Ledger):
+    """Puts a copy of itself among the events of the medium at each acknowledgement."""
+
+    events: list = field(default_factory=list)
+
+    def tell(self):
+        self.events.append(("told", {k: copy.copy(getattr(self, k)) for k in ("acked", "closed", "marks")}))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """The blank image, the events of the medium with the acknowledgements among them, and the ledger at the end."""
+    if why_not():
+        pytest.skip(f"POWER CUT TEST NOT RUN: {why_not()}")
+    folder = tmp_path_factory.mktemp("power-cut")
+    for name in ("fuse", "mount"):
+        (folder / name).mkdir()
+    blank = folder / "blank.img"
+    blank.write_bytes(bytes(IMAGE_SIZE))
+    run("mkfs.ext4", "-q", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", str(blank))
+    try:
+        with mounted(blank, folder / "mount") as data:
+            data.mkdir()
+        block = FuseBlock(folder / "fuse", blank.read_bytes())
+    except OSError as error:
+        pytest.skip(f"POWER CUT TEST NOT RUN: {error}")
+    try:
+        ledger = TimedLedger(events=block.events)
+        with mounted(block.path, folder / "mount") as data, RealDisk(data) as disk:
+            script(disk, ledger, studies=3, entries=4)
+            del disk
+    finally:
+        block.close()
+    return folder, blank.read_bytes(), list(block.events), ledger
+
+
+def torn(data, chance):
+    sectors = [data[at : at + SECTOR] for at in range(0, len(data), SECTOR)]
+    return [(number, sector) for number, sector in enumerate(sectors) if chance.random() < 0.7]
+
+
+def image_at(blank, events, cut, chance):
+    """Return the medium after a power cut at event `cut`."""
+    image = bytearray(blank)
+    flushed = max((at for at in range(cut) if events[at][0] == "flush"), default=0)
+    for _, offset, data in (event for event in events[:flushed] if event[0] == "write"):
+        image[offset : offset + len(data)] = data
+    loose = [event for event in events[flushed:cut] if event[0] == "write"]
+    way = chance.randrange(3)
+    kept = loose if way == 0 else [one for one in loose if chance.random() < 0.6]
+    if way == 2:
+        chance.shuffle(kept)
+    for number, (_, offset, data) in enumerate(kept):
+        if way and number == len(kept) - 1:
+            for sector, piece in torn(data, chance):
+                image[offset + sector * SECTOR : offset + sector * SECTOR + len(piece)] = piece
+        else:
+            image[offset : offset + len(data)] = data
+    return bytes(image)
+
+
+def ledger_at(events, cut, ledger):
+    told = [event[1] for event in events[:cut] if event[0] == "told"]
+    return Ledger(tried=ledger.tried, **(told[-1] if told else {}))
+
+
+def test_the_medium_was_written_and_flushed(recorded):
+    _, _, events, ledger = recorded
+    names = [event[0] for event in events]
+    assert names.count("flush") > len(ledger.acked) == 12
+    assert names.count("write") > 50
+    # Every acknowledgement comes after a flush that came after the write it stands for.
+    assert names.index("told") > names.index("flush")
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_what_was_acknowledged_before_the_cut_is_there_after_it(recorded, part):
+    folder, blank, events, ledger = recorded
+    chance = random.Random(part)
+    image = folder / "cut.img"
+    for number in range(part, CUTS, 6):
+        cut = len(events) - number * len(events) // CUTS
+        image.write_bytes(image_at(blank, events, cut, chance))
+        for life in range(2):
+            with mounted(image, folder / "mount") as data, RealDisk(data) as disk:
+                kit = Kit(disk, 100 + life)
+                check(kit, ledger_at(events, cut, ledger))
+                assert not life or not kit.report.studies
