@@ -41,6 +41,7 @@ from edge.driver import (
     Driver,
     Event,
     Facts,
+    Fault,
     Line,
     Note,
     Option,
@@ -50,7 +51,7 @@ from edge.driver import (
     StudyEnds,
 )
 from edge.drivers import astm_records as lis
-from edge.drivers.astm_frames import ACK, NAK, Lexer, Piece
+from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
 from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
 from edge.registry import read_options
 from node import config
@@ -67,6 +68,7 @@ DOUBT_S: Final = 1.0
 RESUME_WINDOW_S: Final = 120.0
 LATE_EOT_S: Final = 8.0
 """An EOT this long after L's ACK is the sender giving up on an ACK that it never got (its timer is 15 s)."""
+NOISE_ALARM_SIZE: Final = 1_024
 INPUT_SIZE_MAX: Final = 1 << 17
 """Bytes kept while a commit is awaited. A sender waits for its ACK, so more is no ASTM."""
 
@@ -130,6 +132,8 @@ class _Astm:
         """The frame that the disk did not take; it will come again."""
         self._last: Frame | None = None
         """The frame that was acknowledged last."""
+        self._noise = 0
+        """Bytes since the last conversation."""
         self._carry = b""
         self._rest = b""
         """Raw bytes that are in no commit yet: refused frames, controls."""
@@ -145,7 +149,15 @@ class _Astm:
         self._input += data[:room]
         if len(data) > room:
             self._note(f"{len(data) - room} bytes came while a commit was awaited, and were dropped")
-        return self._read_on()
+        return [*self._read_on(), *self._hear_noise(len(data))]
+
+    def _hear_noise(self, size: int) -> list[Event]:
+        """Count what is no ASTM; say it once, before the next ENQ."""
+        before = self._noise
+        self._noise = before + size if self._state == NEUTRAL else 0
+        if before < NOISE_ALARM_SIZE <= self._noise:
+            return [Fault("noise", f"{self._noise} bytes that are no ASTM: wrong line settings, or another device?")]
+        return []
 
     def tick(self, now: float) -> list[Event]:
         self._now = now
@@ -351,6 +363,10 @@ class _Astm:
     def _interrupt(self, reason: str, raw: bytes) -> list[Event]:
         """Keep what came, and the study open for a while: it may go on."""
         self._keep(raw)
+        begins: list[Event] = []
+        if self._message is None and STX in self._rest:
+            self._message = Message()
+            begins = [_begins(b"")]
         message = self._message
         if message is None or message.interrupted:
             return []
@@ -358,7 +374,7 @@ class _Astm:
         self._close_at = self._now + RESUME_WINDOW_S
         if message.is_done:
             return [self._flush(())] if self._rest else []
-        return [self._flush((Partial(reason, FACTS.name).to_tag(),))]
+        return [*begins, self._flush((Partial(reason, FACTS.name).to_tag(),))]
 
     def _flush(self, tags: tuple[Tag, ...]) -> Event:
         raw, self._rest = self._rest, b""

@@ -107,7 +107,8 @@ class _Chunk:
 class _Study:
     """One measurement: what the RESULT is made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, skipped: int = 0, broken: int = 0) -> None:
+        self.skipped_before, self.broken_before = skipped, broken
         self.spo2: list[int] = []
         self.pulse: list[int] = []
         self.notes: list[str] = []
@@ -266,7 +267,7 @@ class _Nonin:
 
     def _begin(self, now: float) -> None:
         self._queue.put(StudyBegins(FACTS.form))
-        self._study, self._chunk = _Study(), _Chunk(now)
+        self._study, self._chunk = _Study(self._skipped, self._broken), _Chunk(now)
         self._chunk.raw += self._before
         self._before.clear()
         self._second = []
@@ -298,8 +299,9 @@ class _Nonin:
         self._commit(now)
         self._valid_s = 0.0
         study.notes += [reason] if reason else []
-        if self._skipped or self._broken:
-            study.notes.append(f"{self._skipped} bytes skipped, {self._broken} packets broken on this line so far")
+        skipped, broken = self._skipped - study.skipped_before, self._broken - study.broken_before
+        if skipped or broken:
+            study.notes.append(f"{skipped} bytes skipped, {broken} packets broken")
         self._conclude(study)
 
     def _conclude(self, study: _Study, time: str = "") -> None:

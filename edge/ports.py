@@ -1,0 +1,261 @@
+"""The owner of a serial line: one thread that opens it, reads it at once, and opens it again when it comes back.
+
+Bytes wait in memory, not in the kernel's 4 KiB, while the disk is busy: at 115,200 baud `QUEUE_SIZE_MAX` lasts 22 s.
+Who drives the kit takes them with `take`, in the order in which they came, with the appearing and vanishing of the
+port among them. Nothing here survives a crash; a device that expects answers sends again what was not acknowledged.
+
+A port is named by where it is plugged in (`/dev/serial/by-path/…`): cheap adapters have no serial number, and
+`ttyUSB0` is whichever was found first. The name is resolved anew at each opening, so a device may return as another
+`ttyUSBn`. The line is opened for us alone (`TIOCEXCL` and a lock), and left alone when somebody else has it.
+
+Unplugging is many things to pyserial: `SerialException` ("device reports readiness to read but returned no data"),
+`OSError` (EIO, ENXIO), `TypeError` when the descriptor went in the middle of a call. All of them are "vanished".
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import serial
+
+from edge.driver import Line
+from node.clock import Clock
+from wire.errors import DeviceError
+
+QUEUE_SIZE_MAX: Final = 1 << 18
+QUEUE_COUNT_MAX: Final = 1 << 16
+READ_S: Final = 0.2
+"""A read comes back at least this often, to see whether we are to stop."""
+RETRY_S_MIN: Final = 0.25
+RETRY_S_MAX: Final = 5.0
+WRITE_S_MAX: Final = 1.0
+READ_SIZE: Final = 4_096
+RECORD_SIZE_MAX: Final = 64 << 20
+"""A recording ends here, bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Bytes, and when they came (`Clock.now`)."""
+
+    data: bytes
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Appeared:
+    """The port is open; `device` is what its name stands for at present."""
+
+    device: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The port cannot be opened or has gone; said once for each reason until it is back."""
+
+    reason: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The queue was full: so many bytes were lost."""
+
+    bytes_count: int
+    now: float
+
+
+Item = Heard | Appeared | Vanished | Dropped
+
+
+class Recorder:
+    """Writes a transcript: a line for each piece, `<` from the device, `>` to it, seconds and hex. Bounded."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._room = RECORD_SIZE_MAX
+        self._lock = threading.Lock()
+
+    def __call__(self, direction: str, data: bytes, now: float) -> None:
+        """Add one piece."""
+        line = f"{direction} {now:.3f} {data.hex()}\n"
+        with self._lock:
+            if len(line) <= self._room:
+                self._room -= len(line)
+                self._file.write(line)
+                self._file.flush()
+
+
+class _Queue:
+    """What was read and not yet taken; bounded in bytes and in items."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._lock = threading.Lock()
+
+    def put(self, item: Item) -> None:
+        size = len(item.data) if isinstance(item, Heard) else 0
+        with self._lock:
+            if self._size + size > QUEUE_SIZE_MAX or len(self._items) >= QUEUE_COUNT_MAX:
+                self._dropped += size
+                return
+            if self._dropped:
+                self._items.append(Dropped(self._dropped, item.now))
+                self._dropped = 0
+            self._items.append(item)
+            self._size += size
+
+    def take(self) -> list[Item]:
+        with self._lock:
+            items = list(self._items)
+            self._items.clear()
+            self._size = 0
+        return items
+
+
+class _Serial(serial.Serial):
+    """A line that is not emptied when it is opened: some devices speak at once."""
+
+    def _reset_input_buffer(self) -> None:
+        """Keep what is there."""
+
+
+class PortOwner:
+    """See the module's text. `wake` is called from the thread whenever there is something to take."""
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        line: Line,
+        clock: Clock,
+        wake: Callable[[], None] = lambda: None,
+        record: Recorder | None = None,
+    ) -> None:
+        self.name, self.path, self.line = name, path, line
+        self._clock, self._wake, self._record = clock, wake, record
+        self._queue = _Queue()
+        self._serial: serial.Serial | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"port {name}", daemon=True)
+        self._reason = ""
+
+    def start(self) -> None:
+        """Begin to open and read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port; returns when the thread is gone."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def is_present(self) -> bool:
+        """The port is open."""
+        return self._serial is not None
+
+    def take(self) -> list[Item]:
+        """Return what came since the last call, oldest first."""
+        return self._queue.take()
+
+    def write(self, data: bytes) -> bool:
+        """Send to the device; False when the port is gone or takes nothing: the device will ask again."""
+        port = self._serial
+        if port is None or not data:
+            return False
+        try:
+            port.write(data)
+        except (serial.SerialException, OSError, TypeError):
+            return False
+        self._note(">", data)
+        return True
+
+    # The thread
+
+    def _run(self) -> None:
+        retry_s = RETRY_S_MIN
+        while not self._stopping.is_set():
+            try:
+                port = open_line(self.path, self.line)
+            except DeviceError as error:
+                self._say_vanished(str(error))
+                self._stopping.wait(retry_s)
+                retry_s = min(retry_s * 2, RETRY_S_MAX)
+                continue
+            retry_s = RETRY_S_MIN
+            self._serve(port)
+
+    def _serve(self, port: serial.Serial) -> None:
+        self._serial, self._reason = port, ""
+        self._put(Appeared(str(Path(self.path).resolve()), self._clock.now()))
+        try:
+            while not self._stopping.is_set():
+                data = port.read(1)
+                if data:
+                    data += port.read(min(port.in_waiting, READ_SIZE))
+                    self._note("<", data)
+                    self._put(Heard(data, self._clock.now()))
+        except (serial.SerialException, OSError, TypeError) as error:
+            self._serial = None
+            self._say_vanished(f"{self.path}: the port vanished: {error}")
+        finally:
+            self._serial = None
+            _close(port)
+        self._stopping.wait(RETRY_S_MIN)
+
+    def _say_vanished(self, reason: str) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            self._put(Vanished(reason, self._clock.now()))
+
+    def _put(self, item: Item) -> None:
+        self._queue.put(item)
+        self._wake()
+
+    def _note(self, direction: str, data: bytes) -> None:
+        if self._record is not None:
+            self._record(direction, data, self._clock.now())
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(port: _Closable) -> None:
+    try:
+        port.close()
+    except (serial.SerialException, OSError, TypeError):
+        return
+
+
+def open_line(path: str, line: Line) -> serial.Serial:
+    """Open a line for us alone. Raises DeviceError that says which and why: missing, busy, forbidden."""
+    if not Path(path).exists():
+        raise DeviceError(f"{path}: there is no such port; is the device plugged in and switched on?")
+    try:
+        return _Serial(
+            path,
+            baudrate=line.baud,
+            bytesize=line.data_bits,
+            parity=line.parity,
+            stopbits=line.stop_bits,
+            timeout=READ_S,
+            write_timeout=WRITE_S_MAX,
+            exclusive=True,
+        )
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise DeviceError(f"{path}: cannot be opened at {line}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    if "exclusively lock" in text or "Resource temporarily unavailable" in text or "busy" in text.lower():
+        return "another program has it open"
+    return text

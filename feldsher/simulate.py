@@ -1,0 +1,144 @@
+"""`feldsher simulate device`: a simulated diagnostic device on a pty or a real serial line, for training and tests."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+
+from hardware.simulated import analyser, oximeter, ptys, scanner
+from hardware.simulated.device import Device
+from hardware.simulated.results import STYLES, message
+from node.clock import SystemClock
+from wire.errors import DeviceError, UsageError
+
+FAULTS = {"analyser": analyser.FAULTS, "oximeter": oximeter.FAULTS, "scanner": scanner.FAULTS}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = "example: feldsher simulate device analyser --pty-link /tmp/analyser --count 3 --every 10"
+    subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    device = subparsers.add_parser(
+        "device",
+        help="a diagnostic device",
+        description="Prints the path that a kit is to open, then speaks. Ends with 0 when all of it was acknowledged.",
+        epilog="faults: " + "; ".join(f"{kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
+    )
+    device.add_argument("device", choices=sorted(FAULTS), help="which device")
+    _add_place(device)
+    _add_manner(device)
+    device.set_defaults(run=run)
+
+
+def _add_place(device: argparse.ArgumentParser) -> None:
+    place = device.add_mutually_exclusive_group()
+    place.add_argument("--port", metavar="PATH", help="speak on this real serial line")
+    place.add_argument("--pty-link", metavar="PATH", default="", help="make this name point to the pty")
+    device.add_argument("--baud", type=int, default=9600, help="with --port (default 9600)")
+
+
+def _add_manner(device: argparse.ArgumentParser) -> None:
+    device.add_argument("--seed", type=int, default=1, help="the same seed gives the same values (default 1)")
+    device.add_argument("--count", type=int, default=1, help="messages, fingers or labels (default 1)")
+    device.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two of them (default 5)")
+    device.add_argument("--repeat", action="store_true", help="go on for ever")
+    device.add_argument("--fault", action="append", default=[], metavar="NAME", help="something that goes wrong")
+    device.add_argument("--patient", action="append", default=[], metavar="ID", help="ids, in turn (default: invented)")
+    device.add_argument("--style", choices=STYLES, default="xp100", help="analyser: whose manner (default xp100)")
+    device.add_argument("--control", action="store_true", help="analyser: the first message is a control")
+    device.add_argument("--encoding", default="utf-8", help="analyser, style blocks: of names (default utf-8)")
+    device.add_argument("--format", choices=("2", "7", "8", "13"), default="2", help="oximeter (default 2)")
+    device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeter: a finger stays in")
+    device.add_argument("--answer", action="store_true", help="scanner: waits for ACK")
+    device.add_argument("--json", action="store_true", help="at the end, print what happened as one JSON object")
+
+
+def build(args: argparse.Namespace, start: int = 0) -> Device:
+    """Return the device that the arguments describe; `start` numbers its first message. Raises UsageError."""
+    unknown = [name for name in args.fault if name not in FAULTS[args.device]]
+    if unknown:
+        known = ", ".join(FAULTS[args.device])
+        raise UsageError(f"--fault {unknown[0]}: the {args.device} knows: {known}")
+    if args.count < 1 or args.every < 0:
+        raise UsageError(f"--count {args.count} --every {args.every}: at least one, and not before the one before")
+    numbers = range(start, start + args.count)
+    ids = [_patient(args, at) for at in numbers]
+    if args.device == "oximeter":
+        return oximeter.Oximeter(args.seed + start, args.count, args.finger, args.format, args.fault)
+    if args.device == "scanner":
+        return scanner.Scanner(ids, args.every, args.fault, waits=args.answer)
+    try:
+        messages = [
+            message(
+                args.style,
+                args.seed,
+                patient,
+                at=at,
+                encoding=args.encoding,
+                is_control=args.control and at == 0,
+            )
+            for at, patient in zip(numbers, ids, strict=True)
+        ]
+    except LookupError as error:
+        raise UsageError(f"--encoding {args.encoding}: {error}") from error
+    return analyser.Analyser(messages, args.fault, args.every)
+
+
+def _patient(args: argparse.Namespace, at: int) -> str:
+    ids: list[str] = args.patient
+    return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Speak until done or interrupted."""
+    clock = SystemClock()
+    done: list[Device] = []
+    with _stoppable() as stopped, _line(args) as (line, path):
+        print(path, flush=True)
+        is_done = True
+        while is_done and not stopped() and (args.repeat or not done):
+            done.append(build(args, start=args.count * len(done)))
+            is_done = ptys.run(done[-1], line, clock.now, stopped)
+            del done[:-2]
+    good = is_done and all(device.report.is_good for device in done)
+    if args.json:
+        print(json.dumps({"device": args.device, "done": is_done, "good": good, **asdict(done[-1].report)}))
+    return 0 if good else DeviceError.exit_code
+
+
+@contextmanager
+def _line(args: argparse.Namespace) -> Iterator[tuple[int, str]]:
+    try:
+        with ptys.open_line(args.port, args.baud) if args.port else ptys.open_pty(args.pty_link) as opened:
+            yield opened
+    except OSError as error:
+        raise DeviceError(f"{args.port or args.pty_link or 'pty'}: {error.strerror}") from error
+
+
+@contextmanager
+def _stoppable() -> Iterator["_Stopped"]:
+    stopped = _Stopped()
+    before = {number: signal.signal(number, stopped.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.stdout.flush()
+
+
+class _Stopped:
+    """Becomes true with the first SIGINT or SIGTERM."""
+
+    def __init__(self) -> None:
+        self._is_stopped = False
+
+    def __call__(self) -> bool:
+        return self._is_stopped
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopped = True
