@@ -36,7 +36,7 @@ class Oximeter:
     def __init__(
         self, seed: int, fingers: int = 1, finger_s: float = 20.0, data_format: str = "2", faults: Iterable[str] = ()
     ) -> None:
-        self._chance = Random(f"oximeter/{seed}")
+        self._chance = Random(f"oximeter/{seed}")  # noqa: S311  invented values
         self._faults = frozenset(faults)
         self._format = data_format
         self._cycle_s = finger_s + OUT_S
