@@ -381,10 +381,10 @@ class Caller:
         if code is HintCode.NOT_LET_IN and self._call is not None and self._call[0].is_echo(echo):
             self.denials += 1
             self._events.note("denied", self._far_public, "the far side does not know our key, or not for this key")
-        elif code is HintCode.NO_SESSION and self._line is not None and self._line.knows_tail(echo):
-            if self.state is CallerState.UP:
-                self._change(CallerEvent.SILENCE)
-                self._hello_at = now
+        line = self._line if self.state is CallerState.UP else None
+        if code is HintCode.NO_SESSION and line is not None and line.knows_tail(echo):
+            self._change(CallerEvent.SILENCE)
+            self._hello_at = now
 
     def _break(self, error: PeerError, now: float) -> None:
         self._events.note("peer-error", self._far_public, str(error))

@@ -56,7 +56,8 @@ class Progress:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON, the counters beside the rest."""
         plain = asdict(self)
-        return plain | plain.pop("counters")
+        counters: dict[str, Any] = plain.pop("counters")
+        return plain | counters
 
 
 class Meter:

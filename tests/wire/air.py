@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from node.link import Caller, Grant, Host
 from wire.noise import KeyPair
-from wire.objects import FILE, Custody, Damaged, Offer, Receipt, Refusal
+from wire.objects import FILE, Damaged, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
 
 KIT, GATEWAY = KeyPair.from_secret(b"k" * 32), KeyPair.from_secret(b"g" * 32)
@@ -163,13 +163,12 @@ class MemoryInbox:
         return self.partial[key][2]
 
     def write(self, peer, object_id, offset, data):
-        offer, buffer, have = self.partial[peer, object_id] if (peer, object_id) in self.partial else (None, None, None)
-        if offer is None:
-            return None
+        if (peer, object_id) not in self.partial:
+            return
+        _, buffer, have = self.partial[peer, object_id]
         self.writes += 1
         buffer[offset : offset + len(data)] = data
         have.add(offset, offset + len(data))
-        return None
 
     def finish(self, peer, object_id):
         if object_id in self.done:

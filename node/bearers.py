@@ -1,0 +1,208 @@
+"""The real bearers of this issue: UDP and TCP, both ends, on asyncio. They carry frames and know nothing of them.
+
+A TCP stream carries each frame behind its length, u16. So little is left in the kernel's hands (NOT_SENT_SIZE) that
+an urgent frame does not wait there behind a file; the pace of `wire/rate.py` bounds what is under way beyond.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from wire.errors import UsageError
+from wire.session import FRAME_SIZE_MAX
+
+UDP_MTU_HOST: Final = 1400
+"""For callers whose path is not known; the caller's own end asks its socket."""
+ETHERNET_MTU: Final = 1500
+UDP_OVERHEAD: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
+TCP_MTU: Final = 1446
+"""One frame and its length in one segment of an Ethernet-sized path."""
+TCP_OVERHEAD: Final = 2 + 52
+NOT_SENT_SIZE: Final = 4096
+SEND_BUFFER_SIZE: Final = 65536
+ADDRESSES_MAX: Final = 4096
+TCP_NOTSENT_LOWAT: Final = 25
+IP_MTU: Final = 14
+IPV6_MTU: Final = 24
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+Receive = Callable[["UdpBearer | TcpBearer", bytes], None]
+Note = Callable[["UdpBearer | TcpBearer"], None]
+
+
+@dataclass(frozen=True)
+class Url:
+    """Where to call or to listen: `udp://HOST:PORT` or `tcp://HOST:PORT`, an IPv6 address in brackets."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def parse_url(text: str) -> Url:
+    """Return the parts of `text`. Raises UsageError that says what is wrong with it."""
+    example = "for example udp://10.77.0.2:7000 or tcp://[2001:db8::1]:7000"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"not an address: {text!r} ({error}); {example}") from error
+    if parts.scheme not in ("udp", "tcp"):
+        raise UsageError(f"not an address: {text!r} has the scheme {parts.scheme!r}, want udp or tcp; {example}")
+    if not parts.hostname or port is None or parts.path not in ("", "/") or parts.query or parts.username:
+        raise UsageError(f"not an address: {text!r} needs a host and a port and nothing else; {example}")
+    return Url(parts.scheme, parts.hostname, port)
+
+
+class UdpBearer:
+    """Datagrams to one address. `address` None: the socket is connected."""
+
+    is_stream = False
+
+    def __init__(self, transport: asyncio.DatagramTransport, name: str, mtu: int, address: Address | None) -> None:
+        self._transport, self.name, self.mtu, self._address = transport, name, mtu, address
+        self.overhead = UDP_OVERHEAD[transport.get_extra_info("socket").family]
+
+    def room(self) -> int:
+        return FRAME_SIZE_MAX  # the pace keeps the socket's buffer empty
+
+    def send(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(frame, self._address)
+
+    def close(self) -> None:
+        if self._address is None:
+            self._transport.close()
+
+
+class TcpBearer:
+    """One connection."""
+
+    is_stream = True
+    mtu = TCP_MTU
+    overhead = TCP_OVERHEAD
+
+    def __init__(self, transport: asyncio.Transport, name: str) -> None:
+        self._transport, self.name = transport, name
+
+    def room(self) -> int:
+        return FRAME_SIZE_MAX if self._transport.get_write_buffer_size() == 0 else 0
+
+    def send(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(struct.pack(">H", len(frame)) + frame)
+
+    def close(self) -> None:
+        self._transport.abort()
+
+
+class UdpHost(asyncio.DatagramProtocol):
+    """A listening socket: one bearer for each address that speaks, the oldest forgotten beyond ADDRESSES_MAX."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._bearers: dict[Address, UdpBearer] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        assert self._transport is not None  # noqa: S101
+        bearer = self._bearers.get(addr)
+        if bearer is None:
+            if len(self._bearers) >= ADDRESSES_MAX:
+                del self._bearers[next(iter(self._bearers))]
+            name = str(Url("udp", addr[0], addr[1]))
+            bearer = self._bearers[addr] = UdpBearer(self._transport, name, UDP_MTU_HOST, addr)
+        self._receive(bearer, data)
+
+
+class UdpCaller(asyncio.DatagramProtocol):
+    """A connected socket. What the system says of the far side (no route, port closed) is kept in `last_error`."""
+
+    def __init__(self, receive: Receive, closed: Callable[[], None], name: str) -> None:
+        self._receive, self._closed, self._name = receive, closed, name
+        self.bearer: UdpBearer | None = None
+        self.last_error: OSError | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        mtu = _path_mtu(transport.get_extra_info("socket"))
+        self.bearer = UdpBearer(cast("asyncio.DatagramTransport", transport), self._name, mtu, None)
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        del addr
+        self.last_error = None
+        if self.bearer is not None:
+            self._receive(self.bearer, data)
+
+    def error_received(self, exc: Exception) -> None:
+        self.last_error = exc if isinstance(exc, OSError) else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._closed()
+
+
+class TcpEnd(asyncio.Protocol):
+    """Either end of a connection: cuts the stream into frames."""
+
+    def __init__(self, receive: Receive, up: Note, down: Note, writable: Callable[[], None], name: str = "") -> None:
+        self._receive, self._up, self._down, self._writable = receive, up, down, writable
+        self._name = name
+        self._buffer = bytearray()
+        self.bearer: TcpBearer | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_SIZE)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_SIZE)
+        stream.set_write_buffer_limits(high=0)
+        peer = transport.get_extra_info("peername")
+        self.bearer = TcpBearer(stream, self._name or str(Url("tcp", peer[0], peer[1])))
+        self._up(self.bearer)
+
+    def data_received(self, data: bytes) -> None:
+        assert self.bearer is not None  # noqa: S101
+        self._buffer += data
+        while len(self._buffer) >= 2:
+            size = int.from_bytes(self._buffer[:2], "big")
+            if not 0 < size <= FRAME_SIZE_MAX:
+                self.bearer.close()
+                return
+            if len(self._buffer) < 2 + size:
+                return
+            frame = bytes(self._buffer[2 : 2 + size])
+            del self._buffer[: 2 + size]
+            self._receive(self.bearer, frame)
+
+    def resume_writing(self) -> None:
+        self._writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self.bearer is not None:
+            self._down(self.bearer)
+
+
+def _path_mtu(sock: socket.socket) -> int:
+    """Return the largest datagram for the path of a connected socket, as far as the system knows it."""
+    is_six = sock.family == socket.AF_INET6
+    level, option = (socket.IPPROTO_IPV6, IPV6_MTU) if is_six else (socket.IPPROTO_IP, IP_MTU)
+    try:
+        mtu = sock.getsockopt(level, option)
+    except OSError:
+        mtu = ETHERNET_MTU
+    return int(min(max(mtu, 576), ETHERNET_MTU)) - UDP_OVERHEAD[sock.family]

@@ -1,0 +1,104 @@
+"""The key files of a link between two machines: `serve.toml` for the end that is called, `send.toml` for the caller.
+
+Made together by `feldsher link keys DIR`; DIR may be copied to both machines, and each end reads only its own file.
+They are secrets: readable by their owner only. Kits and gateways get theirs by enrolment instead (`provisioning`).
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from node.entropy import Entropy
+from wire.errors import ConfigError, UsageError
+from wire.noise import KEY_SIZE, KeyPair
+
+SERVE: Final = "serve.toml"
+SEND: Final = "send.toml"
+_HEAD: Final = "# Key file of `feldsher link`, made by `feldsher link keys`. Secret: for this {} only.\n"
+
+
+@dataclass(frozen=True)
+class SendKeys:
+    """What a caller needs."""
+
+    identity: KeyPair
+    far_public: bytes
+    psk: bytes
+
+
+@dataclass(frozen=True)
+class ServeKeys:
+    """What a host needs: its own pair, and name and psk of each caller by public key."""
+
+    identity: KeyPair
+    callers: dict[bytes, tuple[str, bytes]]
+
+
+def make_keys(folder: Path, entropy: Entropy) -> None:
+    """Write both key files into `folder`. Raises UsageError rather than write over one."""
+    serve, send, psk = KeyPair.from_secret(entropy(KEY_SIZE)), KeyPair.from_secret(entropy(KEY_SIZE)), entropy(KEY_SIZE)
+    caller = f'\n[[caller]]\nname = "send"\npublic = "{send.public.hex()}"\npsk = "{psk.hex()}"\n'
+    texts = {
+        SERVE: _HEAD.format("`link serve`") + f'secret = "{serve.secret.hex()}"\n' + caller,
+        SEND: _HEAD.format("`link send`")
+        + f'secret = "{send.secret.hex()}"\nfar_public = "{serve.public.hex()}"\npsk = "{psk.hex()}"\n',
+    }
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in texts:
+            if (folder / name).exists():
+                raise UsageError(f"{folder / name} is there already; keys are never written over")
+        for name, text in texts.items():
+            fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(fd)
+    except OSError as error:
+        raise UsageError(f"cannot write keys into {folder}: {error.strerror}") from error
+
+
+def load_send(folder: Path) -> SendKeys:
+    """Read the caller's keys. Raises ConfigError that names file and key."""
+    path = folder / SEND
+    table = _load(path)
+    return SendKeys(
+        KeyPair.from_secret(_key(path, table, "secret")), _key(path, table, "far_public"), _key(path, table, "psk")
+    )
+
+
+def load_serve(folder: Path) -> ServeKeys:
+    """Read the host's keys. Raises ConfigError that names file and key."""
+    path = folder / SERVE
+    table = _load(path)
+    callers = {}
+    entries = table.get("caller", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{path}: caller: want a list of tables, [[caller]]")
+    for number, entry in enumerate(entries, 1):
+        where = f"caller {number}: "
+        name = str(entry.get("name", f"caller {number}"))
+        callers[_key(path, entry, "public", where)] = (name, _key(path, entry, "psk", where))
+    return ServeKeys(KeyPair.from_secret(_key(path, table, "secret")), callers)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such key file; `feldsher link keys {path.parent}` makes it") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _key(path: Path, table: dict[str, Any], name: str, where: str = "") -> bytes:
+    text = table.get(name)
+    try:
+        value = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        value = b""
+    if len(value) != KEY_SIZE:
+        raise ConfigError(f"{path}: {where}{name}: want {2 * KEY_SIZE} hex digits")
+    return value

@@ -1,0 +1,188 @@
+"""The shell around a caller or a host: sockets, the loop's clock, and nothing else.
+
+It feeds frames and time to the synchronous object, wakes it at its deadline, and opens bearers. An error of our
+own disk that comes out of the object ends the run: the node stops, is opened anew, and recovers.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost, Url
+from node.seams import Bearer
+from wire.errors import FeldsherError, UsageError
+
+CONNECT_S_MAX: Final = 4.0
+"""A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
+RECONNECT_S: Final = 1.0
+TICK_S_MIN: Final = 0.001
+
+
+class Node(Protocol):
+    """What a shell drives: a caller, a host, or what a node has put around one."""
+
+    def bearer_up(self, bearer: Bearer, now: float) -> None: ...
+    def bearer_down(self, bearer: Bearer, now: float) -> None: ...
+    def receive(self, bearer: Bearer, frame: bytes, now: float) -> None: ...
+    def tick(self, now: float) -> None: ...
+    def deadline(self) -> float | None: ...
+
+
+class Shell:
+    """Calls one synchronous node at the right times. `changed` is called after every step."""
+
+    def __init__(self, node: Node, changed: Callable[[], None]) -> None:
+        self._node, self._changed = node, changed
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def up(self, bearer: Bearer) -> None:
+        self._step(lambda: self._node.bearer_up(bearer, self.now()))
+
+    def down(self, bearer: Bearer) -> None:
+        self._step(lambda: self._node.bearer_down(bearer, self.now()))
+
+    def receive(self, bearer: Bearer, frame: bytes) -> None:
+        self._step(lambda: self._node.receive(bearer, frame, self.now()))
+
+    def tick(self) -> None:
+        self._step(lambda: self._node.tick(self.now()))
+
+    def stop(self) -> None:
+        """Call the node no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.failed.done():
+            self.failed.cancel()
+
+    def _step(self, call: Callable[[], None]) -> None:
+        if self.failed.done():
+            return
+        try:
+            call()
+            self._changed()
+        except Exception as error:  # noqa: BLE001 - it is raised again by whoever runs the shell
+            if not self.failed.done():
+                self.failed.set_exception(error)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self._node.deadline()
+        if at is not None:
+            self._timer = self._loop.call_at(max(at, self.now() + TICK_S_MIN), self.tick)
+
+
+class CallerShell(Shell):
+    """Keeps a bearer to `url` open for a caller, for ever: a new one whenever the last one is gone."""
+
+    def __init__(self, caller: Node, url: Url, changed: Callable[[], None]) -> None:
+        super().__init__(caller, changed)
+        self._url = url
+        self.last_error = ""
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises what the caller's own disk raises."""
+        tending = asyncio.ensure_future(self._tend())
+        try:
+            await asyncio.wait({tending, self.failed}, return_when=asyncio.FIRST_COMPLETED)
+            await (tending if tending.done() else self.failed)
+        finally:
+            tending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await tending
+            self.stop()
+
+    async def _tend(self) -> None:
+        while True:
+            try:
+                await (self._run_udp() if self._url.scheme == "udp" else self._run_tcp())
+            except (OSError, TimeoutError) as error:
+                self.last_error = f"{self._url}: {error or 'no connection'}"
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _run_udp(self) -> None:
+        closed = asyncio.Event()
+        transport, protocol = await self._loop.create_datagram_endpoint(
+            lambda: UdpCaller(self._receive_udp, closed.set, str(self._url)),
+            remote_addr=(self._url.host, self._url.port),
+        )
+        bearer = protocol.bearer
+        assert bearer is not None  # noqa: S101 - connection_made was called
+        try:
+            self.up(bearer)
+            await closed.wait()
+        finally:
+            transport.close()
+            self.down(bearer)
+
+    def _receive_udp(self, bearer: UdpBearer | TcpBearer, frame: bytes) -> None:
+        self.last_error = ""
+        self.receive(bearer, frame)
+
+    async def _run_tcp(self) -> None:
+        closed = asyncio.Event()
+
+        def down(bearer: UdpBearer | TcpBearer) -> None:
+            self.down(bearer)
+            closed.set()
+
+        async with asyncio.timeout(CONNECT_S_MAX):
+            transport, _ = await self._loop.create_connection(
+                lambda: TcpEnd(self.receive, self.up, down, self.tick, str(self._url)), self._url.host, self._url.port
+            )
+        self.last_error = ""
+        try:
+            await closed.wait()
+        finally:
+            transport.abort()
+
+
+class HostShell(Shell):
+    """Listens on every address for one host."""
+
+    def __init__(self, host: Node, changed: Callable[[], None]) -> None:
+        super().__init__(host, changed)
+        self._closing: list[Callable[[], None]] = []
+
+    async def listen(self, url: Url) -> Url:
+        """Listen on `url` and return the address with the port that was given. Raises UsageError."""
+        try:
+            return await (self._listen_udp(url) if url.scheme == "udp" else self._listen_tcp(url))
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"cannot listen on {url}: {error}") from error
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises what the host's own disk raises."""
+        try:
+            await self.failed
+        finally:
+            for close in self._closing:
+                close()
+            self.stop()
+
+    async def _listen_udp(self, url: Url) -> Url:
+        transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: UdpHost(self.receive), local_addr=(url.host, url.port)
+        )
+        self._closing.append(transport.close)
+        return Url("udp", url.host, transport.get_extra_info("sockname")[1])
+
+    async def _listen_tcp(self, url: Url) -> Url:
+        server = await self._loop.create_server(
+            lambda: TcpEnd(self.receive, self.up, self.down, self.tick), url.host, url.port, family=_family(url.host)
+        )
+        self._closing.append(server.close)
+        return Url("tcp", url.host, server.sockets[0].getsockname()[1])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_UNSPEC
+
+
+__all__ = ["CallerShell", "FeldsherError", "HostShell"]
