@@ -6,7 +6,7 @@ key once. Whatever does not fit is a FormatError. Encoding keeps the order of th
 same order are equal bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, Final, NoReturn
 
@@ -77,19 +77,23 @@ def _decode_whole(data: bytes) -> dict[str, Any]:
 
 def _check(value: object, depth: int) -> None:
     """Raise ValueError unless `value` is a map of text keys (at the top) and plain values, within DEPTH_MAX."""
-    if depth > DEPTH_MAX:
-        raise ValueError(f"deeper than {DEPTH_MAX} containers")
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise ValueError(f"a key is {type(key).__name__}, not text")  # noqa: TRY004
-            _check(item, depth + 1)
+        odd = next((key for key in value if not isinstance(key, str)), None)
+        if odd is not None:
+            raise ValueError(f"a key is {type(odd).__name__}, not text")
+        _check_items(value.values(), depth)
     elif depth == 0:
         raise ValueError(f"{type(value).__name__}, not a map")
     elif isinstance(value, (list, tuple)):
-        for item in value:
-            _check(item, depth + 1)
+        _check_items(value, depth)
     elif not isinstance(value, _PLAIN):
         raise ValueError(f"a value of type {type(value).__name__}")
     elif isinstance(value, int) and not -(1 << 64) <= value < 1 << 64:
         raise ValueError("an integer over 64 bits")
+
+
+def _check_items(items: Iterable[object], depth: int) -> None:
+    if depth == DEPTH_MAX:
+        raise ValueError(f"deeper than {DEPTH_MAX} containers")
+    for item in items:
+        _check(item, depth + 1)

@@ -1,9 +1,9 @@
 """The records of a study: what the inner tags of an entry say, as typed values (`docs/formats/study.md`).
 
-Each class turns into its tag (`to_tag`) and is read from it (`from_tag`, which raises FormatError naming tag, key,
-what is there and what is wanted). On the wire a record is a CBOR map; an empty text, an empty list and a False are left
-out and read back as such, and a key that this version does not know is kept in `extra` and written again. Text stays as
-the device sent it: nothing here trims, rounds or converts.
+Each class turns into its tag (`to_tag`) and is read from it (`from_tag`); both raise FormatError that names the key,
+what is there and what is wanted. On the wire a record is a CBOR map; a value that is the default (an empty text or
+list, False, 0) is left out and read back as such, and a key that this version does not know is kept in `extra` and
+written again. Text stays as the device sent it: nothing here trims, rounds or converts.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ TEXT_SIZE_MAX: Final = 64 * 1024
 """Characters in one text value."""
 ITEM_COUNT_MAX: Final = 4096
 """Observations, notes, comments or identifiers in one record."""
+PICTURE_HEAD_SIZE_MAX: Final = (1 << 16) - 1
 HEADLINE_COUNT_MAX: Final = 8
 INTEGER_MAX: Final = (1 << 48) - 1
 """Times (ms) and counts."""
@@ -87,9 +88,12 @@ class _Record:
     extra: Extra = field(default_factory=dict, kw_only=True)
 
     def to_map(self) -> dict[str, Any]:
-        """Return the map of this record without its empty values."""
-        known = {name: _plain(self._checked(name, getattr(self, name))) for name in self.CHECKS}
-        return {name: value for name, value in known.items() if value not in ("", [], False)} | dict(self.extra)
+        """Return the map of this record, without values that are the default. Raises FormatError."""
+        values: dict[str, Any] = {}
+        for one in dataclasses.fields(self):
+            if one.name in self.CHECKS and (value := getattr(self, one.name)) != one.default:
+                values[one.name] = _plain(self._checked(one.name, value))
+        return values | dict(self.extra)
 
     @classmethod
     def from_map(cls, values: Mapping[str, Any]) -> Self:
@@ -281,7 +285,7 @@ class Picture:
 
     def to_tag(self, time_ms: int | None = None) -> Tag:
         """Return the tag of this picture. It may be over 1 MiB: `wire.study` splits it."""
-        head = encode_map({"media_type": _text(self.media_type), "name": _text(self.name)})
+        head = encode_map({"media_type": self.media_type, "name": self.name}, PICTURE_HEAD_SIZE_MAX)
         return Tag(*self.KIND, len(head).to_bytes(2, "big") + head + self.image, time_ms=time_ms)
 
     @classmethod
