@@ -32,21 +32,29 @@ class Totals:
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     bytes_lost: int = 0
     seed: int | None = None
+    signed: bool = False
+    """Whether the file ends in a SIGNATURE right after a sound tag."""
+    _last: Verdict | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether there are tags and all of them are sound."""
-        return set(self.verdicts) == {Verdict.SOUND}
+        """Whether there are tags and all of them are sound, but for a SIGNATURE at the end: its key proves it."""
+        unproven = self.verdicts[Verdict.UNPROVEN] - self.signed
+        return self.verdicts[Verdict.SOUND] > 0 and not unproven and not self.verdicts[Verdict.LOST]
 
     def add(self, found: Found) -> None:
         self.size += found.size
         self.verdicts[found.verdict] += 1
         self.bytes_lost += found.size if found.verdict is Verdict.LOST else 0
+        tag = found.tag if found.verdict is Verdict.UNPROVEN else None
+        self.signed = tag is not None and tag.kind == (kinds.SERVICE, kinds.SIGNATURE) and self._last is Verdict.SOUND
+        self._last = found.verdict
 
     def as_json(self) -> dict[str, Any]:
         counts = {str(verdict): self.verdicts[verdict] for verdict in Verdict}
         seed = None if self.seed is None else f"{self.seed:08x}"
-        return {"size": self.size, **counts, "bytes_lost": self.bytes_lost, "all_sound": self.sound, "seed": seed}
+        totals = {"size": self.size, **counts, "bytes_lost": self.bytes_lost, "seed": seed}
+        return totals | {"all_sound": self.sound and not self.signed, "signature_unchecked": self.signed}
 
 
 class TagFile:
@@ -144,8 +152,8 @@ def plain_data(tag: Tag) -> bytes:
 class Repair:
     """Writes the tags that can be kept as a new stream with new CHECKs; each kept tag byte for byte.
 
-    CHECKs are written anew, where they stood, because the ordinals are new: a sound file is repaired to itself. A START that is lost is written anew, with the id that is
-    given or else with what is known of it, the seed, and zeros.
+    CHECKs are written anew, where they stood, because the ordinals are new: a sound file is repaired to itself. A
+    START that is lost is written anew, with the id that is given or else with what is known of it, the seed, and zeros.
     """
 
     out: BinaryIO

@@ -1,7 +1,8 @@
 """`feldsher tags`: any tag file shown, checked, repaired, taken apart; and a sample to try readers with.
 
-Exit codes: 0 all sound (or done) · 64 a file that is not there or would be overwritten · 65 something in the file is
-not sound, or it is no tag file. `check` prints what it finds before it says so.
+Exit codes: 0 all sound, or done · 64 a file that is not there or would be overwritten · 65 something in the file is not
+sound, or it is no tag file; `check` prints what it finds before it says so. A signature at the end does not count: it
+is for its key to prove.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from feldsher.sample import TAGS_MIN, sample
 from feldsher.tagfile import (
@@ -29,7 +30,7 @@ from wire.errors import FeldsherError, FormatError, UsageError
 from wire.stream import Found, Verdict
 from wire.tag import CONTINUED, SEALED, Tag
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
 
 NOT_SOUND: Final = FormatError.exit_code
@@ -176,6 +177,8 @@ def check_file(args: argparse.Namespace) -> int:
 def _print_totals(file: TagFile) -> None:
     counts = ", ".join(f"{file.totals.verdicts[verdict]} {verdict}" for verdict in Verdict)
     print(f"{file.path}: {counts}; {file.totals.bytes_lost} of {file.totals.size} bytes lost")
+    if file.totals.signed:
+        print("the last tag is a signature; only the signer's public key can prove it")
 
 
 def repair_file(args: argparse.Namespace) -> int:
