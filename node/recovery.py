@@ -113,7 +113,7 @@ class Survey:
         """Take what comes next in the file; return the pieces of the entry that is whole and proven with it, if any."""
         tag = found.tag if found.verdict is Verdict.SOUND else None
         if tag is None:
-            self._doubt(found.size)
+            self._doubt(0 if self.ended and _is_signature(found) else found.size)
         elif tag.kind == (kinds.SERVICE, kinds.SEALED):
             return self._take_sealed(tag, found.size)
         elif tag.kind == (kinds.SERVICE, kinds.START):
@@ -146,6 +146,20 @@ class Survey:
         self.hole |= self._doubtful
         self.lost_bytes += self.cut_bytes
         self.cut_bytes, self._doubtful = 0, False
+
+
+def founds_of(disk: Disk, path: str, stream_id: bytes) -> Iterator[Found]:
+    """Yield what is found in the stream of tags at `path`."""
+    reader = StreamReader(stream_id)
+    for chunk in chunks_of(disk, path):
+        yield from reader.feed(chunk)
+    yield from reader.finish()
+
+
+def study_in_open(name: str) -> bytes | None:
+    """Return the study whose file in `open` or `broken` is called `name`, or None when it is no study's."""
+    match = _STUDY.fullmatch(re.sub(r"\.study\.\d+$", ".study", name))
+    return bytes.fromhex(match[2]) if match else None
 
 
 def recover(
@@ -198,7 +212,7 @@ class _Recovery:
 
     def _study(self, priority: int, study_id: bytes, path: str) -> RecoveredStudy:
         survey = Survey()
-        for found in self._founds(study_id, path):
+        for found in founds_of(self._disk, path, study_id):
             survey.take(found)
         try:
             outcome = self._settle(priority, study_id, path, survey)
@@ -263,7 +277,7 @@ class _Recovery:
     def _rewrite(self, study_id: bytes, path: str, opened_ms: int, summary: Tag | None) -> None:
         writer, new, survey = StudyWriter(study_id, opened_ms, self._sealer.seal_public), path + _NEW, Survey()
         self._disk.append(new, writer.start())
-        for found in self._founds(study_id, path):
+        for found in founds_of(self._disk, path, study_id):
             if pieces := survey.take(found):
                 self._disk.append(new, writer.adopt(pieces))
         if summary is not None:
@@ -275,12 +289,6 @@ class _Recovery:
         lead = summary_priority(priority)
         self._spool.put(summary_id_of(study_id), objects.SUMMARY, summary, priority=lead)
         self._spool.adopt(path + _NEW, study_id, objects.STUDY, priority=priority)
-
-    def _founds(self, study_id: bytes, path: str) -> Iterator[Found]:
-        reader = StreamReader(study_id)
-        for chunk in chunks_of(self._disk, path):
-            yield from reader.feed(chunk)
-        yield from reader.finish()
 
     def _set_aside(self, path: str) -> None:
         name = path.rpartition("/")[2]
@@ -298,6 +306,11 @@ class _Recovery:
     def _remove_if_there(self, path: str) -> None:
         if self._disk.exists(path):
             self._remove(path)
+
+
+def _is_signature(found: Found) -> bool:
+    """No CHECK proves a signature: it stands after the last one."""
+    return found.tag is not None and found.tag.kind == (kinds.SERVICE, kinds.SIGNATURE)
 
 
 def _id_in(name: str) -> bytes | None:

@@ -79,13 +79,14 @@ NEXT: Final = {
 """What is heard twice or late changes nothing; a receipt is proof, whatever was said before."""
 
 _FURTHEST_FIRST: Final = (State.RECEIVED, State.REFUSED, State.CUSTODY, State.WAITING)
-_BESIDE: Final = {State.RECEIVED: ".receipt", State.REFUSED: ".reason"}
+BESIDE: Final = {State.RECEIVED: ".receipt", State.REFUSED: ".reason"}
+"""What the name of the file beside an object in this state adds to the object's."""
 _KIND_OF: Final = {name: kind for kind, name in KINDS.items()}
 _NAME: Final = re.compile(
     rf"([1-9])-(\d{{10}})-([0-9a-f]{{{2 * ID_SIZE}}})-([0-9a-f]{{{2 * DIGEST_SIZE}}})"
     rf"(?:-((?:[0-9a-f]{{2}}){{1,{NOTE_SIZE_MAX}}}))?\.({'|'.join(KINDS.values())})"
 )
-_UNFINISHED: Final = ".new"
+UNFINISHED: Final = ".new"
 
 
 def digest_of(data: bytes) -> bytes:
@@ -210,7 +211,7 @@ class Spool:
         if (there := self._same(object_id, digest)) is not None:
             return there
         one = self._new(object_id, kind, digest, len(data), priority, note)
-        unfinished = self._path(one) + _UNFINISHED
+        unfinished = self._path(one) + UNFINISHED
         self._remove_if_there(unfinished)
         try:
             self._disk.append(unfinished, data)
@@ -286,7 +287,7 @@ class Spool:
         if one.state is State.REFUSED and state is State.WAITING:
             self._remove_if_there(self._beside(one, State.REFUSED))
             self._disk.sync_folder(self._in(State.REFUSED))
-        if state in _BESIDE:
+        if state in BESIDE:
             self._put_beside(self._beside(one, state), beside)
         self._move(one, state)
         if one.state is State.REFUSED and state is State.RECEIVED:
@@ -296,7 +297,7 @@ class Spool:
         try:
             put_file(self._disk, path, data)
         except DiskFull:
-            self._remove_if_there(path + _UNFINISHED)
+            self._remove_if_there(path + UNFINISHED)
             if self._prune_one():
                 self._put_beside(path, data)
 
@@ -352,8 +353,8 @@ class Spool:
 
     def _meet(self, state: State, name: str, beside: list[tuple[State, str]]) -> None:
         """Take one name that was found: an object, what was left unfinished, what lies beside an object, or foreign."""
-        path, finished = join(self._in(state), name), name.removesuffix(_UNFINISHED)
-        base = finished.removesuffix(_BESIDE.get(state, ""))
+        path, finished = join(self._in(state), name), name.removesuffix(UNFINISHED)
+        base = finished.removesuffix(BESIDE.get(state, ""))
         one = parse_name(base, 0, state)
         if one is None:
             self.foreign.append(path)
@@ -381,7 +382,7 @@ class Spool:
         one = self._objects.get(named.object_id) if named else None
         over = one is None or one.name != name or (one.state is State.RECEIVED and state is State.REFUSED)
         if one is None or over:
-            self._disk.remove(join(self._in(state), name + _BESIDE[state]))
+            self._disk.remove(join(self._in(state), name + BESIDE[state]))
         elif one.state is not state:
             self._move(one, state)
 
@@ -405,7 +406,7 @@ class Spool:
         return join(self._in(one.state), one.name)
 
     def _beside(self, one: SpoolObject, state: State) -> str:
-        return join(self._in(state), one.name + _BESIDE[state])
+        return join(self._in(state), one.name + BESIDE[state])
 
     def _rename(self, old: str, new: str) -> None:
         self._disk.rename(old, new)
