@@ -6,7 +6,7 @@ sets the condition anew at each start.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from hardware.leds import DOUBLE, FAST, OFF, ON, SLOW, lit
 from hardware.pins import LEDS
@@ -27,6 +27,10 @@ class Condition:
     refused: bool = False
     disk_failed: bool = False
     stopped: bool = False
+
+
+REFRESH_S: Final = 0.08
+"""How often the lamps are brought in step: the shortest flash of the table lasts 0.16 s."""
 
 
 class Lamps(Protocol):

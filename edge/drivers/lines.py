@@ -98,7 +98,7 @@ class _Units:
         if self._mode == "bursts":
             return False
         if self._ends_at >= 0:
-            return len(self._buffer) - self._ends_at > self._trailer
+            return len(self._buffer) - self._ends_at >= self._trailer
         if not self._inside:
             self._inside = byte == self._begin
         elif byte == self._end:

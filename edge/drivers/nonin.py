@@ -205,31 +205,38 @@ class _Nonin:
         self._valid_s = 0.0
 
     def _take(self, data: bytes, now: float) -> None:
-        if self._study is None:
-            self._before += data
-            del self._before[:-BEFORE_SIZE_MAX]
-        else:
-            self._chunk.raw += data
         for framer in list(self._framers):
-            frames = framer.feed(data)
-            if framer.is_sure:
-                self._framers = [framer]
-            if self._framers == [framer]:
-                self._read(framer, frames, now)
+            for skipped, frame in framer.feed(data):
+                if self._is_chosen(framer):
+                    self._keep(skipped + frame, now)
+                    self._read(framer, frame, now)
         if all(framer.skipped_in_a_row > UNSURE_SIZE_MAX for framer in self._framers):
             self._search()
+
+    def _is_chosen(self, framer: Framer) -> bool:
+        """Return whether this is the oximeter's format; the first that is sure is chosen."""
+        if len(self._framers) > 1 and framer in self._framers and framer.is_sure:
+            self._framers = [framer]
+        return self._framers == [framer]
+
+    def _keep(self, raw: bytes, now: float) -> None:
+        if self._study is None:
+            self._before += raw
+            del self._before[:-BEFORE_SIZE_MAX]
+            return
+        self._chunk.raw += raw
         if len(self._chunk.raw) >= CHUNK_SIZE_MAX:
             self._commit(now)
 
-    def _read(self, framer: Framer, frames: Sequence[bytes], now: float) -> None:
+    def _read(self, framer: Framer, frame: bytes, now: float) -> None:
         if framer.skipped_bytes > self._skipped:
             self._skipped = framer.skipped_bytes
             self._cut(now)
-        for frame in frames:
+        if frame:
             self._frame(framer.name, frame, now)
-            if self._packets.broken > self._broken:
-                self._broken = self._packets.broken
-                self._cut(now)
+        if self._packets.broken > self._broken:
+            self._broken = self._packets.broken
+            self._cut(now)
 
     def _cut(self, now: float) -> None:
         """Bytes were lost, and samples with them."""
@@ -296,6 +303,7 @@ class _Nonin:
         study, self._study = self._study, None
         if study is None:
             return
+        self._chunk.raw += self._framers[0].rest() if reason else b""
         self._commit(now)
         self._valid_s = 0.0
         study.notes += [reason] if reason else []

@@ -8,7 +8,7 @@ Heart rate: 9 bits, the upper two in one byte, the lower seven in another: `(MSB
 widely copied driver shifts by 8 and is right only up to 127 beats a minute.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ PACKET_FRAMES: Final = 25
 """Frames that carry one set of numbers (formats 2 and 7)."""
 HR_NONE: Final = 511
 SPO2_NONE: Final = 127
+SKIPPED_SIZE_MAX: Final = 256
 
 SENSOR_OFF, OUT_OF_TRACK, SENSOR_ALARM, SYNC = 0x40, 0x10, 0x08, 0x01
 _SPOT_HEAD: Final = bytes((0x00, 0x02, 0x00, 0x0D, 0x00, 0x0E))
@@ -86,30 +87,48 @@ class Framer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.skipped_bytes = 0
-        self.skipped_in_a_row = 0
+        self.skipped_bytes = self.skipped_in_a_row = 0
         self.in_a_row = 0
         """Frames that followed one another without a gap."""
         self._format = FORMATS[name]
         self._buffer = bytearray()
+        self._skipped = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give (bytes skipped before it, frame) pairs; what is skipped without end is given with an empty frame."""
         self._buffer += data
-        frames, at, size = [], 0, self._format.size
+        at, size = 0, self._format.size
         while at + size <= len(self._buffer):
             frame = bytes(self._buffer[at : at + size])
             if self._format.is_frame(frame):
-                frames.append(frame)
                 self.in_a_row += 1
                 self.skipped_in_a_row = 0
                 at += size
+                yield self._take_skipped(), frame
             else:
-                self.skipped_bytes += 1
-                self.skipped_in_a_row += 1
-                self.in_a_row = 0
+                self._skip(self._buffer[at])
                 at += 1
+                if len(self._skipped) >= SKIPPED_SIZE_MAX:
+                    yield self._take_skipped(), b""
         del self._buffer[:at]
-        return frames
+
+    def rest(self) -> bytes:
+        """Give up what is no frame yet and return it."""
+        rest = self._take_skipped() + bytes(self._buffer)
+        self._buffer.clear()
+        self.in_a_row = 0
+        return rest
+
+    def _skip(self, byte: int) -> None:
+        self.skipped_bytes += 1
+        self.skipped_in_a_row += 1
+        self.in_a_row = 0
+        self._skipped.append(byte)
+
+    def _take_skipped(self) -> bytes:
+        skipped = bytes(self._skipped)
+        self._skipped.clear()
+        return skipped
 
     @property
     def is_sure(self) -> bool:

@@ -1,0 +1,204 @@
+"""The kit as a process: real ports, real sockets, the real card, a log, a status file, the watchdog.
+
+May call `edge`, `node`. One loop does everything but read the ports: each has a thread that only fills its queue, so a
+card that stalls for seconds loses no byte. When the card fails, the stores are opened anew a few times; when that does
+not help, the process ends with an error and systemd starts it again, and at last the watchdog the whole kit.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from edge import registry
+from edge.config import KitConfig, Port
+from edge.driver import Line
+from edge.kit import Kit
+from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
+from edge.ports import Appeared, Dropped, Heard, PortOwner, Vanished
+from hardware.leds import meaning
+from node import daemon, entropy
+from node.clock import SystemClock
+from node.dialling import call_each
+from node.disk import RealDisk
+from node.enrolment import KitEnrolment
+from node.reactor import CallerShell
+from node.spool import State
+from wire.errors import DiskError
+
+REOPEN_S: Final = 5.0
+REOPENS_MAX: Final = 3
+"""Tries to go on with a failing card before the process gives up."""
+LOUD: Final = {
+    "alarm": logging.WARNING,
+    "fault": logging.WARNING,
+    "refused": logging.WARNING,
+    "denied": logging.WARNING,
+    "disk-failed": logging.ERROR,
+    "committed": logging.DEBUG,
+    "bearer": logging.DEBUG,
+}
+
+log = logging.getLogger("feldsher")
+
+
+def note(kind: str, text: str) -> None:
+    """Write one event to the log."""
+    log.log(LOUD.get(kind, logging.INFO), "%s: %s", kind, text)
+
+
+def lamps() -> Lamps:
+    """Return the LEDs of this machine; a kit on a desk has none."""
+    try:
+        return GpioLamps()
+    except (ImportError, RuntimeError, OSError):
+        log.info("no GPIO here: the panel is dark; `feldsher kit status` shows it")
+        return DarkLamps()
+
+
+def line_of(port: Port) -> Line:
+    """Return the settings of the port's line: what the configuration says, or else the driver's first."""
+    if not port.baud:
+        return registry.find(port.driver).FACTS.lines[0]
+    return Line(port.baud, port.data_bits, port.parity, port.stop_bits)
+
+
+class Daemon:
+    """The loop around one `Kit`."""
+
+    def __init__(self, config: KitConfig, enrolment: KitEnrolment, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self._clock = SystemClock()
+        self._disk = RealDisk(folder)
+        self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note)
+        for recovered in self.kit.recovered.studies:
+            log.warning("recovered: %s", recovered)
+        self._ports = {port.name: self._own(port) for port in config.port}
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._reopens = 0
+        self._shells: deque[CallerShell] = deque(maxlen=1)
+
+    async def run(self) -> None:
+        """Run until a signal. Raises DiskError when the card stays broken."""
+        for owner in self._ports.values():
+            owner.start()
+        self._step()
+        try:
+            await daemon.run_until_signal(
+                self._call(), self._fail(), self._blink(), status=self.status, folder=self._folder
+            )
+        finally:
+            for owner in self._ports.values():
+                owner.stop()
+            self.kit.stop(self._clock.now())
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what `kit status` shows."""
+        kit, now = self.kit, self._clock.now()
+        patient = kit.capture.patient(now)
+        return {
+            "name": kit.enrolment.name,
+            "leds": {led: [rhythm, meaning(led, rhythm)] for led, rhythm in rhythms(kit.panel.condition).items()},
+            "patient": patient.id if patient else "",
+            "ports": {name: owner.is_present for name, owner in self._ports.items()},
+            "capturing": kit.capture.capturing,
+            "objects": {state.value: len(kit.spool.objects(state)) for state in State},
+            "gateway": kit.gateway.name,
+            "link": kit.caller.progress(now).to_dict(),
+        }
+
+    def _own(self, port: Port) -> PortOwner:
+        wake = lambda: self._loop.call_soon_threadsafe(self._step)  # noqa: E731
+        return PortOwner(port.name, port.path, line_of(port), self._clock, _quiet(wake))
+
+    async def _call(self) -> None:
+        """Call one gateway after the other, each for as long as it answers."""
+        only = len(self.kit.enrolment.gateways) == 1
+        while True:
+            await call_each(
+                self.kit.link, lambda: self.kit.caller, self.kit.gateway.urls, self._shells.append, only=only
+            )
+            log.warning("gateway %s is silent: calling %s", self.kit.gateway.name, self.kit.next_gateway().name)
+
+    async def _fail(self) -> None:
+        await self._failed
+
+    async def _blink(self) -> None:
+        while True:
+            self.kit.panel.refresh(self._clock.now())
+            await asyncio.sleep(REFRESH_S)
+
+    def _step(self) -> None:
+        """Take what the ports have, let time pass, and ask to be called again in time."""
+        if self._failed.done():
+            return
+        try:
+            for name, owner in self._ports.items():
+                for item in owner.take():
+                    self._take(name, owner, item)
+            for name, data in self.kit.tick(self._clock.now()).items():
+                self._ports[name].write(data)
+        except DiskError as error:
+            self._failed.set_exception(error)
+            return
+        if self.kit.crossed() and self._shells:
+            self._shells[-1].tick()
+        if self.kit.disk_failed:
+            self._loop.call_later(REOPEN_S, self._reopen)
+        self._arm()
+
+    def _take(self, name: str, owner: PortOwner, item: object) -> None:
+        now = self._clock.now()
+        match item:
+            case Heard(data):
+                owner.write(self.kit.heard(name, data, now))
+            case Appeared(device):
+                log.info("port %s: open (%s)", name, device)
+                self.kit.present(name)
+            case Vanished(reason):
+                log.warning("port %s: %s", name, reason)
+                self.kit.lost(name, now)
+            case Dropped(bytes_count):
+                log.error("port %s: %d bytes were lost: the kit was busy for too long", name, bytes_count)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self.kit.deadline()
+        self._timer = None if at is None else self._loop.call_at(at, self._step)
+
+    def _reopen(self) -> None:
+        if not self.kit.disk_failed or self._failed.done():
+            return
+        self._reopens += 1
+        if self._reopens > REOPENS_MAX:
+            self._failed.set_exception(DiskError(f"the card has failed {self._reopens} times: {self._folder}"))
+            return
+        try:
+            self.kit.reopen()
+            log.warning("the stores were opened anew after the card failed")
+        except DiskError as error:
+            self._failed.set_exception(error)
+        else:
+            self._step()
+
+
+def _quiet(wake: Callable[[], object]) -> Callable[[], None]:
+    """Return `wake` for a thread that may outlive the loop by a moment."""
+
+    def call() -> None:
+        try:
+            wake()
+        except RuntimeError:
+            return
+
+    return call
+
+
+async def run(config: KitConfig, enrolment: KitEnrolment, folder: Path) -> None:
+    """Run a kit until a signal."""
+    await Daemon(config, enrolment, folder).run()

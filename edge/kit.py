@@ -1,0 +1,283 @@
+"""The kit: capture, journal, spool, link and panel joined into one object.
+
+Synchronous and driven from outside: bytes of ports come by `heard`, frames by the link's own calls, time by `tick`;
+what must go out to a device is returned. The daemon drives it with real ports and sockets, the simulation in virtual
+time. May call `edge`, `node`, `wire`.
+
+What survives a crash at any instant: every committed entry, every object of the spool with its state. Opening a kit
+recovers: unfinished studies are closed, signed and spooled. What does not: sessions (begun anew), the label that was
+scanned (it is scanned again), and what a device had not been told is acknowledged (it sends again).
+
+A disk that fails stops all intake: devices are refused, the panel says so, and `reopen` begins anew with recovery.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wire.receipt import verify_receipt
+
+from edge.capture import Capture, Happened
+from edge.config import KitConfig
+from edge.panel import Condition, Lamps, Panel
+from node.clock import Clock
+from node.disk import Disk
+from node.enrolment import Contact, KitEnrolment
+from node.entropy import Entropy
+from node.idle import NothingTaken
+from node.journal import Limits, Studies
+from node.link import Caller, CallerState, Event
+from node.seams import Bearer, Offer, Refusal
+from node.spool import Spool, State
+from wire.errors import AuthError, ConfigError, DiskError, FormatError
+from wire.noise import KeyPair
+
+ATTENTION_S: Final = 300.0
+"""How long the alarm LED asks for a look after a fault that lost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Objects by state, for the panel and `kit status`."""
+
+    waiting: int
+    custody: int
+    received: int
+    refused: int
+
+
+class ToCentre:
+    """The outbox of the kit (`node.seams.Outbox`): the spool, which lets go only for a receipt signed by the centre."""
+
+    def __init__(self, spool: Spool, server_sign_public: bytes, complain: Callable[[str], None]) -> None:
+        self._spool = spool
+        self._server_sign_public = server_sign_public
+        self._complain = complain
+
+    def pending(self) -> Sequence[Offer]:
+        return self._spool.pending()
+
+    def read(self, object_id: bytes, offset: int, size: int) -> bytes:
+        return self._spool.read(object_id, offset, size)
+
+    def in_custody(self, object_id: bytes) -> None:
+        self._spool.in_custody(object_id)
+
+    def receipt(self, object_id: bytes, receipt: bytes) -> None:
+        """Keep the receipt when it is the centre's word on these very bytes; a false one changes nothing."""
+        held = self._spool.get(object_id)
+        if held is None:
+            return
+        try:
+            verify_receipt(receipt, self._server_sign_public, object_id, held.digest)
+        except (AuthError, FormatError) as error:
+            self._complain(f"a receipt for object {object_id.hex()} is not the centre's: {error}; the object is kept")
+        else:
+            self._spool.receipt(object_id, receipt)
+
+    def refused(self, object_id: bytes, refusal: Refusal) -> None:
+        self._spool.refused(object_id, refusal)
+
+
+class Kit:
+    """See the module's text. `on_event` gets one line for the log with its kind: `(kind, text)`."""
+
+    def __init__(
+        self,
+        config: KitConfig,
+        enrolment: KitEnrolment,
+        disk: Disk,
+        clock: Clock,
+        entropy: Entropy,
+        lamps: Lamps,
+        on_event: Callable[[str, str], None] = lambda kind, text: None,
+    ) -> None:
+        self.config, self.enrolment = config, enrolment
+        self._disk, self._clock, self._entropy = disk, clock, entropy
+        self._on_event = on_event
+        self.panel = Panel(lamps)
+        self._attention_until = 0.0
+        self._missing: set[str] = set()
+        self._fresh = self._refused = self._failed = self._crossed = False
+        if not enrolment.gateways:
+            raise ConfigError(f"kit {enrolment.name}: its enrolment names no gateway")
+        self._contact = 0
+        self._open_stores()
+        self.capture = Capture(self.studies, clock, enrolment.name, self._captured)
+        for port in config.port:
+            self.capture.attach(port.name, port.driver, port.options, port.bind)
+        self._missing.update(self.capture.ports)
+        self.caller = self._call()
+        self.link = Link(self)
+
+    # Devices
+
+    def present(self, port: str) -> None:
+        """The port is open: its device can be heard."""
+        self._missing.discard(port)
+
+    def heard(self, port: str, data: bytes, now: float) -> bytes:
+        """Take what a device sent; return what to send it. What is acknowledged in it has been committed."""
+        answer = self.capture.receive(port, data, now)
+        self.settle(now)
+        return answer
+
+    def lost(self, port: str, now: float) -> None:
+        """The port vanished."""
+        self._missing.add(port)
+        self.capture.lost(port, now)
+        self.settle(now)
+
+    # Time
+
+    def tick(self, now: float) -> Mapping[str, bytes]:
+        """Let time pass for the devices; return what to send them, by port. To be called at `deadline()`."""
+        sends = self.capture.tick(now)
+        self.settle(now)
+        return sends
+
+    def deadline(self) -> float | None:
+        """Return when `tick` wants to be called. The link has a deadline of its own."""
+        return self.capture.deadline()
+
+    # The link, as its bearers see it
+
+    @property
+    def gateway(self) -> Contact:
+        """The gateway that is called now."""
+        return self.enrolment.gateways[self._contact]
+
+    def next_gateway(self) -> Contact:
+        """Turn to the next gateway of the enrolment: the one before has been silent for too long."""
+        self._contact = (self._contact + 1) % len(self.enrolment.gateways)
+        self.caller = self._call()
+        return self.gateway
+
+    def crossed(self) -> bool:
+        """Tell whether capture has given the link something to do since the last call: the link's deadline is new."""
+        crossed, self._crossed = self._crossed, False
+        return crossed
+
+    # Stores
+
+    def reopen(self) -> None:
+        """After a failed disk: open the stores anew, with recovery. Raises DiskError when the disk still fails."""
+        self._open_stores()
+        self.capture.reopen(self.studies)
+        self.caller = self._call()
+        self._failed = False
+
+    @property
+    def disk_failed(self) -> bool:
+        """The stores are closed until `reopen`."""
+        return self._failed or self.capture.disk_failed
+
+    def counts(self) -> Counts:
+        """Return how many objects are where."""
+        number = {state: len(self.spool.objects(state)) for state in State}
+        return Counts(number[State.WAITING], number[State.CUSTODY], number[State.RECEIVED], number[State.REFUSED])
+
+    def stop(self, now: float) -> None:
+        """Orderly end: open studies are closed and spooled."""
+        self.capture.stop(now)
+
+    # Within
+
+    def _open_stores(self) -> None:
+        enrolment, limits = self.enrolment, self.config.limits
+        self.spool = Spool(self._disk)
+        self.studies = Studies(
+            self._disk,
+            self._clock,
+            self._entropy,
+            enrolment.server_seal_public,
+            enrolment.sign_secret,
+            self.spool,
+            kit=enrolment.name,
+            limits=Limits(study_size_max=limits.study_bytes_max, study_room=limits.study_room_bytes),
+        )
+        self.recovered = self.studies.recover()
+        self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self._alarm)
+
+    def _call(self) -> Caller:
+        identity = KeyPair.from_secret(self.enrolment.link_secret)
+        return Caller(identity, self.gateway.public, self.enrolment.psk, self.outbox, NothingTaken(), self._entropy)
+
+    def fail(self, error: DiskError) -> None:
+        """The disk failed under the link: all stops until `reopen`."""
+        self._failed = True
+        self._on_event("disk-failed", str(error))
+
+    def _alarm(self, text: str) -> None:
+        self._attention_until = self._clock.now() + ATTENTION_S
+        self._on_event("alarm", text)
+
+    def _captured(self, happened: Happened) -> None:
+        if happened.kind in {"fault", "refused"}:
+            self._attention_until = self._clock.now() + ATTENTION_S
+        if happened.kind == "closed":
+            self._fresh = True
+        self._on_event(happened.kind, f"{happened.port}: {happened.text} {happened.study_id.hex()}".rstrip())
+
+    def settle(self, now: float) -> None:
+        """Tell the link of a new study, the log of what the link did, and the panel of all of it."""
+        if self._fresh:
+            self._fresh, self._crossed = False, True
+            self.caller.nudge(now)
+        for event in self.caller.events():
+            self._link_event(event)
+        counts = self.counts()
+        self.panel.condition = Condition(
+            devices_present=len(self.capture.ports) - len(self._missing),
+            devices_missing=len(self._missing),
+            capturing=self.capture.capturing,
+            link_up=self.caller.state is CallerState.UP,
+            waiting=counts.waiting,
+            unconfirmed=counts.custody,
+            attention=now < self._attention_until,
+            refused=self._refused or counts.refused > 0,
+            disk_failed=self.disk_failed,
+        )
+
+    def _link_event(self, event: Event) -> None:
+        if event.kind == "session":
+            self._refused = False
+        elif event.kind == "denied":
+            self._refused = True
+        self._on_event(event.kind, event.text)
+
+
+class Link:
+    """The kit's link as its bearers see it (a synchronous node of `node.reactor`). A failed disk is met by the kit."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    def bearer_up(self, bearer: Bearer, now: float) -> None:
+        """A bearer to the gateway can carry frames from now on."""
+        self._do(lambda: self._kit.caller.bearer_up(bearer, now), now)
+
+    def bearer_down(self, bearer: Bearer, now: float) -> None:
+        """A bearer is gone."""
+        self._do(lambda: self._kit.caller.bearer_down(bearer, now), now)
+
+    def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
+        """A frame has come. Never raises on hostile bytes."""
+        self._do(lambda: self._kit.caller.receive(bearer, frame, now), now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass; to be called at `deadline()`, or earlier."""
+        self._do(lambda: self._kit.caller.tick(now), now)
+
+    def deadline(self) -> float | None:
+        """Return when `tick` wants to be called."""
+        return None if self._kit.disk_failed else self._kit.caller.deadline()
+
+    def _do(self, call: Callable[[], None], now: float) -> None:
+        if self._kit.disk_failed:
+            return
+        try:
+            call()
+        except DiskError as error:
+            self._kit.fail(error)
+        self._kit.settle(now)

@@ -1,0 +1,158 @@
+"""`feldsher kit`: put an enrolment on the kit, run it, see what it does, take its studies out by hand."""
+
+import argparse
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from feldsher import kit_devices, watching
+from wire.errors import UsageError
+
+ENROLMENT: Final = "enrolment.toml"
+CONFIG: Final = "kit.toml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    subparsers = parser.add_subparsers(metavar="WHAT", required=True)
+    enrol = subparsers.add_parser(
+        "enrol",
+        help="put the file that the centre made on this kit",
+        epilog="example: feldsher kit enrol van-3.toml --data D",
+    )
+    enrol.add_argument("file", type=Path, help="made at the centre by `feldsher server kit add`")
+    enrol.add_argument("--data", type=Path, required=True, help="the kit's data folder, made when missing")
+    enrol.set_defaults(run=_enrol)
+    run = subparsers.add_parser(
+        "run", help="run until SIGTERM", epilog="example: feldsher kit run --data /var/lib/feldsher"
+    )
+    run.add_argument("--data", type=Path, required=True, help=f"data folder; holds {ENROLMENT} and {CONFIG}")
+    run.add_argument("--config", type=Path, help=f"instead of {CONFIG} in the data folder")
+    run.add_argument("--verbose", action="store_true", help="log every commit and every bearer")
+    run.set_defaults(run=_run)
+    status = subparsers.add_parser(
+        "status", help="LEDs, devices, link, studies", epilog="example: feldsher kit status --data D --watch"
+    )
+    status.add_argument("--data", type=Path, required=True)
+    watching.add_options(status)
+    status.set_defaults(run=_status)
+    selftest = subparsers.add_parser(
+        "selftest",
+        help="check enrolment, configuration, card and ports",
+        epilog="example: feldsher kit selftest --data D",
+    )
+    selftest.add_argument("--data", type=Path, required=True)
+    selftest.set_defaults(run=_selftest)
+    export = subparsers.add_parser(
+        "export",
+        help="copy the sealed studies out, to be carried by hand",
+        epilog="example: feldsher kit export --data D --into /media/stick",
+    )
+    export.add_argument("--data", type=Path, required=True)
+    export.add_argument("--into", type=Path, required=True, help="a folder; what is there already is left alone")
+    export.set_defaults(run=_export)
+    kit_devices.configure_devices(subparsers)
+    kit_devices.configure_capture(subparsers)
+
+
+def _enrol(args: argparse.Namespace) -> int:
+    from node.enrolment import load_kit
+    from node.secret import write_secret
+
+    enrolment = load_kit(args.file)
+    args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_secret(args.data / ENROLMENT, args.file.read_text())
+    print(f"this is kit {enrolment.name} now; remove {args.file} from wherever it travelled: it holds secrets")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge import config, daemon
+    from node.daemon import start_log
+    from node.enrolment import load_kit
+
+    start_log(verbose=args.verbose)
+    kit = config.load(args.config or args.data / CONFIG)
+    asyncio.run(daemon.run(kit, load_kit(args.data / ENROLMENT), args.data))
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    return watching.show(args, lambda: _read(args.data), _lines)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    from node.daemon import read_status
+
+    status = read_status(folder)
+    if not status:
+        raise UsageError(f"{folder}: no kit has run here")
+    return status
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    held = status["objects"]
+    lines = [f"kit {status['name']}"]
+    lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
+    lines += [f"  port {name}: {'present' if there else 'missing'}" for name, there in status["ports"].items()]
+    lines.append(f"  patient: {status['patient'] or 'none scanned'}; studies being captured: {status['capturing']}")
+    lines.append(
+        f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "
+        f"{held['refused']} refused"
+    )
+    lines.append(f"  gateway {status['gateway']}: {watching.link_line(status['link'])}")
+    return lines + watching.object_lines(status["link"]["sending"])
+
+
+def _selftest(args: argparse.Namespace) -> int:
+    from edge import config
+    from edge.daemon import line_of
+    from edge.ports import open_line
+    from node.disk import RealDisk, put_file
+    from node.enrolment import load_kit
+    from wire.errors import FeldsherError
+
+    worst = 0
+
+    def check(what: str, test: Any) -> Any:  # noqa: ANN401  whatever the test returns
+        nonlocal worst
+        try:
+            result = test()
+        except FeldsherError as error:
+            worst = worst or error.exit_code
+            print(f"FAILED  {what}: {error}")
+            return None
+        print(f"ok      {what}")
+        return result
+
+    def card() -> None:
+        disk = RealDisk(args.data)
+        put_file(disk, "selftest", bytes(4096))
+        disk.remove("selftest")
+
+    check("enrolment", lambda: load_kit(args.data / ENROLMENT))
+    check("card: write, fsync, rename, remove", card)
+    kit = check("configuration", lambda: config.load(args.data / CONFIG))
+    for port in kit.port if kit else ():
+        check(f"port {port.name} ({port.path})", lambda port=port: open_line(port.path, line_of(port)).close())
+    return worst
+
+
+def _export(args: argparse.Namespace) -> int:
+    copied = 0
+    for state in ("spool", "custody", "received", "refused"):
+        for path in sorted((args.data / state).glob("*.study")):
+            target = args.into / path.name
+            if target.exists():
+                continue
+            try:
+                args.into.mkdir(parents=True, exist_ok=True)
+                beside = target.with_name(f".{target.name}.new")
+                shutil.copyfile(path, beside)
+                beside.rename(target)
+            except OSError as error:
+                raise UsageError(f"{target}: cannot be written: {error.strerror}") from error
+            copied += 1
+    print(f"{copied} studies copied to {args.into}; they are sealed: only the centre can open them")
+    return 0

@@ -1,0 +1,124 @@
+"""What the station holds for others: objects of kits on their way to the server, and the server's receipts for them.
+
+`FromKits` is the inbox of the link to the kits, `ToServer` the outbox of the link to the server; both work on one
+`Depot`. *Custody* is said after the object is whole, verified, fsynced and in the spool `up/`. A receipt is kept beside
+its object before the kit hears of it. Owns the folders `up`, `intake` and `whole` of its disk; everything in them
+survives a crash at any instant.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from node.disk import Disk
+from node.landing import Landing, Whole
+from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
+from node.spool import Spool, SpoolObject, State
+from wire import objects
+
+FROM_KITS: Final = frozenset({objects.SUMMARY, objects.STUDY, objects.COMMAND})
+RESERVE_BYTES: Final = 64 << 20
+"""Kept free on the disk; received objects are pruned, oldest first, to keep it."""
+
+Heard = tuple[bytes, bytes, Receipt]
+"""(link key of the kit, object id, receipt)."""
+
+
+class Depot:
+    """The spool and the landing. Opening one recovers both and takes over what a crash left between them."""
+
+    def __init__(self, disk: Disk, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self.spool = Spool(disk, "up")
+        self._landing = Landing(disk, "", reserve_bytes)
+        self._reserve_bytes = reserve_bytes
+        self._receipts: list[Heard] = []
+        self._arrived = False
+        for whole in self._landing.waiting:
+            self.adopt(whole)
+
+    @property
+    def landing(self) -> Landing:
+        """Where objects of kits come down."""
+        return self._landing
+
+    def adopt(self, whole: Whole) -> None:
+        """Move a whole object into the spool for the server. From here on the station answers for it."""
+        offer = whole.offer
+        self.spool.adopt(
+            whole.path, offer.object_id, offer.kind, priority=offer.priority, digest=offer.digest, note=whole.peer
+        )
+        self._arrived = True
+
+    def make_room(self, size: int) -> None:
+        """Prune what the server has, so that `size` bytes fit beside the reserve."""
+        self.spool.prune(self._reserve_bytes + size)
+
+    def word_on(self, held: SpoolObject) -> Custody | Receipt | Refusal:
+        """Return what a kit is told about an object that the station has or had."""
+        if held.state is State.RECEIVED:
+            return Receipt(self.spool.receipt_of(held.object_id))
+        if held.state is State.REFUSED:
+            return Refusal(objects.NOT_ALLOWED, self.spool.reason_of(held.object_id))
+        return Custody()
+
+    def heard(self, object_id: bytes, receipt: bytes) -> None:
+        """Keep the server's receipt, and remember whom to tell."""
+        held = self.spool.get(object_id)
+        self.spool.receipt(object_id, receipt)
+        if held is not None and held.state is not State.RECEIVED:
+            self._receipts.append((held.note, object_id, Receipt(receipt)))
+
+    def drain(self) -> tuple[bool, list[Heard]]:
+        """Return whether something new waits for the server, and the receipts to tell; both since the last call."""
+        drained = self._arrived, self._receipts
+        self._arrived, self._receipts = False, []
+        return drained
+
+
+class FromKits:
+    """The inbox of the link to the kits (`node.seams.Inbox`)."""
+
+    def __init__(self, depot: Depot) -> None:
+        self._depot = depot
+
+    def offered(self, peer: bytes, offer: Offer) -> RangeSet | Custody | Receipt | Refusal:
+        if offer.kind not in FROM_KITS:
+            return Refusal(objects.NOT_ALLOWED, f"a kit offers no {objects.KINDS.get(offer.kind, offer.kind)}")
+        held = self._depot.spool.get(offer.object_id)
+        if held is None:
+            self._depot.make_room(offer.size)
+            return self._depot.landing.open(peer, offer)
+        if held.digest != offer.digest:
+            return Refusal(objects.NOT_WANTED, f"object {offer.object_id.hex()} is here with other bytes")
+        return self._depot.word_on(held)
+
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+        return self._depot.landing.write(peer, object_id, offset, data)
+
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+        whole = self._depot.landing.finish(peer, object_id)
+        if not isinstance(whole, Whole):
+            return whole
+        self._depot.adopt(whole)
+        return Custody()
+
+
+class ToServer:
+    """The outbox of the link to the server (`node.seams.Outbox`)."""
+
+    def __init__(self, depot: Depot) -> None:
+        self._depot = depot
+
+    def pending(self) -> Sequence[Offer]:
+        return self._depot.spool.pending()
+
+    def read(self, object_id: bytes, offset: int, size: int) -> bytes:
+        return self._depot.spool.read(object_id, offset, size)
+
+    def in_custody(self, object_id: bytes) -> None:
+        self._depot.spool.in_custody(object_id)
+
+    def receipt(self, object_id: bytes, receipt: bytes) -> None:
+        self._depot.heard(object_id, receipt)
+
+    def refused(self, object_id: bytes, refusal: Refusal) -> None:
+        self._depot.spool.refused(object_id, refusal)

@@ -1,0 +1,83 @@
+"""What every daemon needs around its synchronous object: signals, a log, a status file, systemd's watchdog.
+
+Owns nothing durable: `status.json` in the data folder is a view for `… status`, written often and never fsynced. A
+daemon ends by SIGTERM or SIGINT in order, and by an error with the exit code of its class; systemd starts it again, and
+opening the stores recovers.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+STATUS_FILE: Final = "status.json"
+STATUS_S: Final = 1.0
+STATUS_SIZE_MAX: Final = 1 << 20
+
+log = logging.getLogger("feldsher")
+
+
+def start_log(*, verbose: bool) -> None:
+    """Write the log to standard error, where systemd's journal takes it."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+
+
+def write_status(folder: Path, status: Mapping[str, Any]) -> None:
+    """Replace the status file; a full or failing disk must not stop the daemon for a view of it."""
+    beside = folder / f".{STATUS_FILE}.new"
+    with contextlib.suppress(OSError):
+        beside.write_text(json.dumps(status))
+        beside.rename(folder / STATUS_FILE)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return what the daemon said last; {} when it never ran or the file cannot be read."""
+    try:
+        with (folder / STATUS_FILE).open() as file:
+            status = json.loads(file.read(STATUS_SIZE_MAX))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def tell_systemd(message: str) -> None:
+    """Send `READY=1`, `WATCHDOG=1` and the like, when systemd has given a socket (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.sendto(message.encode(), name)
+
+
+async def run_until_signal(*works: Awaitable[None], status: Callable[[], Mapping[str, Any]], folder: Path) -> None:
+    """Run all of `works` until one ends or raises, or SIGTERM or SIGINT comes; keep the status file meanwhile."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.ensure_future(work) for work in (*works, stop.wait(), _keep_status(status, folder))]
+    tell_systemd("READY=1")
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        tell_systemd("STOPPING=1")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_status(status: Callable[[], Mapping[str, Any]], folder: Path) -> None:
+    while True:
+        write_status(folder, status())
+        tell_systemd("WATCHDOG=1")
+        await asyncio.sleep(STATUS_S)

@@ -1,0 +1,64 @@
+"""The roster as the kernel gives it out: made from the database, signed, offered to each gateway until it confirms.
+
+Owns nothing durable: after a restart it is made anew and offered again. Its object id follows from its bytes, so a
+gateway that has this very version answers without a transfer.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from wire.roster import RosterEntry, sign_roster
+
+from node.seams import Offer, Refusal
+from node.spool import digest_of
+from server.centre import Centre
+from wire import objects
+from wire.errors import Misuse
+
+PRIORITY = 1
+"""A revocation overtakes everything."""
+
+
+def signed_roster(centre: Centre) -> bytes:
+    """Return the roster of every kit, revoked ones too, signed by the centre."""
+    entries = [
+        RosterEntry(kit.name, kit.link_public, kit.psk, kit.sign_public, kit.revoked) for kit in centre.peers.kits()
+    ]
+    return sign_roster(centre.peers.version(), entries, centre.keys.sign_secret)
+
+
+class RosterOutbox:
+    """The outbox for one peer (`node.seams.Outbox`): the newest roster, until it is confirmed."""
+
+    def __init__(self) -> None:
+        self._roster = b""
+        self._confirmed = True
+
+    def offer(self, roster: bytes) -> None:
+        """Give the peer this roster from now on."""
+        if roster != self._roster:
+            self._roster, self._confirmed = roster, False
+
+    def pending(self) -> Sequence[Offer]:
+        if self._confirmed:
+            return ()
+        return (Offer(self._object_id, objects.ROSTER, len(self._roster), digest_of(self._roster), PRIORITY),)
+
+    def read(self, object_id: bytes, offset: int, size: int) -> bytes:
+        if object_id != self._object_id:
+            raise Misuse(f"object {object_id.hex()} is not the newest roster")
+        return self._roster[offset : offset + size]
+
+    def in_custody(self, object_id: bytes) -> None:
+        self.receipt(object_id, b"")
+
+    def receipt(self, object_id: bytes, receipt: bytes) -> None:
+        self._confirmed = self._confirmed or object_id == self._object_id
+
+    def refused(self, object_id: bytes, refusal: Refusal) -> None:
+        if not refusal.temporary:
+            self.receipt(object_id, b"")
+
+    @property
+    def _object_id(self) -> bytes:
+        return hashlib.blake2b(self._roster, digest_size=objects.ID_SIZE, person=b"feldsher roster").digest()
