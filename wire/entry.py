@@ -146,7 +146,11 @@ def open_entry(pieces: Sequence[Tag], seed: bytes, seal_secret: bytes) -> Entry:
 
 
 class Assembly:
-    """Puts the opened pieces of one entry after another together. Holds at most one entry."""
+    """Puts the opened pieces of one entry after another together. Holds at most one entry.
+
+    Every piece that comes here is authentic, but its place in the file is not: a piece that does not belong here
+    changes nothing, only the first piece of another entry begins anew.
+    """
 
     def __init__(self) -> None:
         self.ordinal: int | None = None
@@ -156,19 +160,22 @@ class Assembly:
     def add(self, piece: Tag, container: bytes) -> Entry | None:
         """Take the next piece, a SEALED tag and what `open_piece` gave; return the entry when this was its last.
 
-        Raises FormatError when another piece belongs here, or when what is inside is no entry; begins anew then.
+        Raises FormatError when another piece belongs here, or when what is inside is no entry.
         """
-        number, parts, begun = piece.target or 0, self._parts, self.ordinal
-        self.ordinal, self._parts = None, []
-        if piece.sequence is None:
+        number, ordinal = piece.target or 0, piece.sequence
+        if ordinal is None:
             raise FormatError("a SEALED tag without the ordinal of its entry")
-        if number != len(parts) or number >= PIECE_COUNT_MAX or (number and begun != piece.sequence):
-            raise FormatError(f"entry {piece.sequence}: piece {number} where piece {len(parts)} of {begun} belongs")
-        parts.append(container)
+        if number == 0 and ordinal != self.ordinal:
+            self.ordinal, self._parts = ordinal, []
+        if ordinal != self.ordinal or number != len(self._parts) or number >= PIECE_COUNT_MAX:
+            expected = f"piece {len(self._parts)} of {self.ordinal}"
+            raise FormatError(f"piece {number} of entry {ordinal} stands where {expected} belongs")
+        self._parts.append(container)
         if piece.state & CONTINUED:
-            self.ordinal, self._parts = piece.sequence, parts
             return None
-        return parse_entry(piece.sequence, b"".join(parts))
+        parts = self._parts
+        self.drop()
+        return parse_entry(ordinal, b"".join(parts))
 
     def drop(self) -> int | None:
         """Give up what is not whole; return the ordinal of the entry that is lost by it."""

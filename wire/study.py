@@ -276,6 +276,8 @@ class StudyReader:
         signature_ok = public is not None and self._digest.holds(public)
         start, end = self._start_said(signature_ok), self._end_said(signature_ok)
         missing = _gaps(self._opened, end.entries if end else 0)
+        if end and signer is None:
+            self._lose(0, 0, "no SIGNATURE ends the file")
         if end and any(ordinal >= end.entries for ordinal in self._opened):
             self._lose(0, 0, f"entries beyond the {end.entries} that END counts")
         return Study(
@@ -334,7 +336,7 @@ class StudyReader:
             return None
         try:
             container = self._open_piece(tag)
-            if not tag.target:
+            if not tag.target and tag.sequence != self._assembly.ordinal:
                 self._drop()
             entry = self._assembly.add(tag, container)
         except (AuthError, FormatError) as error:
