@@ -1,0 +1,81 @@
+"""Makes the recordings anew with the simulators: `python -m tests.recordings.make`. The diff shows what changed."""
+
+import json
+import tomllib
+
+from hardware.simulated.analyser import Analyser
+from hardware.simulated.oximeter import Oximeter
+from hardware.simulated.results import message
+from hardware.simulated.scanner import Scanner, patient_label
+from tests.edge.bench import Bench
+from tests.edge.virtual import BenchHost, Wire
+from tests.recordings.replay import AFTER_S, FOLDER, load, names, outcome, replay
+
+
+class Speaker:
+    """Says fixed pieces at fixed times; for devices that nobody simulates."""
+
+    def __init__(self, pieces):
+        self._pieces = list(pieces)
+
+    def feed(self, data, now):
+        return b""
+
+    def tick(self, now):
+        out = b""
+        while self._pieces and self._pieces[0][0] <= now:
+            out += self._pieces.pop(0)[1]
+        return out
+
+    def deadline(self):
+        return self._pieces[0][0] if self._pieces else None
+
+
+def analyser(style, *, faults=(), count=1, every_s=5.0, **how):
+    messages = [message(style, 7, patient_label(7, at), at=at, **how) for at in range(count)]
+    return Analyser(messages, faults, every_s)
+
+
+def controls_between_patients():
+    messages = [message("xp100", 7, patient_label(7, at), at=at, is_control=at == 1) for at in range(3)]
+    return Analyser(messages, every_s=5.0)
+
+
+DEVICES = {
+    "astm-xp100": lambda: analyser("xp100"),
+    "astm-c111": lambda: analyser("c111", count=2),
+    "astm-genexpert": lambda: analyser("genexpert"),
+    "astm-blocks-cp1251": lambda: analyser("blocks", encoding="cp1251"),
+    "astm-blocks-koi8-u": lambda: analyser("blocks", encoding="koi8-u"),
+    "astm-bad-checksum": lambda: analyser("c111", faults=["bad-checksum"]),
+    "astm-lost-ack": lambda: analyser("c111", faults=["lost-ack"]),
+    "astm-lost-last-ack": lambda: analyser("c111", faults=["lost-last-ack"]),
+    "astm-cut": lambda: analyser("c111", faults=["cut"]),
+    "astm-frame-numbers": lambda: analyser("blocks", faults=["frame-numbers"]),
+    "astm-controls": controls_between_patients,
+    "nonin-format-2": lambda: Oximeter(7, 1, 13.0, "2"),
+    "nonin-format-7-high-pulse": lambda: Oximeter(7, 1, 6.0, "7", ["high-pulse"]),
+    "nonin-format-8": lambda: Oximeter(7, 2, 12.0, "8"),
+    "nonin-format-13": lambda: Oximeter(7, 2, 5.0, "13"),
+    "nonin-lost-bytes": lambda: Oximeter(7, 1, 10.0, "2", ["lost-bytes"]),
+    "barcode-labels": lambda: Scanner([patient_label(7, at) for at in range(3)], 2.0, ["bad-digit", "aim"]),
+    "lines-scale": lambda: Speaker(
+        [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
+    ),
+    "lines-blocks": lambda: Speaker([(0.0, b"\x02R1,113,170826,131,090,069\x03\x03"), (9.0, b"\x02R2,114,1\x03\x7f")]),
+}
+
+
+def make(name):
+    card = tomllib.loads((FOLDER / f"{name}.toml").read_text())
+    wire = Wire(DEVICES[name](), BenchHost(Bench(card["driver"], card.get("options"))))
+    wire.run(until=AFTER_S * 4)
+    lines = [f"{direction} {now:.3f} {data.hex()}\n" for direction, now, data in wire.carried]
+    (FOLDER / f"{name}.txt").write_text("".join(lines))
+    expected = outcome(replay(load(name)))
+    (FOLDER / f"{name}.expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    for one in names():
+        make(one)
