@@ -39,7 +39,7 @@ class KitFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sign_secret: str
     server_seal_public: str
     server_sign_public: str
-    gateway: list[GatewayAddress]
+    gateway: list[GatewayAddress] = []
 
 
 class GatewayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

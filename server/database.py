@@ -66,9 +66,11 @@ class Database:
 
     def migrate(self) -> str:
         """Bring the schema to the newest revision and return its name. Running it again changes nothing."""
-        with self.write() as connection:
-            command.upgrade(_alembic(connection), "head")
-            return MigrationContext.configure(connection).get_current_revision() or ""
+        have, want = self.revision()
+        if have != want:
+            with self.write() as connection:
+                command.upgrade(_alembic(connection), "head")
+        return want
 
     def revision(self) -> tuple[str, str]:
         """Return the schema's revision (empty when none) and the one that this program wants."""

@@ -58,7 +58,8 @@ class Files:
         try:
             stored = self._write(temporary, (chunks,) if isinstance(chunks, bytes) else chunks)
         except DiskFull:
-            self._disk.remove(temporary)
+            if self._disk.exists(temporary):
+                self._disk.remove(temporary)
             raise
         if not stored.digest.startswith(digest.hex()):
             self._disk.remove(temporary)

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
-from wire.receipt import sign_receipt
 
 from node.clock import Clock
 from server import studies
@@ -32,6 +31,7 @@ from server.reading import Reading, read_study
 from wire import objects
 from wire.errors import DiskFull, FormatError
 from wire.objects import Offer, Receipt, Refusal
+from wire.receipt import DAMAGED, WHOLE, sign_receipt
 
 OBJECT_SIZE_MAX: Final = 1 << 30
 """A larger object is refused when it is offered."""
@@ -90,8 +90,10 @@ class Ingest:
             reason = f"kit {reading.kit.name} is revoked"
             return self._set_aside(offer, stored, sender, Refusal(objects.NOT_ALLOWED, reason))
         with self._database.read() as connection:
-            conflict = _object(connection, offer.object_id.hex()) is not None
-        if conflict:
+            before = _object(connection, offer.object_id.hex())
+        if before is not None and before.digest == stored.digest:
+            return Receipt(before.receipt)
+        if before is not None:
             reason = f"object {offer.object_id.hex()} came before with other bytes: this copy is kept aside"
             return self._set_aside(offer, stored, sender, Refusal(objects.NOT_WANTED, reason))
         try:
@@ -112,7 +114,8 @@ class Ingest:
     def _enter(self, offer: Offer, stored: Stored, sender: str, reading: Reading | None) -> bytes:
         now_ms = self._clock.time_ms()
         digest = bytes.fromhex(stored.digest)
-        receipt = sign_receipt(offer.object_id, digest, now_ms, self._keys.sign_secret)
+        result = DAMAGED if reading is not None and reading.damaged else WHOLE
+        receipt = sign_receipt(offer.object_id, digest, now_ms, self._keys.sign_secret, result)
         study = "" if reading is None else _study_of(offer, reading)
         row = {"object_id": offer.object_id.hex(), "kind": offer.kind, "digest": stored.digest, "size": stored.size}
         row |= {"study": study, "sender": sender[:64], "received_ms": now_ms, "receipt": receipt}

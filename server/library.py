@@ -20,6 +20,7 @@ from server.keys import Keys
 from server.peers import Peers
 from server.reading import Reading, Signature, read_study
 from server.studies import RECEIVED
+from wire.errors import UsageError
 
 PAGE_SIZE: Final = 50
 READINGS_MAX: Final = 16
@@ -101,6 +102,22 @@ class Library:
         with self._database.read() as connection:
             row = connection.execute(_lines().where(t.studies.c.study == study)).one_or_none()
         return None if row is None else _line(row)
+
+    def find(self, prefix: str) -> Line:
+        """Return the one study whose id begins with `prefix`. Raises UsageError when none or several do."""
+        if not prefix or set(prefix) - set("0123456789abcdef"):
+            raise UsageError(f"not a study id, nor the beginning of one: {prefix[:80]!r}")
+        wanted = _lines().where(t.studies.c.study.startswith(prefix)).limit(2)
+        with self._database.read() as connection:
+            rows = connection.execute(wanted).all()
+        if len(rows) != 1:
+            raise UsageError(f"{'several studies begin' if rows else 'no study begins'} with {prefix}")
+        return _line(rows[0])
+
+    def digests(self) -> list[str]:
+        """Return the digests of all files that the database points at."""
+        with self._database.read() as connection:
+            return list(connection.execute(select(t.objects.c.digest).distinct()).scalars())
 
     def newest(self) -> int:
         """Return a number that changes whenever a study came or changed."""

@@ -8,7 +8,7 @@ one that came first) and two that are equally signed are marked as a conflict. N
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from server.reading import Reading, Signature
 from wire.record import Device, Observation, Partial, Result, Summary
 
 ANNOUNCED, RECEIVED = 0, 1
+PRIORITY: Final = 5
+"""Of a study that says nothing else."""
+URGENT_SUMMARY: Final = 1
 OBSERVATIONS_MAX: Final = 10_000
 """Searchable observations of one study; further ones are in its file only."""
 CODE_SIZE_MAX: Final = 128
@@ -36,8 +39,8 @@ PAGE_1: Final = (
     "received (alias); f06, f07 lower and upper limit of the range as received, in millionths; f08 value as "
     "received, in millionths; f09 unit as received (alias); f10 1 for quality control; text: the observation, as JSON"
 )
-_NUMBER: Final = re.compile(r"[-+]?\d{1,18}(?:[.]\d{1,18})?")
-_RANGE: Final = re.compile(r"\s*([-+]?[\d.]+)\s*(?:-|\u2013|\.\.|to)\s*([-+]?[\d.]+)\s*")
+_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,18}(?:[.][0-9]{1,18})?")
+_RANGE: Final = re.compile(r"\s*([-+]?[0-9.]+)\s*(?:-|\u2013|\.\.|to)\s*([-+]?[0-9.]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Copy:
 
 def announce(connection: Connection, copy: Copy, reading: Reading) -> None:
     """Show the study as on its way. A study that is here already, or announced by better proof, stays as it is."""
+    # A summary travels ahead of its study, at a better priority: only the best one says that the study is urgent.
+    copy = replace(copy, priority=copy.priority if copy.priority == URGENT_SUMMARY else PRIORITY)
     row = _row(connection, copy.study)
     if row is None:
         values = _values(connection, copy, reading) | {"state": ANNOUNCED, "announced_ms": copy.received_ms}
