@@ -395,7 +395,7 @@ class Capture:
             "form": study.begins.form,
             "opened_ms": study.opened_ms,
             "closed_ms": self._clock.time_ms(),
-            "device": study.begins.model or line.facts.name,
+            "device": ends.model or study.begins.model or line.facts.name,
             "patient": scanned or own,
             "patient_conflict": conflict,
             "entries": study.entries,

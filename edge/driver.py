@@ -79,6 +79,8 @@ class StudyEnds:
     patient_ids: tuple[str, ...] = ()
     """Every id by which the device may mean a patient, trimmed; compared with what was scanned."""
     headline: tuple[Headline, ...] = ()
+    model: str = ""
+    """What the device calls itself, where that was learnt only after the beginning."""
 
 
 @dataclass(frozen=True, slots=True)

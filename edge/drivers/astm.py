@@ -68,6 +68,7 @@ DOUBT_S: Final = 1.0
 RESUME_WINDOW_S: Final = 120.0
 LATE_EOT_S: Final = 8.0
 """An EOT this long after L's ACK is the sender giving up on an ACK that it never got (its timer is 15 s)."""
+MODEL_SIZE_MAX: Final = 200
 NOISE_ALARM_SIZE: Final = 1_024
 INPUT_SIZE_MAX: Final = 1 << 17
 """Bytes kept while a commit is awaited. A sender waits for its ACK, so more is no ASTM."""
@@ -394,7 +395,8 @@ class _Astm:
 
     def _ends(self, message: Message) -> StudyEnds:
         report = self._report(message)
-        return StudyEnds(report.qc, "" if message.is_done else message.broke, report.patient_ids, report.headline)
+        partial = "" if message.is_done else message.broke
+        return StudyEnds(report.qc, partial, report.patient_ids, report.headline, _model_of(message.last("H")))
 
     def _results(self, message: Message) -> tuple[Tag, ...]:
         """Return the RESULT tags, unless all that there is to report is committed already."""
@@ -408,8 +410,12 @@ class _Astm:
 
 def _begins(header: bytes) -> StudyBegins:
     """Return the beginning of a study whose header this is; the sender's text is the model."""
+    return StudyBegins(FACTS.form, _model_of(header))
+
+
+def _model_of(header: bytes) -> str:
     sender = lis.sender_of(header) if lis.kind_of(header) == "H" else b""
-    return StudyBegins(FACTS.form, charset.decode(sender[:200], "utf-8")[0])
+    return charset.decode(sender[:MODEL_SIZE_MAX], "utf-8")[0]
 
 
 def create(options: Mapping[str, object]) -> Driver:

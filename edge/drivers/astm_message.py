@@ -6,13 +6,14 @@ LIS02-A2 4.2: a sender that failed begins again with the last unsaved record, pr
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edge.drivers import astm_records as lis
 from edge.drivers.astm_frames import Piece
 
+COMMENTS: Final = frozenset({"C", "M"})
 MESSAGE_SIZE_MAX: Final = 192 * 1024
 """Records of one study that are read, bytes. Frames beyond it are committed and acknowledged, and stand in RAW only."""
 
@@ -23,7 +24,6 @@ class Message:
 
     records: list[bytes] = field(default_factory=list)
     size: int = 0
-    seen: set[bytes] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
     interrupted: str = ""
     """Why nothing comes at present; "" while it goes on."""
@@ -35,8 +35,8 @@ class Message:
     reported: int = 0
     """How many of the records are in a RESULT that is committed."""
     repeats: int = 0
-    is_skipping: bool = False
-    """The record before was a repetition: its comments are, too."""
+    place: int = -1
+    """Behind the record that was just repeated: here its comments belong. -1: at the end."""
 
     def last(self, kind: str, after: Sequence[bytes] = ()) -> bytes:
         """Return the latest record of a kind, among those here and those about to follow; empty when there is none."""
@@ -156,7 +156,7 @@ def heir_of(message: Message, first: bytes) -> Message:
 
 def merged(message: Message, group: Sequence[bytes]) -> Message:
     """Return the message with `group` taken in: after a failure, what is there already is left out."""
-    grown = replace(message, records=list(message.records), seen=set(message.seen), notes=dict(message.notes))
+    grown = replace(message, records=list(message.records), notes=dict(message.notes))
     if message.interrupted and any(lis.kind_of(one) == "H" for one in group):
         grown.is_resumed, grown.interrupted = True, ""
         grown.note(f"sent again after: {message.interrupted}")
@@ -177,18 +177,44 @@ def _take(message: Message, record: bytes, marks: lis.Delimiters) -> None:
     elif message.size + len(record) > MESSAGE_SIZE_MAX:
         message.note("the message is too long to be read; RAW has it whole")
     else:
-        message.size += len(record)
+        _insert(message, record)
+
+
+def _insert(message: Message, record: bytes) -> None:
+    """Add a record at the end, or a comment behind the repeated record that it belongs to."""
+    message.size += len(record)
+    if message.place < 0:
         message.records.append(record)
-        message.seen.add(lis.content_of(record, marks))
+    else:
+        message.records.insert(message.place, record)
+        message.place += 1
 
 
 def _is_repetition(message: Message, record: bytes, kind: str, marks: lis.Delimiters) -> bool:
-    if kind in {"C", "M"}:
-        return message.is_skipping
+    """Return whether the record is there already; moves `place` behind it."""
+    if kind in COMMENTS:
+        return message.place >= 0 and _is_comment_there(message, record)
     if kind == "O":
-        message.is_skipping = message.last("O") == record
+        is_last = message.last("O") == record
+        found = _index(message.records, lambda one: one == record) if is_last else -1
     elif kind in {"H", "L"}:
-        message.is_skipping = bool(message.last(kind))
+        found = _index(message.records, lambda one: lis.kind_of(one) == kind)
     else:
-        message.is_skipping = lis.content_of(record, marks) in message.seen
-    return message.is_skipping
+        content = lis.content_of(record, marks)
+        found = _index(message.records, lambda one: lis.content_of(one, marks) == content)
+    message.place = found + 1 if found >= 0 else -1
+    return found >= 0
+
+
+def _is_comment_there(message: Message, record: bytes) -> bool:
+    """Look for a comment among those behind the repeated record; `place` ends behind it, or behind all of them."""
+    while message.place < len(message.records) and lis.kind_of(message.records[message.place]) in COMMENTS:
+        message.place += 1
+        if message.records[message.place - 1] == record:
+            return True
+    return False
+
+
+def _index(records: Sequence[bytes], fits: Callable[[bytes], bool]) -> int:
+    """Return where the latest record that fits stands, or -1."""
+    return next((at for at in range(len(records) - 1, -1, -1) if fits(records[at])), -1)
