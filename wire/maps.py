@@ -7,8 +7,7 @@ same order are equal bytes.
 """
 
 from collections.abc import Iterable, Mapping
-from io import BytesIO
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn, cast
 
 import cbor2
 
@@ -58,10 +57,31 @@ def decode_map(data: bytes, what: str, size_max: int = MAP_SIZE_MAX) -> dict[str
     return dict(value)
 
 
+class _Source:
+    """The bytes as the file-like object that cbor2 reads from, which shows how far it has read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, or what is left."""
+        read = self.data[self.at : self.at + size]
+        self.at += len(read)
+        return read
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say no, so that nothing is read ahead."""
+        return False
+
+
 def _decode_whole(data: bytes) -> dict[str, Any]:
-    stream = BytesIO(data)
+    source = _Source(data)
     decoder = cbor2.CBORDecoder(
-        stream,
+        cast("IO[bytes]", source),
         tag_hook=_refuse_tag,
         semantic_decoders=_DECODERS,
         max_depth=DEPTH_MAX,
@@ -70,8 +90,8 @@ def _decode_whole(data: bytes) -> dict[str, Any]:
         strict_hashable_types=True,
     )
     value: dict[str, Any] = decoder.decode()
-    if stream.tell() != len(data):
-        raise ValueError(f"{len(data) - stream.tell()} bytes after the map")
+    if source.at != len(data):
+        raise ValueError(f"{len(data) - source.at} bytes after the map")
     return value
 
 
