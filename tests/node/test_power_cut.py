@@ -19,7 +19,7 @@ from node.disk import RealDisk
 from tests.node.fuse_block import FuseBlock
 from tests.node.stores import Kit, Ledger, check, script
 
-CUTS = int(os.environ.get("FELDSHER_CUTS", "60"))
+CUTS = int(os.environ.get("FELDSHER_CUTS", "90"))
 IMAGE_SIZE = 8 << 20
 SECTOR = 512
 
@@ -144,3 +144,23 @@ def test_what_was_acknowledged_before_the_cut_is_there_after_it(recorded, part):
                 kit = Kit(disk, 100 + life)
                 check(kit, ledger_at(events, cut, ledger))
                 assert not life or not kit.report.studies
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_a_second_cut_during_the_recovery(recorded, first):
+    folder, blank, events, ledger = recorded
+    chance = random.Random(100 + first)
+    cut = len(events) * (first + 4) // 9
+    once = image_at(blank, events, cut, chance)
+    block = FuseBlock(folder / "fuse", once)
+    try:
+        with mounted(block.path, folder / "mount") as data, RealDisk(data) as disk:
+            check(Kit(disk, 100), ledger_at(events, cut, ledger))
+    finally:
+        block.close()
+    image = folder / "cut.img"
+    for number in range(CUTS // 9):
+        second = len(block.events) - number * len(block.events) // (CUTS // 9)
+        image.write_bytes(image_at(once, block.events, second, chance))
+        with mounted(image, folder / "mount") as data, RealDisk(data) as disk:
+            check(Kit(disk, 200), ledger_at(events, cut, ledger))
