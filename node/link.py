@@ -43,7 +43,7 @@ HELLO_FIRST_S: Final = 3.5
 HELLO_AGAIN_S: Final = 2.5
 EARLY_SIZE: Final = 600
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
-DOUBT_S: Final = 10.0
+DOUBT_S: Final = 30.0
 DOUBT_HELLO_S: Final = 5.0
 STREAM_DEAD_S: Final = 9.0
 """A stream that is silent for so long while something is under way is given up and opened anew."""
@@ -220,7 +220,7 @@ class Caller:
         self._events.note("bearer", self._far_public, f"{bearer.name} is up")
         self._hello_at = now
         if self._line is not None:
-            self._line.bind(bearer, now)
+            self._line.bind(bearer, now, is_new_way=True)
         else:
             self._call = None
         self.tick(now)
@@ -341,7 +341,10 @@ class Caller:
     def _make_call(self, bearer: Bearer, now: float) -> tuple[Call, Exchange]:
         size = bearer.mtu + bearer.overhead
         exchange = Exchange(self._far_public, self._outbox, self._inbox, size, self.tally.sent, self.tally.received)
-        composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
+        if self._line is None:
+            composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
+        else:  # the session may be sound: nothing goes twice on a doubt
+            composed = exchange.compose(EARLY_SIZE - HELLO_OVERHEAD, now, segments=False)
         index = int.from_bytes(self._entropy(2), "big")
         call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
         exchange.flow.note_sent(0, len(call.hello) + bearer.overhead, composed, now)
@@ -356,13 +359,13 @@ class Caller:
         line = Line(session, exchange, self.tally.counters, now)
         line.watches_peer = True
         if self._hellos == 1:
-            exchange.flow.ledger.learn_rtt(now - self._hello_sent_at)
+            exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
         exchange.settle(0)
         exchange.receive(0, payload, now)
         exchange.nudge()
         exchange.flow.seen.due_at = now  # the first frame of ours proves to the host that this is no replay
         self._line = line
-        line.bind(self._bearer, now)
+        line.bearer = self._bearer
         self._change(CallerEvent.WELCOME)
         self.tally.counters.handshakes += 1
         self.denials, self.last_heard = 0, now
@@ -481,10 +484,11 @@ class Host:
 
     def answer(self, peer: bytes, object_id: bytes, answer: Receipt, now: float) -> None:
         """Give a receipt that came later, for an object that `peer` sent or offered in its session."""
-        line = self._peers.get(peer)
-        if line is not None:
-            line.exchange.answer(object_id, answer)
-            line.pump(now)
+        for index, line in list(self._lines.items()):
+            if line.exchange.peer == peer:
+                line.exchange.answer(object_id, answer)
+                if index not in self._half_open:
+                    line.pump(now)
 
     def drop(self, peer: bytes) -> None:
         """`peer` is not let in any more: its sessions end now."""
@@ -525,7 +529,7 @@ class Host:
         session, welcome = answering.welcome(self._free_index(), self._entropy(32), composed.payload)
         exchange.flow.note_sent(0, len(welcome) + bearer.overhead, composed, now)
         line = Line(session, exchange, tally.counters, now)
-        line.bind(bearer, now)
+        line.bearer = bearer
         self._add_half_open(_HalfOpen(line, frame, welcome, now))
         tally.counters.frames_sent += 1
         tally.counters.wire_sent += len(welcome) + bearer.overhead
@@ -569,7 +573,7 @@ class Host:
             self._end(next(iter(self._peers.values())))
         half.line.counters.handshakes += 1
         if half.line.exchange.flow.ledger.srtt_s is None:
-            half.line.exchange.flow.ledger.learn_rtt(now - half.since)
+            half.line.exchange.flow.begin(len(half.welcome) + bearer.overhead, now - half.since, now)
         self._events.note("session", peer, f"session {index:04x} over {bearer.name}")
 
     def _end(self, line: Line) -> None:
