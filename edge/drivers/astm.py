@@ -65,6 +65,8 @@ FRAME_SILENCE_S: Final = 5.0
 """Within a frame bytes follow one another; after this silence the frame is refused, so that it comes again soon."""
 DOUBT_S: Final = 1.0
 """A control in an odd place is believed after this silence."""
+LF_S: Final = 0.2
+"""A frame without LF is whole after this silence; an ACK before the LF might come while the sender is not listening."""
 RESUME_WINDOW_S: Final = 120.0
 LATE_EOT_S: Final = 8.0
 """An EOT this long after L's ACK is the sender giving up on an ACK that it never got (its timer is 15 s)."""
@@ -165,7 +167,7 @@ class _Astm:
         due = self.deadline()
         if due is None or now < due:
             return []
-        if self._lexer.is_in_doubt or (self._lexer.in_frame and self._state == RECEIVING):
+        if self._lexer.is_in_doubt or (self._lexer.in_frame and (self._state == RECEIVING or self._lexer.awaits_lf)):
             piece = self._lexer.quiet()
             return [*self._piece(piece), *self._read_on()] if piece is not None else []
         return self._move("SILENCE")
@@ -184,8 +186,8 @@ class _Astm:
     def deadline(self) -> float | None:
         if self._state in {ASKED, STORING}:
             return None
-        if self._lexer.is_in_doubt:
-            return self._heard_at + DOUBT_S
+        if self._lexer.is_in_doubt or self._lexer.awaits_lf:
+            return self._heard_at + (LF_S if self._lexer.awaits_lf else DOUBT_S)
         if self._state == RECEIVING:
             return self._heard_at + (FRAME_SILENCE_S if self._lexer.in_frame else SILENCE_S)
         return self._close_at if self._message is not None else None

@@ -60,6 +60,8 @@ class Lexer:
         """Where ETB or ETX stands in `_raw`; -1 while in the text."""
         self._doubtful = -1
         """Where a control stands that may be genuine; -1 when there is none."""
+        self._awaits_lf = False
+        """All of a frame but its LF is there."""
         self._too_long = False
         self._answered = True
         """A BAD piece was given, and no frame has begun since: the rest of the same frame is not reported again."""
@@ -69,6 +71,11 @@ class Lexer:
     def in_frame(self) -> bool:
         """A frame has begun and is not whole."""
         return self._frame_at >= 0
+
+    @property
+    def awaits_lf(self) -> bool:
+        """All of a frame but its LF is there: some analysers send none, and `quiet` settles it."""
+        return self._awaits_lf
 
     @property
     def is_in_doubt(self) -> bool:
@@ -87,6 +94,8 @@ class Lexer:
         """Nothing has come for a while: settle what is in doubt, or report the frame that does not end."""
         if self._doubtful >= 0:
             return self._settle()[0]
+        if self._awaits_lf:
+            return self._whole()
         return self._bad("the frame did not end") if self.in_frame else None
 
     def rest(self) -> bytes:
@@ -147,14 +156,20 @@ class Lexer:
         self._frame_at, self._too_long = len(self._raw) - 1, False
 
     def _trailer(self, byte: int) -> tuple[Piece | None, int]:
-        """After ETB or ETX: two digits, CR (LF follows, and is kept with the next piece)."""
+        """After ETB or ETX: two digits, CR, LF."""
         place = len(self._raw) - self._end_at
         if place <= 2 and byte in _HEX:
             self._raw.append(byte)
             return None, 1
-        if place == 3 and byte in {CR, LF}:
+        if place == 3 and byte == CR:
+            self._raw.append(byte)
+            self._awaits_lf = True
+            return None, 1
+        if place >= 3 and byte == LF:
             self._raw.append(byte)
             return self._whole(), 1
+        if self._awaits_lf:
+            return self._whole(), 0
         if byte in _CONTROLS:
             self._frame_at = self._end_at = -1
             return self._byte(byte)
@@ -212,7 +227,7 @@ class Lexer:
     def _restart(self) -> None:
         self._raw.clear()
         self._frame_at = self._end_at = self._doubtful = -1
-        self._too_long = False
+        self._too_long = self._awaits_lf = False
 
     def _keep(self, byte: int) -> None:
         if len(self._raw) >= NOISE_SIZE_MAX and byte not in _CONTROLS:

@@ -51,7 +51,7 @@ def _value(chance: Random, row: tuple[str, str, float, float, int]) -> str:
 
 
 def _xp100(chance: Random, patient: str, time: str, encoding: str, is_control: bool) -> list[bytes]:  # noqa: ARG001
-    order = f"O|1||^^{patient:>15}^A|||||||||{'Q' if is_control else 'N'}||||||||||||||F"
+    order = f"O|1||^^{patient:>15}^A||||||||{'Q' if is_control else 'N'}||||||||||||||F"
     results = [
         f"R|{n}|^^^^{row[0]}^1|{_value(chance, row):>5}|{row[1]}||N||||               ||{time}"
         for n, row in enumerate(BLOOD_COUNT, 1)
@@ -84,7 +84,7 @@ def _genexpert(chance: Random, patient: str, time: str, encoding: str, is_contro
     lines = [
         f"H|@^\\|URM-{chance.getrandbits(32):08x}||.000001 Simulated^GeneXpert^4.8|||||LIS||P|1394-97|{time}",
         "P|1||||^^^^|||||||||||||||||||||",
-        f"O|1|{patient}||^^^MTB-RIF|R|{time}||||{'Q' if is_control else ''}|||||ORH||||||||||F",
+        f"O|1|{patient}||^^^MTB-RIF|R|{time}|||||{'Q' if is_control else ''}||||ORH||||||||||F",
         *results,
         "L|1|N",
     ]
