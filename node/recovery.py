@@ -6,8 +6,8 @@ and the signature follow; the new file and its summary go to the spool; last the
 already and not yet spooled is copied as it is, with the summary that was prepared for it.
 
 A *torn tail*, that is damage after which no committed entry follows, is what a power cut leaves: it is cut off and its
-bytes are counted. A *hole*, with sound entries behind it, is an alarm: all entries around it are kept, and the old file
-goes to `broken` instead of being removed.
+bytes are counted. A *hole* (damage, or a bad sector) with sound entries behind it is an alarm: all entries around it
+are kept, and the old file goes to `broken` instead of being removed.
 
 Every step may be the last: whatever a crash during recovery leaves is recovered the same way again. A study that
 is in the spool already is never spooled twice; only its old file is cleared away.
@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from node.disk import Disk, folder_of, join
-from node.sealer import Sealer, chunks_of, summary_id_of, summary_priority
+from node.sealer import Sealer, chunks_of, salvaged, summary_id_of, summary_priority
 from node.spool import Spool
 from wire import kinds, objects
 from wire.errors import DiskFull
@@ -149,9 +149,9 @@ class Survey:
 
 
 def founds_of(disk: Disk, path: str, stream_id: bytes) -> Iterator[Found]:
-    """Yield what is found in the stream of tags at `path`."""
+    """Yield what is found in the stream of tags at `path`; what the disk cannot read is lost, the rest is not."""
     reader = StreamReader(stream_id)
-    for chunk in chunks_of(disk, path):
+    for chunk in salvaged(disk, path):
         yield from reader.feed(chunk)
     yield from reader.finish()
 
@@ -243,7 +243,7 @@ class _Recovery:
     def _outcome(self, study_id: bytes, path: str, survey: Survey) -> Outcome:
         if self._spool.get(study_id) is not None:
             return Outcome.SPOOLED
-        if not survey.hole and verify_signature(chunks_of(self._disk, path), self._sealer.sign_public):
+        if not survey.hole and verify_signature(salvaged(self._disk, path), self._sealer.sign_public):
             return Outcome.CLOSED
         if survey.entries:
             return Outcome.RECOVERED

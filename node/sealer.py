@@ -13,7 +13,7 @@ from node.entropy import Entropy
 from node.spool import PRIORITY_MIN
 from wire import kinds, objects
 from wire.checks import SUMMARY
-from wire.errors import Misuse
+from wire.errors import DiskError, Misuse
 from wire.maps import encode_map
 from wire.seal import ed25519_public
 from wire.stream import ResumePoint, StreamReader
@@ -21,6 +21,8 @@ from wire.study import StudyWriter
 from wire.tag import Tag
 
 CHUNK_SIZE: Final = 256 << 10
+BLOCK_SIZE: Final = 4096
+"""What is given up around one bad sector."""
 SUMMARY_LEAD: Final = 3
 """By so much a summary is more urgent than its study: routine summaries (2) overtake routine studies (5)."""
 
@@ -65,6 +67,25 @@ def chunks_of(disk: Disk, path: str, size: int | None = None) -> Iterator[bytes]
     end = disk.size(path) if size is None else size
     for offset in range(0, end, CHUNK_SIZE):
         yield disk.read(path, offset, min(CHUNK_SIZE, end - offset))
+
+
+def salvaged(disk: Disk, path: str) -> Iterator[bytes]:
+    """Yield all of a file; where the disk cannot read, zeros stand in for each block, and no tag is made of zeros."""
+    end = disk.size(path)
+    for offset in range(0, end, CHUNK_SIZE):
+        size = min(CHUNK_SIZE, end - offset)
+        try:
+            yield disk.read(path, offset, size)
+        except DiskError:
+            yield b"".join(_block(disk, path, at, end) for at in range(offset, offset + size, BLOCK_SIZE))
+
+
+def _block(disk: Disk, path: str, offset: int, end: int) -> bytes:
+    size = min(BLOCK_SIZE, end - offset)
+    try:
+        return disk.read(path, offset, size)
+    except DiskError:
+        return bytes(size)
 
 
 def resume_point_of(stream_id: bytes, chunks: Iterable[bytes]) -> ResumePoint:

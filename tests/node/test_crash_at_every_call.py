@@ -9,7 +9,7 @@ from tests.node.stores import Kit, Ledger, check, recover_and_check, script
 from tests.sim.disk import Crash, SimDisk
 from wire.errors import DiskError, DiskFull
 
-SEEDS = range(4)
+SEEDS = range(3)
 
 
 def calls_of_the_script():
@@ -118,7 +118,7 @@ def test_a_disk_of_every_size_loses_nothing(entries):
 
 
 def test_an_error_during_recovery_then_a_new_process():
-    for at in range(5, CALLS, 7):
+    for at in range(5, CALLS, 11):
         for inner in range(1, 60, 4):
             disk, ledger = SimDisk(at), Ledger()
             assert run_into(disk, ledger, "crash", at)

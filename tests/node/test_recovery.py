@@ -1,5 +1,7 @@
 """What becomes of studies that were cut short or damaged: tails are cut, holes set aside, nothing sound is given up."""
 
+import random
+
 import pytest
 
 from node.recovery import Outcome
@@ -7,7 +9,7 @@ from node.sealer import summary_id_of
 from node.spool import Spool, State
 from tests.node.stores import SEAL_SECRET, Kit, payloads_of, raw_tag, read_all, summary_of
 from tests.sim.disk import SimDisk
-from wire.errors import DiskFull
+from wire.errors import DiskError, DiskFull
 from wire.objects import STUDY, SUMMARY
 from wire.record import Summary
 from wire.study import open_study
@@ -95,12 +97,6 @@ def test_a_hole_in_the_middle_costs_one_entry_and_raises_an_alarm():
     name = path.removeprefix("open/")
     assert disk.list("broken") == [name]
     assert disk.read(f"broken/{name}") == damaged
-
-
-def read_damaged(spool):
-    for one in spool.objects():
-        if one.kind == STUDY:
-            yield open_study(spool.read(one.object_id, 0, one.size), SEAL_SECRET)
 
 
 @pytest.fixture(autouse=True)
@@ -244,3 +240,34 @@ def test_recovery_leaves_studies_alone_that_are_being_written():
     journal.close(summary_of(journal, 2))
     ((_, study),) = read_all(Spool(disk), STUDY)
     assert payloads_of(study) == [b"0", b"1"]
+
+
+def test_a_bad_sector_costs_what_was_on_it_and_the_kit_starts():
+    disk = SimDisk()
+    kit = Kit(disk)
+    journal, other = kit.studies.open(), kit.studies.open()
+    other.append([raw_tag(b"9")])
+    for entry in range(5):
+        journal.append([raw_tag(b"%d" % entry + random.Random(entry).randbytes(9000))])
+    path = f"open/5-{journal.study_id.hex()}.study"
+    disk.spoil(path, journal.size // 2, 1)
+    kit, found, _ = recovered(disk)
+    assert {b"0", b"1", b"3", b"4", b"9"} <= set(found)
+    assert len(found) == 5
+    assert [study.study_id for study in kit.report.alarms] == [journal.study_id]
+    assert disk.list("broken") == [path.removeprefix("open/")]
+
+
+def test_a_read_that_fails_once_costs_nothing():
+    for at in range(1, 60):
+        again = SimDisk()
+        begun(again)
+        again.fail("EIO", at)
+        try:
+            kit, found, _ = recovered(again)
+        except DiskError:
+            kit, found, _ = recovered(again, 2)
+        again.fail_at = None
+        assert found == [b"0", b"1", b"2", b"3"]
+        assert not kit.report.alarms
+        assert again.list("broken") == []

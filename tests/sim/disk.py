@@ -53,6 +53,8 @@ class Inode:
     durable: bytes = b""
     cached: bytearray = field(default_factory=bytearray)
     pending: list[Write] = field(default_factory=list)
+    bad: range = range(0)
+    """Bytes that cannot be read."""
 
 
 @dataclass
@@ -130,8 +132,14 @@ class SimDisk:
         self._call(f"{call} {path}", act, mutates=True, fills=True)
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
-        end = None if size is None else offset + size
-        return self._call(f"read {path}", lambda: bytes(self._inode(path).cached[offset:end]))
+        def act() -> bytes:
+            inode = self._inode(path)
+            end = len(inode.cached) if size is None else min(len(inode.cached), offset + size)
+            if max(offset, inode.bad.start) < min(end, inode.bad.stop):
+                raise DiskError(f"disk failed: read {path}: bad sector (errno 5)")
+            return bytes(inode.cached[offset:end])
+
+        return self._call(f"read {path}", act)
 
     def size(self, path: str) -> int:
         return self._call(f"size {path}", lambda: len(self._inode(path).cached))
@@ -188,7 +196,10 @@ class SimDisk:
     def sync(self, path: str) -> None:
         def act() -> None:
             inode = self._inode(path)
-            inode.durable, inode.pending = bytes(inode.cached), []
+            content = bytearray(inode.durable)
+            for write in inode.pending:
+                write.apply(content)
+            inode.durable, inode.pending = bytes(content), []
 
         def fail() -> None:
             inode = self._inode(path)
@@ -353,6 +364,10 @@ class SimDisk:
         inode = self._folders[folder_of(path)].cached[path.rpartition("/")[2]]
         Write(offset, data).apply(inode.cached)
         inode.durable = bytes(inode.cached)
+
+    def spoil(self, path: str, offset: int, size: int) -> None:
+        """Make bytes unreadable, as a bad sector does. No call counted."""
+        self._folders[folder_of(path)].cached[path.rpartition("/")[2]].bad = range(offset, offset + size)
 
     def tree(self) -> dict[str, bytes]:
         """Return path → content of every file, as a program sees them. No call counted."""
