@@ -1,7 +1,7 @@
 """Tags encoded and decoded beside CBOR sequences (cbor2) and DICOM elements (pydicom); a recovery scan of 100 MB beside
 a plain read.
 
-All three carry the same payloads in the same number of items: for CBOR an array of the tag's fields, for DICOM a private
+All three carry the same payloads in the same number of items: for CBOR an array of the fields, for DICOM a private
 element of VR OB in explicit little endian. MB are 10⁶ bytes of encoded data. Each figure is the best of three runs.
 """
 
