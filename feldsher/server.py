@@ -30,6 +30,20 @@ CONNECTIONS_MAX: Final = 500
 KEEP_ALIVE_S: Final = 15
 STOP_S_MAX: Final = 5
 
+EXAMPLES: Final = {
+    "run": "--listen 127.0.0.1:8080 --link udp://0.0.0.0:7700 --link tcp://0.0.0.0:7700",
+    "user add": "olena --role doctor --zone Europe/Kyiv",
+    "user passwd": "olena",
+    "user disable": "olena",
+    "kit add": "van-1 --out van-1.toml",
+    "kit revoke": "van-1",
+    "gateway add": "north --listen udp://0.0.0.0:7700 --url udp://gw.example.org:7700 --server tcp://c.example.org:7700",
+    "gateway revoke": "north",
+    "study list": "--json",
+    "study show": "8a0f3c",
+    "study export": "8a0f3c --into study-8a0f3c",
+}
+
 Command = Callable[[Centre, argparse.Namespace], Any]
 
 
@@ -42,7 +56,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--link", action="append", default=[], metavar="URL", help="udp://ADDR:PORT or tcp://…; repeatable"
     )
-    run.epilog = "example: feldsher server run --listen 127.0.0.1:8080 --link udp://0.0.0.0:7700"
     _command(commands, "migrate", _with(_migrate), "bring the database to the newest schema (every start does)")
     _configure_users(commands)
     _configure_kits(commands)
@@ -52,6 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:  # noqa: ANN401
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    words = parser.prog.partition(" server ")[2]
+    parser.epilog = f"example: feldsher server {words} {EXAMPLES.get(words, '')}".rstrip()
     default = os.environ.get("FELDSHER_CENTRE", DATA_DEFAULT)
     parser.add_argument("--data", type=Path, default=Path(default), metavar="DIR", help="the data folder (%(default)s)")
     parser.add_argument("--database", default="", metavar="URL", help="another database than DIR/centre.db")
@@ -79,7 +94,6 @@ def _configure_users(commands: Any) -> None:  # noqa: ANN401
             "--password-stdin", action="store_true", help="read the password from the first line of input"
         )
     _command(group, "disable", _with(_user_disable), "let a user in no longer").add_argument("name")
-    add.epilog = "example: feldsher server user add olena --role doctor --zone Europe/Kyiv"
 
 
 def _configure_kits(commands: Any) -> None:  # noqa: ANN401
@@ -88,7 +102,6 @@ def _configure_kits(commands: Any) -> None:  # noqa: ANN401
     add.add_argument("name")
     add.add_argument("--out", type=Path, metavar="FILE", help="the enrolment file (NAME.toml)")
     add.add_argument("--gateway", action="append", default=[], metavar="NAME", help="only these gateways; repeatable")
-    add.epilog = "example: feldsher server kit add van-1 --out van-1.toml"
     _command(group, "list", _with(_kit_list), "list the kits")
     _command(group, "revoke", _with(_kit_revoke), "refuse a kit from now on").add_argument("name")
 
@@ -101,10 +114,6 @@ def _configure_gateways(commands: Any) -> None:  # noqa: ANN401
     add.add_argument("--listen", action="append", required=True, metavar="URL", help="where it listens; repeatable")
     add.add_argument("--server", action="append", required=True, metavar="URL", help="where it finds this centre")
     add.add_argument("--url", action="append", default=[], metavar="URL", help="where kits find it, if not as --listen")
-    add.epilog = (
-        "example: feldsher server gateway add north --listen udp://0.0.0.0:7700 "
-        "--url udp://gw.example.org:7700 --server tcp://centre.example.org:7701"
-    )
     _command(group, "list", _with(_gateway_list), "list the gateways")
     _command(group, "revoke", _with(_gateway_revoke), "refuse a gateway from now on").add_argument("name")
 

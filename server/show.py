@@ -135,7 +135,10 @@ def moment(time_ms: int | None, zone: str) -> Moment | None:
     """Return `time_ms` as the clock on the wall in `zone` shows it."""
     if time_ms is None or not 0 <= time_ms <= MS_MAX:
         return None
-    at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(zone))
+    try:
+        at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(zone))
+    except OverflowError:  # the last hours of the year 9999, east of Greenwich
+        return None
     return Moment(at.strftime("%Y-%m-%d %H:%M:%S"), at.isoformat(timespec="seconds"))
 
 
