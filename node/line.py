@@ -41,13 +41,13 @@ class Line:
         self.watches_peer = False
         """A caller also probes while it waits for a verdict: its address may have changed without its knowing."""
 
-    def bind(self, bearer: Bearer | None, now: float) -> None:
-        """Go on over another bearer."""
+    def bind(self, bearer: Bearer | None, now: float, *, is_new_way: bool = False) -> None:
+        """Go on over another bearer. `is_new_way`: nothing that was measured before holds for it."""
         if bearer is self.bearer:
             return
-        before, self.bearer = self.bearer, bearer
-        if bearer is None or (before is not None and before.mtu == bearer.mtu and not bearer.is_stream):
-            return  # only the address changed: round trip and rate are still worth something
+        self.bearer = bearer
+        if bearer is None or not (is_new_way or bearer.is_stream):
+            return
         self.exchange.flow.ledger.forgive()
         self.exchange.flow.pace.on_bearer(bearer.mtu + bearer.overhead)
         if self._is_waiting():
@@ -120,7 +120,7 @@ class Line:
         flow = self.exchange.flow
         if flow.ledger.is_full:
             return False
-        return flow.ledger.in_flight + self._frame_size() <= flow.pace.window or flow.ledger.in_flight == 0
+        return flow.ledger.in_flight + self._frame_size() / 2 <= flow.pace.window
 
     def _frame_size(self) -> int:
         """Return the size of the next full frame on the wire."""

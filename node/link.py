@@ -39,7 +39,7 @@ Entropy = Callable[[int], bytes]
 
 EVENTS_MAX: Final = 1024
 """Events kept until they are fetched; then the oldest go."""
-HELLO_FIRST_S: Final = 3.5
+HELLO_FIRST_S: Final = 4.5
 HELLO_AGAIN_S: Final = 2.5
 EARLY_SIZE: Final = 600
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
@@ -326,7 +326,8 @@ class Caller:
             self._call = self._make_call(bearer, now)
             self._hellos = 0
         self._hellos += 1
-        self._hello_sent_at = now
+        if self._hellos != 2:  # the second is most often too early: the answer is to the first then
+            self._hello_sent_at = now
         first = HELLO_FIRST_S if self._hellos == 1 else HELLO_AGAIN_S
         self._hello_at = now + (DOUBT_HELLO_S if self._line is not None else first)
         if bearer.is_stream and self._line is None and self._hellos > 3:
@@ -358,8 +359,7 @@ class Caller:
         self._call = None
         line = Line(session, exchange, self.tally.counters, now)
         line.watches_peer = True
-        if self._hellos == 1:
-            exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
+        exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
         exchange.settle(0)
         exchange.receive(0, payload, now)
         exchange.nudge()

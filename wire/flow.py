@@ -22,8 +22,10 @@ COMMAND_WINDOW: Final = 1 << 15
 """Command bytes that may be under way; a receiver keeps no more than this out of order."""
 COMMAND_BACKLOG_MAX: Final = 1 << 18
 SEEN_RUNS_MAX: Final = 64
-ACK_EVERY: Final = 2
-ACK_DELAY_S_MAX: Final = 0.2
+ACK_EVERY: Final = 4
+ACK_DELAY_S_MAX: Final = 0.4
+EARLY_FRAMES: Final = 32
+"""The first frames are acknowledged one by one: their spacing tells the peer the rate of the line."""
 PROBES_MAX: Final = 8
 
 
@@ -140,7 +142,8 @@ class Seen:
         if not asks:
             return
         self.waiting += 1
-        wait = 0.0 if self.waiting >= ACK_EVERY or not in_order else min(ACK_DELAY_S_MAX, rtt_s / 8)
+        is_early = counter < EARLY_FRAMES
+        wait = 0.0 if self.waiting >= ACK_EVERY or not in_order or is_early else min(ACK_DELAY_S_MAX, rtt_s / 4)
         self.due_at = now + wait if self.due_at is None else min(self.due_at, now + wait)
 
     def forget_below(self, counter: int) -> None:
@@ -185,6 +188,11 @@ class Flow:
         self._command_in = CommandIn()
         self._floor_told = 0
         self.last_counter = 0
+
+    def begin(self, size: int, rtt_s: float, now: float) -> None:
+        """The handshake told the first round trip."""
+        self.ledger.learn_rtt(rtt_s)
+        self.pace.begin(size, rtt_s, now)
 
     def take(self, payload: bytes, now: float) -> Received:
         """Read one payload. Raises PeerError. The frame counts as arrived only once `accept` is called."""
@@ -252,7 +260,7 @@ class Flow:
         if composed.asks:
             self.ledger.note(Sent(counter, size, now, composed.pieces))
             self.ledger.forget_probes(PROBES_MAX)
-            self.pace.on_sent(size, now, self.ledger.rtt_s, counter)
+            self.pace.on_sent(size, now, counter)
 
     def _has_gaps(self, floor: int) -> bool:
         return self.ledger.frames_lost > 0 and floor > self._floor_told
@@ -278,7 +286,7 @@ class Flow:
         resolved = outcome.arrived + outcome.lost
         if resolved:
             size = sum(frame.size for frame in resolved)
-            self.pace.on_resolved(size, outcome.rtt_s, self.ledger.largest, self.last_counter, now)
+            self.pace.on_resolved(size, outcome.rtt, self.ledger.largest, self.last_counter, now)
         received.arrived += self._route_arrived(outcome.arrived)
         received.lost += self._route_lost(outcome.lost)
 

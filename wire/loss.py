@@ -43,7 +43,8 @@ class Outcome:
 
     arrived: list[Sent] = field(default_factory=list)
     lost: list[Sent] = field(default_factory=list)
-    rtt_s: float | None = None
+    rtt: tuple[float, int] | None = None
+    """The newest frame's round trip and its size."""
 
 
 class Ledger:
@@ -101,7 +102,7 @@ class Ledger:
         if outcome.arrived:
             newest = outcome.arrived[-1]
             if newest.counter == ack.frames.end - 1:
-                outcome.rtt_s = self.learn_rtt(now - newest.sent_at, ack.delay_s)
+                outcome.rtt = self.learn_rtt(now - newest.sent_at, ack.delay_s), newest.size
             self.largest = max(self.largest, newest.counter)
         outcome.lost = self.overdue(now)
         return outcome

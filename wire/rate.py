@@ -1,10 +1,13 @@
-"""How much may be under way, and how fast it goes out: enough to keep the slowest hop busy, no more.
+"""How fast frames go out and how much may be under way: enough to keep the slowest hop busy, no more.
 
-The window follows the round trip, not the loss: lost frames are no sign of congestion on a modem link, a growing
-queue is. With `base` the shortest round trip seen and `rtt` the present one, `window * (1 - base / rtt)` bytes wait
-at the slowest hop (with the frame that is just being sent); the window is steered so that this is about QUEUE_FRAMES
-frames (the law of FAST TCP, Wei et al. 2006). In STARTUP it doubles with each round trip until that queue appears.
-An outage changes nothing here: when the link is back, the window is what it was.
+The pace follows the rate at which frames are resolved (arrived, or known to be lost), measured over each round trip:
+lost frames are no sign of congestion on a modem link. A growing queue is. A round trip is the empty way (`base`),
+the time that the frame itself takes at the measured rate, and what waits before it at the slowest hop; that last part
+is steered to a target of about half a frame on a slow line by going a little faster or slower than the rate (the
+measures of BBR, the aim of Vegas). The window is only a bound behind that. In STARTUP the first frames go out in one
+burst, and the spacing of their acknowledgements is the rate; it is believed when the next round does not find it a
+quarter higher. An outage changes nothing: when the link is back, the pace is what it was.
+docs/decisions/0041 has the figures, and what was tried before.
 """
 
 import enum
@@ -12,14 +15,37 @@ from typing import Final
 
 FRAME_SIZE_MIN: Final = 256
 WINDOW_MAX: Final = 1 << 22
-FIRST_FRAMES: Final = 4
-QUEUE_FRAMES: Final = 2.0
-GAIN: Final = 0.5
-HEADROOM: Final = 1.25
-"""The pace beyond window / rtt, so that the pace never becomes the limit."""
+FIRST_WINDOW_S: Final = 16.0
+"""The first window: what the rate of the handshake alone, a lower bound, brings away in this time."""
+FIRST_WINDOW_SLOW: Final = 6000
+FIRST_WINDOW_FAST: Final = 30000
+FAST_RTT_S: Final = 0.5
+FIRST_FRAME_S: Final = 4.0
+FIRST_FRAME_MIN: Final = 512
+QUEUE_FRAMES_MIN: Final = 0.5
+QUEUE_FRAMES_MAX: Final = 6.0
+QUEUE_S: Final = 0.25
+DEVIATION_MAX: Final = 0.1
+"""The jitter that is allowed for, as a part of the way."""
+GROWTH: Final = 1.25
+TRAIN_MIN: Final = 3
+GAIN: Final = 0.1
+"""How much faster or slower than the measured rate, when there is no queue, or twice the queue that is meant."""
+GAIN_SEARCH: Final = 0.25
+"""How much faster, when there was no queue in the round before either: the line may have become faster."""
+NO_QUEUE: Final = 0.25
+"""Below this part of the meant queue there is none, and the measured rate a lower bound only."""
+OWN_TIME_MAX: Final = 0.75
+"""A frame's own time is at most this part of its round trip: a rate that is far too low must not hide the way."""
+WINDOW_MIN: Final = 2048.0
+WINDOW_FACTOR: Final = 1.25
+WINDOW_FRAMES: Final = 3.0
+WINDOW_S: Final = 1.5
+STARTUP_PACE: Final = 1.5
 BURST_S: Final = 0.01
 BASE_LIFE_S: Final = 120.0
-FRAME_TIME_S: Final = 1.0
+FRAME_TIME_S: Final = 0.9
+RATE_WEIGHT: Final = 0.5
 
 
 class Mode(enum.Enum):
@@ -32,65 +58,105 @@ class Mode(enum.Enum):
 class Event(enum.Enum):
     """What makes the mode change."""
 
-    QUEUE_SEEN = "queue seen"
+    RATE_FOUND = "rate found"
     NEW_BEARER = "new bearer"
 
 
 TRANSITIONS: Final = {
-    (Mode.STARTUP, Event.QUEUE_SEEN): Mode.STEADY,
+    (Mode.STARTUP, Event.RATE_FOUND): Mode.STEADY,
     (Mode.STARTUP, Event.NEW_BEARER): Mode.STARTUP,
-    (Mode.STEADY, Event.QUEUE_SEEN): Mode.STEADY,
     (Mode.STEADY, Event.NEW_BEARER): Mode.STEADY,
 }
 
 
 class Pace:
-    """The window and the clock of one session's sending side. Sizes are bytes on the wire."""
+    """The clock and the window of one session's sending side. Sizes are bytes on the wire."""
 
     def __init__(self, mtu: int) -> None:
         self.mtu = mtu
         self.mode = Mode.STARTUP
-        self.window = float(FIRST_FRAMES * mtu)
-        self.base_rtt_s = float("inf")
+        self.window = 2.0 * mtu
         self.rate_bytes_s = 0.0
         self.next_at = float("-inf")
-        self._base_before, self._base_since = float("inf"), float("-inf")
-        self._round_rtt_s = float("inf")
+        self._gain = 1.0
+        self._base: tuple[float, int] | None = None
+        self._base_before: tuple[float, int] | None = None
+        self._base_since = float("-inf")
+        self._wait_s = float("inf")
+        self._deviation_s = 0.0
         self._round_since, self._round_bytes, self._round_end = float("-inf"), 0, -1
+        self._train: list[tuple[float, int]] = []
+        self._first_frame = mtu
+        self._heard_at = float("-inf")
         self._was_limited = False
+        self._was_empty = False
+        self._is_filling = False
+
+    @property
+    def base_rtt_s(self) -> float:
+        """The round trip of a frame of no size through an empty queue, as far as is known."""
+        known = [self._empty(*base) for base in (self._base, self._base_before) if base is not None]
+        return max(min(known, default=0.0), 0.0)
 
     @property
     def frame_size(self) -> int:
         """The largest frame that keeps an urgent one waiting for no more than about a second and a round trip.
 
-        At 2.4 kbit/s and 1.8 s this is about 800 bytes: smaller ones would spend more of the line on headers
-        (docs/decisions/0041).
+        At 2.4 kbit/s and 1.8 s this is about 800 bytes: smaller ones would spend more of the line on headers.
         """
         if not self.rate_bytes_s:
-            return self.mtu
-        base = 0.0 if self.base_rtt_s == float("inf") else self.base_rtt_s
-        return int(min(self.mtu, max(FRAME_SIZE_MIN, self.rate_bytes_s * (FRAME_TIME_S + base))))
+            return min(self._first_frame, self.mtu)
+        return int(min(self.mtu, max(FRAME_SIZE_MIN, self.rate_bytes_s * (FRAME_TIME_S + self.base_rtt_s))))
 
-    def on_sent(self, size: int, now: float, rtt_s: float, last_counter: int) -> None:
-        """Charge one frame to the clock."""
+    @property
+    def _jitter_s(self) -> float:
+        return min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
+
+    @property
+    def queue_size(self) -> float:
+        """How many bytes are meant to wait at the slowest hop: half a frame, or what rides out the jitter."""
+        frame = self.frame_size
+        wanted = self.rate_bytes_s * QUEUE_S
+        return min(max(wanted, QUEUE_FRAMES_MIN * frame), max(QUEUE_FRAMES_MAX * frame, 1.0))
+
+    def begin(self, size: int, rtt_s: float, now: float) -> None:
+        """The handshake's message of `size` bytes took `rtt_s` for its way and back: the first thing known."""
+        least = size / max(rtt_s, 0.001)
+        bound = FIRST_WINDOW_FAST if rtt_s < FAST_RTT_S else FIRST_WINDOW_SLOW
+        self.window = min(max(FIRST_WINDOW_S * least, 2.0 * FIRST_FRAME_MIN), float(bound))
+        self._first_frame = max(int(FIRST_FRAME_S * least), FIRST_FRAME_MIN)
+        self._note_rtt(rtt_s, size, now)
+        self._wait_s = float("inf")
+
+    def on_sent(self, size: int, now: float, last_counter: int) -> None:
+        """Charge one frame to the clock. Before a rate is known, the window alone is the bound."""
         if self._round_since == float("-inf"):
-            self._round_since, self._round_end = now, last_counter
-        speed = self.window / max(rtt_s, 0.001) * (2.0 if self.mode is Mode.STARTUP else HEADROOM)
-        self.next_at = max(self.next_at, now - BURST_S) + size / speed
+            self._round_since = now
+        if not self.rate_bytes_s and not self._train:
+            self._round_end = last_counter  # the first burst is one round
+        if self.rate_bytes_s:
+            pace = self.rate_bytes_s * (STARTUP_PACE if self.mode is Mode.STARTUP else self._gain)
+            self.next_at = max(self.next_at, now - BURST_S) + size / pace
 
     def note_limited(self) -> None:
-        """There was more to send than the window let out."""
+        """There was more to send than was let out."""
         self._was_limited = True
 
-    def on_resolved(self, size: int, rtt_s: float | None, newest: int, last_sent: int, now: float) -> None:
-        """Take in an ACK: `size` bytes arrived or were lost, `newest` is the newest counter that arrived."""
+    def on_resolved(self, size: int, rtt: tuple[float, int] | None, newest: int, last_sent: int, now: float) -> None:
+        """Take in an ACK: `size` bytes arrived or were lost, `newest` is the newest counter that arrived.
+
+        `rtt` is the round trip of that frame and its size, when it is known.
+        """
+        silence = now - max(self._heard_at, self._round_since)
+        if silence > 3 * (self.base_rtt_s + 1.0) and self.rate_bytes_s:  # an outage is no measure of the rate
+            self._restart_round(last_sent, now)
+            self._is_filling, size = True, 0
+        self._heard_at = now
         self._round_bytes += size
-        if rtt_s is not None:
-            self._note_rtt(rtt_s, now)
-        if self.mode is Mode.STARTUP and self._was_limited:
-            self.window = min(self.window + size, WINDOW_MAX)
-        if self._queue() > QUEUE_FRAMES * self.frame_size:
-            self.mode = TRANSITIONS[self.mode, Event.QUEUE_SEEN]
+        if self.mode is Mode.STARTUP:
+            self._train.append((now, size))
+        if rtt is not None:
+            self._note_rtt(*rtt, now)
         if newest >= self._round_end:
             self._end_round(last_sent, now)
 
@@ -98,40 +164,73 @@ class Pace:
         """Another bearer: its round trip is not known."""
         self.mtu = mtu
         self.mode = TRANSITIONS[self.mode, Event.NEW_BEARER]
-        self.base_rtt_s = self._base_before = float("inf")
+        self._base = self._base_before = None
         self.next_at = float("-inf")
 
-    def _queue(self) -> float:
-        """Return how many bytes seem to wait at the slowest hop."""
-        if self._round_rtt_s == float("inf") or self.base_rtt_s == float("inf"):
-            return 0.0
-        return self.window * (1 - self.base_rtt_s / max(self._round_rtt_s, self.base_rtt_s))
+    def _empty(self, rtt_s: float, size: int) -> float:
+        """Return what is left of a round trip without the frame's own time."""
+        own_s = size / self.rate_bytes_s if self.rate_bytes_s else 0.0
+        return rtt_s - min(own_s, OWN_TIME_MAX * rtt_s)
 
-    def _note_rtt(self, rtt_s: float, now: float) -> None:
+    def _note_rtt(self, rtt_s: float, size: int, now: float) -> None:
         if now - self._base_since > BASE_LIFE_S:
-            self._base_before, self._base_since = self.base_rtt_s, now
-            self.base_rtt_s = rtt_s
-        self.base_rtt_s = max(min(self.base_rtt_s, self._base_before, rtt_s), 0.001)
-        self._round_rtt_s = min(self._round_rtt_s, rtt_s)
+            self._base_before, self._base, self._base_since = self._base, None, now
+        empty = self._empty(rtt_s, size)
+        if self._base is None or empty < self._empty(*self._base):
+            self._base = (rtt_s, size)
+        wait = empty - self.base_rtt_s
+        if self._wait_s != float("inf"):
+            self._deviation_s += (abs(wait - self._wait_s) - self._deviation_s) / 8
+        self._wait_s = min(self._wait_s, wait)
+
+    def _train_rate(self) -> float | None:
+        """Return the rate that the spacing of this round's ACKs shows, None when there are too few."""
+        if len(self._train) < TRAIN_MIN:
+            return None
+        span = self._train[-1][0] - self._train[0][0]
+        return sum(size for _, size in self._train[1:]) / max(span, BURST_S)
+
+    def _start(self) -> None:
+        """End a round of STARTUP: a rate that no longer grows has been found."""
+        rate, before = self._train_rate(), self.rate_bytes_s
+        self._train = self._train[-1:]
+        if rate is None:
+            self.window = min(2 * self.window, float(FIRST_WINDOW_FAST)) if self._was_limited else self.window
+            return
+        self.rate_bytes_s = max(rate, before)
+        if before and rate < GROWTH * before:
+            self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
+        self._bound()
 
     def _end_round(self, last_sent: int, now: float) -> None:
         elapsed = now - self._round_since
-        if elapsed > 0 and self._round_bytes:
-            rate = self._round_bytes / elapsed
-            if self._was_limited:
-                self.rate_bytes_s = max(rate, 0.9 * self.rate_bytes_s)
-            elif self.rate_bytes_s:  # there was not enough to send: a lower bound, no measure
-                self.rate_bytes_s = max(rate, self.rate_bytes_s)
-        if self.mode is Mode.STEADY and self._round_rtt_s != float("inf"):
-            self._steer()
+        if self.mode is Mode.STARTUP:
+            self._start()
+        elif elapsed > 0 and self._wait_s != float("inf"):
+            queue = max(self._wait_s - self._jitter_s, 0.0) * self.rate_bytes_s
+            self._measure(self._round_bytes / elapsed, queue)
+            off = max((self.queue_size - queue) / self.queue_size, -1.5)
+            is_empty = queue < NO_QUEUE * self.queue_size
+            self._gain = 1.0 + (GAIN_SEARCH if is_empty and self._was_empty else GAIN * off)
+            self._was_empty = is_empty
+            self._bound()
+        self._restart_round(last_sent, now)
+
+    def _measure(self, rate: float, queue: float) -> None:
+        """Take in the rate of one round. With no more queue than meant, the line can do at least that."""
+        if self._is_filling:
+            self._is_filling = False  # the line was empty when this round began
+        elif self._was_limited and queue > self.queue_size:
+            self.rate_bytes_s += RATE_WEIGHT * (rate - self.rate_bytes_s)
+        else:
+            self.rate_bytes_s = max(rate, self.rate_bytes_s)
+
+    def _restart_round(self, last_sent: int, now: float) -> None:
         self._round_since, self._round_bytes, self._round_end = now, 0, last_sent + 1
-        self._round_rtt_s = float("inf")
+        self._wait_s = float("inf")
         self._was_limited = False
 
-    def _steer(self) -> None:
-        wanted = self.window * self.base_rtt_s / max(self._round_rtt_s, self.base_rtt_s)
-        wanted += QUEUE_FRAMES * self.frame_size
-        if wanted > self.window and not self._was_limited:
-            return
-        window = (1 - GAIN) * self.window + GAIN * wanted
-        self.window = min(max(window, 2.0 * self.frame_size), WINDOW_MAX)
+    def _bound(self) -> None:
+        flight = self.rate_bytes_s * self.base_rtt_s + self.frame_size + self.queue_size
+        slack = min(WINDOW_FRAMES * self.frame_size, WINDOW_S * self.rate_bytes_s)
+        self.window = min(max(WINDOW_FACTOR * flight + slack, WINDOW_MIN), WINDOW_MAX)

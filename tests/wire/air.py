@@ -185,14 +185,15 @@ class MemoryInbox:
 class World:
     """One caller and one host on one link; each can be killed and started anew."""
 
-    def __init__(self, profile: Profile, seed: int = 1) -> None:
+    def __init__(self, profile: Profile, seed: int = 1, *, call: bool = True) -> None:
         self.air = Air(profile, seed)
         self.entropy = random.Random(seed + 1000).randbytes
         self.up, self.down = MemoryOutbox(), MemoryOutbox()
         self.at_host, self.at_caller = MemoryInbox(), MemoryInbox()
         self.address = 0
         self.start_host()
-        self.start_caller()
+        if call:
+            self.start_caller()
         self.failures: list[str] = []
 
     @property
