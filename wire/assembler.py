@@ -1,6 +1,6 @@
 """Whole tags out of a session's bytes. The session has authenticated them, so nothing is searched or guessed."""
 
-from wire.tag import SIZE_MAX, Tag, decode, parse_header
+from wire.tag import SIZE_MAX, Tag, decode_at
 
 BUFFER_SIZE_MAX = SIZE_MAX
 """Bytes of an unfinished tag that are kept."""
@@ -23,8 +23,8 @@ class TagAssembler:
         tags: list[Tag] = []
         at = 0
         with memoryview(self._buffer) as view:
-            while (header := parse_header(view, at)) is not None and len(view) - at >= header.total:
-                tags.append(decode(view[at : at + header.total]))
-                at += header.total
+            while (whole := decode_at(view, at)) is not None:
+                tags.append(whole[0])
+                at = whole[1]
         del self._buffer[:at]
         return tags

@@ -16,9 +16,7 @@ from crc32c import crc32c
 
 from wire import kinds
 from wire.errors import Misuse
-from wire.tag import MAGIC, MAGIC_OFFSET, SEQUENCE, SIZE_MAX, SIZE_MIN, SOURCE, Tag, encode
-
-Buffer = bytes | bytearray | memoryview
+from wire.tag import MAGIC, MAGIC_OFFSET, SEQUENCE, SIZE_MAX, SIZE_MIN, SOURCE, Buffer, Tag, encode
 
 STREAM_ID_SIZE: Final = 16
 SEED_SIZE: Final = 4

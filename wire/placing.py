@@ -13,7 +13,7 @@ from crc32c import crc32c
 from wire.checks import Check, Entry
 from wire.errors import FormatError
 from wire.searching import candidates
-from wire.tag import MAGIC, MAGIC_OFFSET, parse_header
+from wire.tag import MAGIC, MAGIC_OFFSET, tag_size
 
 SEARCH_FACTOR: Final = 8
 """Bytes under CRC in a search between two damages, as a multiple of the bytes searched: never quadratic."""
@@ -119,7 +119,6 @@ class Stretch:
 
 def _size(buffer: bytearray, at: int) -> int:
     try:
-        header = parse_header(buffer, at)
+        return tag_size(buffer, at) or 0
     except FormatError:
         return 0
-    return header.total if header else 0

@@ -6,9 +6,11 @@ needs it, WIDE only where the type needs it), so that decoding and encoding give
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wire.errors import FormatError, Misuse
+
+Buffer = bytes | bytearray | memoryview
 
 MAGIC: Final = 0xA7
 MAGIC_OFFSET: Final = 3
@@ -121,47 +123,95 @@ def encode(tag: Tag) -> bytes:
     return b"".join(parts)
 
 
-def parse_header(buffer: bytes | bytearray | memoryview, offset: int = 0) -> Header | None:
+class _Fields(NamedTuple):
+    """A header's fields as they stand; `size` is the header's, `total` the tag's."""
+
+    size: int
+    total: int
+    source: int | None
+    target: int | None
+    time_ms: int | None
+    sequence: int | None
+    group: int
+    number: int
+    state: int
+    extension: bytes | None
+
+    def tag(self, data: bytes) -> Tag:
+        source, target, time_ms, sequence = self.source, self.target, self.time_ms, self.sequence
+        return Tag(self.group, self.number, data, source, target, time_ms, sequence, self.state, self.extension)
+
+
+def _layout(presence: int) -> struct.Struct:
+    """All of a header that has a fixed size, in one unpacking; the time comes as two numbers."""
+    parts = (LONG, "B"), (SOURCE, "I"), (TARGET, "I"), (TIME, "HI"), (SEQUENCE, "I")
+    middle = "".join(code for bit, code in parts if presence & bit)
+    kind = "HH" if presence & WIDE else "BB"
+    return struct.Struct(
+        ">BHB" + middle + kind + ("B" if presence & STATE else "") + ("B" if presence & EXTENSION else "")
+    )
+
+
+_LAYOUTS: Final = tuple(_layout(presence) for presence in range(256))
+
+
+def _fields(buffer: Buffer, offset: int) -> _Fields | None:
+    have = len(buffer) - offset
+    if have < SIZE_MIN:
+        _check_magic_if_there(buffer, offset, have)
+        return None
+    presence, magic = buffer[offset], buffer[offset + MAGIC_OFFSET]
+    if magic != MAGIC:
+        raise FormatError(f"no tag at offset {offset}: magic {magic:#04x} instead of {MAGIC:#04x}")
+    layout = _LAYOUTS[presence]
+    if have < layout.size:
+        return None
+    values = iter(layout.unpack_from(buffer, offset)[1:])
+    total, _ = next(values), next(values)
+    if presence & LONG:
+        total |= next(values) << 16
+    source = next(values) if presence & SOURCE else None
+    target = next(values) if presence & TARGET else None
+    time_ms = next(values) << 32 | next(values) if presence & TIME else None
+    sequence = next(values) if presence & SEQUENCE else None
+    group, number = next(values), next(values)
+    state = next(values) if presence & STATE else 0
+    size, extension = layout.size, None
+    if presence & EXTENSION:
+        size += next(values)
+        if have < size:
+            return None
+        extension = bytes(buffer[offset + layout.size : offset + size])
+    _check_lawful(presence, total, size, (group, number, state), offset)
+    return _Fields(size, total, source, target, time_ms, sequence, group, number, state, extension)
+
+
+def parse_header(buffer: Buffer, offset: int = 0) -> Header | None:
     """Return the header that begins at `offset`, or None when more bytes are wanted to tell.
 
     Raises FormatError when no lawful header begins there: no magic, a length that is not possible, or a form
     that is not canonical.
     """
-    have = len(buffer) - offset
-    if have < SIZE_MIN:
-        _check_magic_if_there(buffer, offset, have)
-        return None
-    presence, low, magic = struct.unpack_from(">BHB", buffer, offset)
-    if magic != MAGIC:
-        raise FormatError(f"no tag at offset {offset}: magic {magic:#04x} instead of {MAGIC:#04x}")
-    size = header_size(presence)
-    if have < size:
-        return None
-    at, total = offset + 4, low
-    if presence & LONG:
-        total |= buffer[at] << 16
-        at += 1
-    fields: list[int | None] = []
-    for bit, width in _OPTIONAL:
-        fields.append(int.from_bytes(buffer[at : at + width], "big") if presence & bit else None)
-        at += width if presence & bit else 0
-    group, number = struct.unpack_from(">HH" if presence & WIDE else ">BB", buffer, at)
-    at += 4 if presence & WIDE else 2
-    state = buffer[at] if presence & STATE else 0
-    at += 1 if presence & STATE else 0
-    extension: bytes | None = None
-    if presence & EXTENSION:
-        size += buffer[at]
-        if have < size:
-            return None
-        extension = bytes(buffer[at + 1 : offset + size])
-    _check_lawful(presence, total, size, (group, number, state), offset)
-    source, target, time_ms, sequence = fields
-    tag = Tag(group, number, b"", source, target, time_ms, sequence, state, extension)
-    return Header(tag, size, total)
+    fields = _fields(buffer, offset)
+    return Header(fields.tag(b""), fields.size, fields.total) if fields else None
 
 
-def _check_magic_if_there(buffer: bytes | bytearray | memoryview, offset: int, have: int) -> None:
+def tag_size(buffer: Buffer, offset: int = 0) -> int | None:
+    """Return the size of the tag whose header begins at `offset`; None and FormatError as `parse_header`."""
+    fields = _fields(buffer, offset)
+    return fields.total if fields else None
+
+
+def decode_at(buffer: Buffer, offset: int) -> tuple[Tag, int] | None:
+    """Return the tag that begins at `offset` and where it ends; None while not whole. Raises FormatError."""
+    fields = _fields(buffer, offset)
+    if fields is None or offset + fields.total > len(buffer):
+        return None
+    end = offset + fields.total
+    return fields.tag(bytes(buffer[offset + fields.size : end])), end
+
+
+def _check_magic_if_there(buffer: Buffer, offset: int, have: int) -> None:
     if have > MAGIC_OFFSET and buffer[offset + MAGIC_OFFSET] != MAGIC:
         raise FormatError(f"no tag at offset {offset}: magic {buffer[offset + MAGIC_OFFSET]:#04x}")
 
@@ -178,12 +228,10 @@ def _check_lawful(presence: int, total: int, size: int, kind: tuple[int, int, in
         raise FormatError(f"no tag at offset {offset}: STATE announced and zero")
 
 
-def decode(raw: bytes | bytearray | memoryview) -> Tag:
+def decode(raw: Buffer) -> Tag:
     """Return the tag whose bytes are exactly `raw`. Raises FormatError."""
-    header = parse_header(raw)
-    if header is None or header.total != len(raw):
-        want = header.total if header else f"at least {SIZE_MIN}"
+    fields = _fields(raw, 0)
+    if fields is None or fields.total != len(raw):
+        want = fields.total if fields else f"at least {SIZE_MIN}"
         raise FormatError(f"not one whole tag: {len(raw)} bytes, want {want}")
-    tag = header.tag
-    data = bytes(raw[header.size :])
-    return Tag(tag.group, tag.number, data, tag.source, tag.target, tag.time_ms, tag.sequence, tag.state, tag.extension)
+    return fields.tag(bytes(raw[fields.size :]))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.errors import FormatError, Misuse
-from wire.tag import MAGIC, SIZE_MAX, Tag, decode, encode, parse_header
+from wire.tag import MAGIC, SIZE_MAX, Tag, decode, decode_at, encode, parse_header, tag_size
 
 u32 = st.integers(0, 2**32 - 1)
 tags = st.builds(
@@ -71,3 +71,22 @@ def test_forms_that_are_not_canonical_are_refused(raw, why):
 def test_a_field_out_of_range_is_our_own_misuse(field):
     with pytest.raises(Misuse):
         encode(Tag(1, 2, **field))
+
+
+@given(tags, st.binary(max_size=9), st.binary(max_size=9))
+def test_a_tag_is_decoded_where_it_stands(tag, before, after):
+    raw = encode(tag)
+    buffer = before + raw + after
+    assert tag_size(buffer, len(before)) == len(raw)
+    assert decode_at(buffer, len(before)) == (tag, len(before) + len(raw))
+    assert decode_at(raw[:-1], 0) is None
+
+
+@given(st.binary(min_size=6, max_size=40))
+def test_any_bytes_are_a_tag_in_canonical_form_or_refused(raw):
+    try:
+        found = decode_at(raw[:3] + bytes((MAGIC,)) + raw[4:], 0)
+    except FormatError:
+        return
+    if found:
+        assert encode(found[0]) == raw[:3] + bytes((MAGIC,)) + raw[4 : found[1]]
