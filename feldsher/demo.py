@@ -8,6 +8,7 @@ kit, gateway and centre, and what came of them is judged by comparing files byte
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stage is cleared away in either case
     say: Callable[[str], None] = (lambda text: print(text, file=sys.stderr)) if args.json else print
     try:
         if not args.once:

@@ -10,9 +10,8 @@ import pytest
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_three_studies_survive_two_cuts_and_three_kills():
-    done = subprocess.run(
-        [sys.executable, "-m", "feldsher", "demo", "--once", "--json"], capture_output=True, text=True, timeout=120
-    )
+    words = [sys.executable, "-m", "feldsher", "demo", "--once", "--json"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["captured"] == result["received"] == result["identical"] == 3
