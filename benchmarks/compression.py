@@ -14,9 +14,9 @@ import zstandard
 
 from benchmarks.records import container, entries
 from wire.codec import WAVEFORM, ZSTD_DICTIONARY, pack, unpack
-from wire.entry import open_entry, seal_entry
+from wire.entry import INFO, open_entry, seal_entry
 from wire.record import Result
-from wire.seal import seal_pair
+from wire.seal import seal, seal_pair, unseal
 from wire.study import StudyWriter
 from wire.tag import Tag, encode
 from wire.waveform import Waveform
@@ -27,8 +27,11 @@ SEED = b"seed"
 Row = dict[str, object]
 
 
-def _row(name: str, value: float, unit: str, **beside: object) -> Row:
-    return {"benchmark": "compression", "name": name, "value": round(value, 2), "unit": unit, **beside}
+def _row(what: str, value: float, unit: str, want: str = "", **instead: int) -> Row:
+    """Return a row; `instead` is the same by what one would use otherwise, in the same unit."""
+    beside = " · ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in instead.items())
+    shown = int(value) if unit == "B" or value >= 100 else round(value, 2)
+    return {"what": what, "ours": shown, "unit": unit, "instead": beside, "want": want}
 
 
 def _rate(call: Callable[[], object], seconds: float = 0.5) -> float:
@@ -71,19 +74,19 @@ def ecg() -> list[Row]:
     ratio = beside["xz_9"] / len(packed)
     return [
         _row("12-lead ECG, 240,000 B of samples", len(packed), "B", **beside, pcodec_per_lead=alone),
-        _row("12-lead ECG, times smaller than xz -9", ratio, "x", want=2),
+        _row("12-lead ECG, times smaller than xz -9", ratio, "x", want="at least 2"),
         _row("12-lead ECG, packed", _rate(lambda: pack(plain, WAVEFORM)), "/s"),
         _row("12-lead ECG, unpacked", _rate(lambda: unpack(packed, WAVEFORM, len(plain))), "/s"),
     ]
 
 
-def _sizes(name: str, blocks: Sequence[bytes], **more: object) -> list[Row]:
+def _sizes(name: str, blocks: Sequence[bytes], want: str = "") -> list[Row]:
     ours = sum(len(pack(one, ZSTD_DICTIONARY)) for one in blocks) / len(blocks)
     theirs = sum(len(zstandard.compress(one, 19)) for one in blocks) / len(blocks)
     plain = sum(map(len, blocks)) / len(blocks)
     return [
-        _row(f"{name}, mean", ours, "B", plain=round(plain), zstd_19=round(theirs), records=len(blocks)),
-        _row(f"{name}, times smaller than zstd -19", theirs / ours, "x", **more),
+        _row(f"{name}, mean of {len(blocks)}", ours, "B", plain=round(plain), zstd_19=round(theirs)),
+        _row(f"{name}, times smaller than zstd -19", theirs / ours, "x", want),
     ]
 
 
@@ -93,7 +96,7 @@ def records() -> list[Row]:
     results = [tag.data for tags in unseen for tag in tags if tag.kind == Result.KIND and 1500 <= len(tag.data) <= 2500]
     raws = [tag.data for tags in unseen for tag in tags if tag.kind == (0x0B, 0x02)]
     return [
-        *_sizes("RESULT of about 2 KB", results, want=2),
+        *_sizes("RESULT of about 2 KB", results, want="at least 2"),
         *_sizes("RAW session", raws),
         *_sizes("entry (DEVICE, RAW, RESULT)", [container(tags) for tags in unseen]),
     ]
@@ -116,7 +119,7 @@ def sealing() -> list[Row]:
     packed = len(pack(container(tags), ZSTD_DICTIONARY))
     tail = len(writer.end(0)) + len(writer.signature(bytes(32)))
     return [
-        _row("sealed entry, over its packed bytes", len(encode(sealed[0])) - packed, "B", packed=packed),
+        _row("sealed entry, over its packed bytes", len(encode(sealed[0])) - packed, "B"),
         _row("sealed entry with CHECK, over its packed bytes", in_stream - packed, "B"),
         _row("study without entries", start + tail, "B"),
         _row("entries packed and sealed", _rate(lambda: seal_entry(0, tags, SEED, PUBLIC, entropy)), "/s"),
@@ -124,9 +127,28 @@ def sealing() -> list[Row]:
     ]
 
 
+def seals() -> list[Row]:
+    """Return the seal alone over 400 bytes, beside the HPKE of `cryptography` (no associated data, own randomness)."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+    secret = X25519PrivateKey.from_private_bytes(SECRET)
+    public, data, ephemeral = secret.public_key(), bytes(400), bytes(range(32, 64))
+    sealed, theirs = seal(data, PUBLIC, INFO, b"", ephemeral), suite.encrypt(data, public, INFO)
+    seal_rate = _rate(lambda: seal(data, PUBLIC, INFO, b"", ephemeral))
+    unseal_rate = _rate(lambda: unseal(sealed, SECRET, INFO, b""))
+    their_seal_rate = _rate(lambda: suite.encrypt(data, public, INFO))
+    their_unseal_rate = _rate(lambda: suite.decrypt(theirs, secret, INFO))
+    return [
+        _row("seal of 400 bytes", seal_rate, "/s", cryptography_Suite=round(their_seal_rate)),
+        _row("unseal of 400 bytes", unseal_rate, "/s", cryptography_Suite=round(their_unseal_rate)),
+    ]
+
+
 def run() -> list[Row]:
     """Return all rows."""
-    return ecg() + records() + sealing()
+    return ecg() + records() + sealing() + seals()
 
 
 if __name__ == "__main__":
