@@ -220,7 +220,9 @@ class _Astm:
             self._state, action = MOVES[self._state, event]
         except KeyError:
             raise Misuse(f"astm: {event} in state {self._state}") from None
-        return self._actions[action](piece)
+        events = self._actions[action](piece)
+        self._lexer.in_transfer = self._state in {RECEIVING, STORING}
+        return events
 
     # Actions: controls
 

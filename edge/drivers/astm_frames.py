@@ -8,9 +8,10 @@ fed comes out again exactly once, in the `raw` of some piece, as long as the bou
 Seen on real instruments and allowed here: frames up to 64,000 bytes (LIS01-A2's own limit; the serial limit of 247 is
 only noted), CR alone at the end, lower-case sums.
 
-A damaged byte can look like a control. ENQ and EOT within a frame are therefore taken at their word only when what
-follows agrees: nothing for a second (`quiet`), or another control. Otherwise they are bytes of a bad frame. A frame
-whose STX was lost is reported as BAD once its end is seen, so that it can be refused at once, not after a timeout.
+A damaged byte can look like a control, and an ACK for an ENQ that was none would be taken for the frame's. So ENQ and
+EOT within a frame, and ENQ between frames, are taken at their word only when what follows agrees: nothing for a second
+(`quiet`), or another control. Otherwise they are bytes of a bad frame. A frame whose STX was lost is reported as BAD
+once its end is seen, so that it can be refused at once, not after a timeout.
 """
 
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Lexer:
         self._answered = True
         """A BAD piece was given, and no frame has begun since: the rest of the same frame is not reported again."""
         self.dropped_bytes = 0
+        self.in_transfer = False
+        """Frames are expected: an ENQ is not, and is doubted between frames, too."""
 
     @property
     def in_frame(self) -> bool:
@@ -118,9 +121,11 @@ class Lexer:
 
     def _outside(self, byte: int) -> Piece | None:
         self._keep(byte)
-        if byte in {ENQ, EOT}:
+        if byte == ENQ and self.in_transfer:
+            self._doubtful = len(self._raw) - 1
+        elif byte in {ENQ, EOT}:
             return self._piece("ENQ" if byte == ENQ else "EOT")
-        if byte == STX:
+        elif byte == STX:
             self._frame_at, self._answered = len(self._raw) - 1, False
         elif byte in {CR, LF} and self._ends_a_frame() and not self._answered:
             return self._bad("the frame's beginning is missing")
@@ -139,11 +144,12 @@ class Lexer:
             return None
         elif byte in {ETB, ETX}:
             self._end_at = len(self._raw)
-        if size >= FRAME_SIZE_MAX - 4 and self._end_at < 0:
+        if size >= FRAME_SIZE_MAX - 4:
             self._too_long = True
-            self.dropped_bytes += 1
-            self._doubtful = -1
-            return None
+            if self._end_at < 0:
+                self.dropped_bytes += 1
+                self._doubtful = -1
+                return None
         self._raw.append(byte)
         return None
 
@@ -170,9 +176,14 @@ class Lexer:
             return self._whole(), 1
         if self._awaits_lf:
             return self._whole(), 0
+        if byte == STX:
+            self._end_at = -1
+            self._begin_again()
+            return None, 1
         if byte in _CONTROLS:
-            self._frame_at = self._end_at = -1
-            return self._byte(byte)
+            self._doubtful = len(self._raw)
+            self._raw.append(byte)
+            return None, 1
         if place == 3:
             return self._bad("no CR LF"), 0
         self._raw.append(byte)
