@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import os
+import multiprocessing
+import pickle
 import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,14 +14,12 @@ from sqlalchemy import event, func, select
 from node.disk import RealDisk
 from node.entropy import seeded
 from server import ingest as door
-from server import keys, studies
+from server import studies
 from server import tables as t
-from server.centre import Centre
-from server.database import Database
 from server.reading import Signature
 from tests.server import samples
-from tests.server.conftest import QUICK, TestClock
 from tests.server.faults import Broken, FailingDisk
+from tests.server.taker import STUDIES, open_centre, take_all
 from wire import objects
 from wire.checks import SUMMARY
 from wire.errors import DiskFull
@@ -342,13 +337,6 @@ def test_two_processes_that_take_in_the_same_object_give_one_receipt(centre, van
     assert len(rows(centre, t.objects)) == 1
 
 
-def open_centre(folder, disk=None, clock=None):
-    entropy = seeded(b"centre")
-    made = keys.make(entropy)
-    database = Database(f"sqlite:///{folder}/centre.db")
-    return Centre.build(disk or RealDisk(folder), database, made, clock or TestClock(), seeded(b"run"), QUICK)
-
-
 def after_the_crash(folder, pair):
     """Open again, take in again, and check what must hold: one object, one study, one receipt, the same bytes."""
     with open_centre(folder) as centre:
@@ -426,43 +414,38 @@ def test_crash_at_every_statement_and_right_before_and_after_the_commit(tmp_path
     pytest.fail("taking in takes more statements than this test counts")
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from tests.server.test_ingest import open_centre, samples, objects
-with open_centre(Path(sys.argv[1])) as centre:
-    kit = samples.Kit("van-1", centre.keys.seal_public, "van-1")
-    for number in range(200):
-        object_id, raw = samples.laboratory(kit, str(number))
-        answer = centre.ingest.accept(samples.offer(object_id, objects.STUDY, raw), raw)
-        print(object_id.hex(), answer.data.hex(), flush=True)
-"""
+def heard(pipe, count):
+    """Return up to `count` messages, fewer when the other side is gone; a message that was cut off does not count."""
+    found = []
+    try:
+        while len(found) < count:
+            found.append(pipe.recv())
+    except (EOFError, OSError, pickle.UnpicklingError):
+        pass
+    return found
 
 
 def killed_rounds(folder, count):
-    """Run a child that takes in the same 200 studies, kill it at a random moment, `count` times; check what it said."""
+    """Run a process that takes in the same studies, kill it at a random moment, `count` times; check what it said."""
     prepared(folder)
-    told = {}
-    moments = seeded(b"moments")
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["tests.server.taker"])
+    told, moments = {}, seeded(b"moments")
     for _ in range(count):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
-        lines = int.from_bytes(moments(1)) % 24
-        for _ in range(lines):
-            line = child.stdout.readline().split()
-            if len(line) == 2:
-                assert told.setdefault(line[0], line[1]) == line[1], "the same object, another receipt"
-        os.kill(child.pid, signal.SIGKILL)
-        for line in child.stdout.read().splitlines():
-            parts = line.split()
-            if len(parts) == 2 and len(parts[0]) == 32:
-                assert parts[1].startswith(told.get(parts[0], parts[1])[: len(parts[1])])
-        child.stdout.close()
-        child.wait()
+        ours, theirs = processes.Pipe(duplex=False)
+        child = processes.Process(target=take_all, args=(folder, theirs))
+        child.start()
+        theirs.close()
+        lines = heard(ours, moments(1)[0] % 24)
+        child.kill()
+        for object_id, receipt in lines + heard(ours, STUDIES):
+            assert told.setdefault(object_id, receipt) == receipt, "the same object, another receipt"
+        ours.close()
+        child.join()
+        child.close()
     with open_centre(folder) as centre:
         for object_id, receipt in told.items():
-            assert centre.ingest.receipt(bytes.fromhex(object_id)).hex() == receipt
+            assert centre.ingest.receipt(object_id) == receipt
         with centre.database.read() as connection:
             doubles = select(t.studies.c.study).group_by(t.studies.c.study).having(func.count() > 1)
             assert connection.execute(doubles).all() == []
