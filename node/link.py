@@ -161,6 +161,7 @@ class CallerState(enum.Enum):
     CALLING = "calling"
     UP = "up"
     DOUBTING = "doubting"
+    TOLD = "told that the session is gone"
 
 
 class CallerEvent(enum.Enum):
@@ -169,6 +170,7 @@ class CallerEvent(enum.Enum):
     WELCOME = "welcome"
     HEARD = "heard"
     SILENCE = "silence"
+    HINT = "hint"
     BROKEN = "broken"
 
 
@@ -177,11 +179,18 @@ CALLER_TRANSITIONS: Final = {
     (CallerState.CALLING, CallerEvent.BROKEN): CallerState.CALLING,
     (CallerState.UP, CallerEvent.HEARD): CallerState.UP,
     (CallerState.UP, CallerEvent.SILENCE): CallerState.DOUBTING,
+    (CallerState.UP, CallerEvent.HINT): CallerState.TOLD,
     (CallerState.UP, CallerEvent.BROKEN): CallerState.CALLING,
     (CallerState.DOUBTING, CallerEvent.HEARD): CallerState.UP,
+    (CallerState.DOUBTING, CallerEvent.HINT): CallerState.TOLD,
     (CallerState.DOUBTING, CallerEvent.WELCOME): CallerState.UP,
     (CallerState.DOUBTING, CallerEvent.BROKEN): CallerState.CALLING,
+    (CallerState.TOLD, CallerEvent.HEARD): CallerState.TOLD,  # sent before the host was started anew
+    (CallerState.TOLD, CallerEvent.WELCOME): CallerState.UP,
+    (CallerState.TOLD, CallerEvent.BROKEN): CallerState.CALLING,
 }
+HINTED: Final = frozenset({CallerState.UP, CallerState.DOUBTING})
+"""Where a hint is heeded. A forged one costs a handshake, and nothing else."""
 
 
 class Caller:
@@ -377,16 +386,17 @@ class Caller:
             return
         self.last_heard = now
         self._change(CallerEvent.HEARD)
-        self._call = None
+        if self.state is CallerState.UP:
+            self._call = None
 
     def _on_hint(self, frame: bytes, now: float) -> None:
         code, echo = read_hint(frame)
         if code is HintCode.NOT_LET_IN and self._call is not None and self._call[0].is_echo(echo):
             self.denials += 1
             self._events.note("denied", self._far_public, "the far side does not know our key, or not for this key")
-        line = self._line if self.state is CallerState.UP else None
+        line = self._line if self.state in HINTED else None
         if code is HintCode.NO_SESSION and line is not None and line.knows_tail(echo):
-            self._change(CallerEvent.SILENCE)
+            self._change(CallerEvent.HINT)
             self._hello_at = now
 
     def _break(self, error: PeerError, now: float) -> None:

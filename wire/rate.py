@@ -18,7 +18,7 @@ WINDOW_MAX: Final = 1 << 22
 FIRST_WINDOW_S: Final = 16.0
 """The first window: what the rate of the handshake alone, a lower bound, brings away in this time."""
 FIRST_WINDOW_SLOW: Final = 6000
-FIRST_WINDOW_FAST: Final = 30000
+FIRST_WINDOW_FAST: Final = 15000
 FAST_RTT_S: Final = 0.5
 FIRST_FRAME_S: Final = 4.0
 FIRST_FRAME_MIN: Final = 512
@@ -33,6 +33,8 @@ GAIN: Final = 0.1
 """How much faster or slower than the measured rate, when there is no queue, or twice the queue that is meant."""
 GAIN_SEARCH: Final = 0.25
 """How much faster, when there was no queue in the round before either: the line may have become faster."""
+DRAIN_GAIN_MIN: Final = 0.4
+"""How slow it may become for one round, when the queue is more than twice what is meant."""
 NO_QUEUE: Final = 0.25
 """Below this part of the meant queue there is none, and the measured rate a lower bound only."""
 OWN_TIME_MAX: Final = 0.75
@@ -90,6 +92,7 @@ class Pace:
         self._heard_at = float("-inf")
         self._was_limited = False
         self._was_empty = False
+        self._is_draining = False
         self._is_filling = False
 
     @property
@@ -209,12 +212,22 @@ class Pace:
         elif elapsed > 0 and self._wait_s != float("inf"):
             queue = max(self._wait_s - self._jitter_s, 0.0) * self.rate_bytes_s
             self._measure(self._round_bytes / elapsed, queue)
-            off = max((self.queue_size - queue) / self.queue_size, -1.5)
-            is_empty = queue < NO_QUEUE * self.queue_size
-            self._gain = 1.0 + (GAIN_SEARCH if is_empty and self._was_empty else GAIN * off)
-            self._was_empty = is_empty
+            self._gain = self._choose_gain(queue, elapsed)
             self._bound()
         self._restart_round(last_sent, now)
+
+    def _choose_gain(self, queue: float, elapsed: float) -> float:
+        """Return by how much to go faster or slower than the rate, so that the queue becomes what is meant."""
+        excess = queue - self.queue_size
+        was_empty, self._was_empty = self._was_empty, queue < NO_QUEUE * self.queue_size
+        was_draining, self._is_draining = self._is_draining, excess > self.queue_size and not self._is_draining
+        if self._is_draining:
+            return max(1.0 - excess / max(elapsed * self.rate_bytes_s, 1.0), DRAIN_GAIN_MIN)
+        if was_draining:
+            return 1.0  # what was measured in this round is from before
+        if self._was_empty and was_empty:
+            return 1.0 + GAIN_SEARCH
+        return 1.0 - GAIN * min(excess / self.queue_size, 1.0)
 
     def _measure(self, rate: float, queue: float) -> None:
         """Take in the rate of one round. With no more queue than meant, the line can do at least that."""
