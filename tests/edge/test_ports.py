@@ -1,0 +1,172 @@
+"""The port owner on real ptys: opens alone, reads at once, loses nothing while the disk is slow, comes back."""
+
+import io
+import os
+import time
+
+import pytest
+
+from edge import ports
+from edge.driver import Line
+from edge.ports import Appeared, Dropped, Heard, PortOwner, Recorder, Vanished, open_line
+from hardware.simulated.ptys import open_pty
+from node.clock import SystemClock
+from wire.errors import DeviceError
+
+PATIENCE_S = 10.0
+
+
+class Gathered:
+    """Everything that was taken from an owner, until something is true."""
+
+    def __init__(self, owner):
+        self.owner, self.items = owner, []
+
+    def until(self, holds):
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds(self) and time.monotonic() < deadline:
+            self.items += self.owner.take()
+            time.sleep(0.002)
+        assert holds(self), self.items
+        return self
+
+    @property
+    def data(self):
+        return b"".join(item.data for item in self.items if isinstance(item, Heard))
+
+    def count(self, kind):
+        return sum(isinstance(item, kind) for item in self.items)
+
+
+@pytest.fixture
+def owned():
+    """Return a maker of owners that are stopped at the end."""
+    owners = []
+
+    def make(path, **how):
+        owners.append(PortOwner("port", str(path), Line(115200), SystemClock(), **how))
+        owners[-1].start()
+        return owners[-1]
+
+    yield make
+    for owner in owners:
+        owner.stop()
+
+
+def test_bytes_go_both_ways_and_wake_the_kit(owned):
+    woken = []
+    with open_pty() as (device, path):
+        owner = owned(path, wake=lambda: woken.append(1))
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        os.write(device, bytes(range(256)))
+        gathered.until(lambda g: len(g.data) == 256)
+        assert gathered.data == bytes(range(256))
+        assert owner.write(b"\x06")
+        assert os.read(device, 10) == b"\x06"
+        assert woken
+
+
+def test_a_disk_that_stalls_for_two_seconds_at_115200_baud_loses_no_byte(owned):
+    sent = b""
+    with open_pty() as (device, path):
+        owner = owned(path)
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        for second in range(4):
+            for part in range(25):
+                piece = bytes(((second * 25 + part) % 251,)) * (11_520 // 50)
+                sent += piece
+                os.write(device, piece)
+                time.sleep(0.02)
+        gathered.until(lambda g: len(g.data) == len(sent))
+        assert gathered.data == sent
+        assert not gathered.count(Dropped)
+
+
+def test_the_queue_is_bounded_and_says_what_it_dropped(owned, monkeypatch):
+    monkeypatch.setattr(ports, "QUEUE_SIZE_MAX", 1000)
+    with open_pty() as (device, path):
+        owner = owned(path)
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        for _ in range(5):
+            os.write(device, b"x" * 400)
+            time.sleep(0.1)
+        gathered.until(lambda g: g.data)
+        os.write(device, b"after")
+        gathered.until(lambda g: g.data.endswith(b"after"))
+        dropped = sum(item.bytes_count for item in gathered.items if isinstance(item, Dropped))
+        assert dropped + len(gathered.data) == 2005
+        assert dropped >= 1000
+
+
+def test_unplugged_and_plugged_in_again_under_another_name(owned, tmp_path):
+    link = tmp_path / "by-path"
+    with open_pty(str(link)) as (device, _):
+        owner = owned(link)
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        os.write(device, b"one")
+        gathered.until(lambda g: g.data == b"one")
+        first = os.readlink(link)
+    gathered.until(lambda g: g.count(Vanished))
+    assert not owner.is_present
+    assert not owner.write(b"\x06")
+    with open_pty() as (_, taken), open_pty(str(link)) as (device, _):
+        gathered.until(lambda g: g.count(Appeared) == 2)
+        os.write(device, b"two")
+        gathered.until(lambda g: g.data == b"onetwo")
+        assert taken
+        assert first
+    kinds = [type(item) for item in gathered.items]
+    assert kinds.index(Vanished) > kinds.index(Heard)
+
+
+def test_a_missing_port_is_said_once_and_waited_for(owned, tmp_path):
+    link = tmp_path / "later"
+    owner = owned(link)
+    gathered = Gathered(owner).until(lambda g: g.count(Vanished))
+    assert "is the device plugged in" in gathered.items[0].reason
+    time.sleep(1.0)
+    with open_pty(str(link)):
+        gathered.until(lambda g: g.count(Appeared))
+    assert gathered.count(Vanished) == 1
+
+
+def test_a_port_that_another_program_has_is_left_alone():
+    with open_pty() as (_, path):
+        other = open_line(path, Line())
+        with pytest.raises(DeviceError, match=f"{path}: cannot be opened at 9600 8N1: another program has it open"):
+            open_line(path, Line())
+        other.close()
+
+
+def test_what_is_no_serial_line_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        open_line(str(file), Line())
+
+
+def test_a_device_that_spoke_before_the_port_was_open_is_heard(owned):
+    with open_pty() as (device, path):
+        os.write(device, b"\x05")
+        Gathered(owned(path)).until(lambda g: g.data == b"\x05")
+
+
+def test_everything_on_the_line_is_recorded(owned):
+    file = io.StringIO()
+    with open_pty() as (device, path):
+        owner = owned(path, record=Recorder(file))
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        os.write(device, b"\x05")
+        gathered.until(lambda g: g.data == b"\x05")
+        owner.write(b"\x06")
+    rows = [line.split() for line in file.getvalue().splitlines()]
+    assert [(direction, data) for direction, _, data in rows] == [("<", "05"), (">", "06")]
+
+
+def test_a_recording_ends_at_its_limit(monkeypatch):
+    monkeypatch.setattr(ports, "RECORD_SIZE_MAX", 30)
+    file = io.StringIO()
+    record = Recorder(file)
+    for _ in range(10):
+        record("<", b"12345", 1.0)
+    assert len(file.getvalue()) <= 30
