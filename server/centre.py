@@ -79,6 +79,8 @@ class Centre:
         except OSError as error:
             raise ConfigError(f"{folder}: no data folder can be here: {error.strerror}") from error
         keys = key_file.load_or_make(folder, system)
+        if not database_url:
+            (folder / DATABASE).touch(mode=0o600)
         database = Database(database_url or f"sqlite:///{folder / DATABASE}")
         return cls.build(RealDisk(folder), database, keys, SystemClock(), system)
 

@@ -148,6 +148,12 @@ def test_migrate_says_what_it_did(ask):
     assert ask("migrate") == ask("migrate") == {"schema": "0001", "wanted": "0001"}
 
 
+def test_nothing_in_the_data_folder_can_be_read_by_others(ask, data):
+    ask("migrate")
+    readable = [path.name for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077]
+    assert readable == []
+
+
 def start(data, *words):
     command = [
         sys.executable,

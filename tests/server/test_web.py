@@ -459,6 +459,35 @@ def test_the_office_shows_who_may_send_and_what_was_set_aside(admin, centre, van
         assert kind in record
 
 
+def luminance(colour):
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_every_text_stands_out_from_its_ground(stranger, theme):
+    css = stranger.get("/static/feldsher.css").text
+    colours = [
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
+    ]
+    pairs = [
+        (text, ground)
+        for text in ("ink", "faint", "accent", "warn", "alarm", "good")
+        for ground in ("card", "soft", "paper")
+    ]
+    pairs += [
+        ("warn", "warn-bg"),
+        ("alarm", "alarm-bg"),
+        ("ink", "warn-bg"),
+        ("ink", "alarm-bg"),
+        ("accent-ink", "accent"),
+    ]
+    for text, ground in pairs:
+        light, dark = sorted((luminance(colours[theme][text]), luminance(colours[theme][ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
 def test_health_needs_no_login_and_says_little(stranger):
     answer = stranger.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"ok": True, "schema": "0001"})

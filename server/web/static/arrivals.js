@@ -3,7 +3,7 @@
 (() => {
   const PERIOD_MS = 4000, PERIOD_MS_MAX = 60000;
   const rows = document.getElementById("rows"), live = document.getElementById("live");
-  let state = "", pause = PERIOD_MS;
+  let state = rows.dataset.state, pause = PERIOD_MS;
   const studies = () => new Set([...rows.querySelectorAll("tr[data-study]")].map((row) => row.dataset.study));
 
   function show(html) {
@@ -19,13 +19,11 @@
 
   async function ask() {
     try {
-      const headers = state ? { "If-None-Match": state } : {};
+      const headers = { "If-None-Match": state };
       const answer = await fetch(`${rows.dataset.path}?rows`, { headers, cache: "no-store", redirect: "error" });
       if (answer.status === 200) {
-        const first = !state;
         state = answer.headers.get("ETag");
-        const html = await answer.text();
-        if (!first || html.trim() !== rows.innerHTML.trim()) show(html);
+        show(await answer.text());
       } else if (answer.status !== 304) throw new Error(String(answer.status));
       if (pause > PERIOD_MS) live.textContent = "The centre answers again.";
       pause = PERIOD_MS;
