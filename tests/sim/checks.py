@@ -14,7 +14,7 @@ from unittest import mock
 
 from sqlalchemy import select
 
-from node.spool import State, digest_of, parse_name
+from node.spool import State, digest_of
 from server import tables
 from tests.sim.link import MTU_BYTES
 from wire import kinds, noise, objects, session
@@ -103,11 +103,8 @@ class Checks:
                     self.fail(f"{cable.port}: {frame!r} was acknowledged and is in no study at the centre")
 
     def _identical_once_and_no_phantoms(self):
-        captured = {}
-        for path in self._scenario.kit.disk.tree():
-            one = parse_name(path.rpartition("/")[2])
-            if one is not None:
-                captured[one.object_id.hex()] = one
+        kit = self._scenario.kit
+        captured = kit.held | {one.object_id.hex(): one for one in kit.process.spool.objects()}
         for object_id, one in captured.items():
             row = self.rows.get(object_id)
             if row is None or row.digest[:32] != one.digest.hex():

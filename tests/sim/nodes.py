@@ -204,7 +204,8 @@ class KitNode(Node):
             (Contact("ground", gateway.identity.public, ("udp://sim:1",)),),
         )
         self.devices = {}
-        self.committed = 0
+        self.held = {}
+        """Every object that the kit ever had, by id: what has its receipt may be pruned."""
 
     def build(self):
         kit = Kit(
@@ -215,8 +216,13 @@ class KitNode(Node):
         return kit
 
     def events(self, kind, text):
-        self.committed += kind == "committed"
+        if kind == "sent":
+            self._remember()
         self.log.append(f"{self.world.now:.1f} kit: {kind} {text}")
+
+    def _remember(self):
+        if self.alive:
+            self.held.update((one.object_id.hex(), one) for one in self.process.spool.objects())
 
     def side(self, link):
         return self.process.link
