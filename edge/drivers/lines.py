@@ -187,7 +187,7 @@ def _readable(data: bytes, encoding: str) -> tuple[str, list[str]]:
     """Return the encoding and the lines of what is mostly text; no lines when it is not."""
     used = charset.detect(data) if encoding == "auto" else encoding
     text, used = charset.decode(data, used)
-    shown = sum(1 for char in text if char.isprintable() or char in "\r\n\t")
+    shown = sum(1 for char in text if char.isalnum() or char in "\r\n\t" or (char.isascii() and char.isprintable()))
     if not text.strip() or shown < 0.7 * len(text):
         return used, []
     plain = "".join(char if char.isprintable() else " " if char not in "\r\n" else char for char in text)

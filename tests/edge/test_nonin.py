@@ -1,0 +1,144 @@
+"""The oximeter driver: formats, the pulse above 127, fingers in and out, lost bytes."""
+
+import pytest
+
+from edge.drivers import nonin
+from edge.drivers.nonin_formats import from_format_8, heart_rate
+from hardware.simulated.oximeter import Oximeter
+from tests.edge.bench import Bench
+from tests.edge.samples import sample
+from tests.edge.virtual import BenchHost, Wire
+
+SECOND = 75
+
+
+def measured(faults=(), data_format="2", options=None, piece=4096, **how):
+    device = Oximeter(4, data_format=data_format, faults=faults, **how)
+    bench = Bench("nonin", options)
+    wire = Wire(device, BenchHost(bench), piece=piece)
+    wire.run()
+    return device, bench, wire
+
+
+def values(study):
+    return {one.code: one.value for one in study.observations}
+
+
+def pleth(study):
+    return [wave for wave in study.waveforms if wave.names == ("pleth",)]
+
+
+@pytest.mark.parametrize("rate", [0, 1, 72, 127, 128, 133, 255, 256, 321, 510])
+def test_a_pulse_over_127_is_read_from_two_bytes(rate):
+    assert heart_rate(rate >> 7, rate & 0x7F) == rate
+
+
+def test_the_samples_packet_is_pulse_72_saturation_97():
+    bench = Bench("nonin")
+    bench.feed(sample("nonin/df2-packet-hr72-spo2-97.bin") * 3 * 12)
+    bench.wait(20)
+    (study,) = bench.studies
+    assert values(study) | {"SpO2": "97", "pulse": "72"} == values(study)
+
+
+def test_the_samples_format_8_says_133_and_none():
+    raw = sample("nonin/df8-stream.constructed.bin")
+    seconds = [from_format_8(raw[at : at + 4]) for at in (0, 4, 8)]
+    assert [(one.spo2, one.pulse) for one in seconds] == [(97, 72), (98, 133), (None, None)]
+    assert not seconds[2].is_attached
+
+
+def test_the_samples_spot_check_is_a_study_with_its_date():
+    bench = Bench("nonin")
+    bench.feed(sample("nonin/df13-spotcheck.constructed.bin"))
+    (study,) = bench.studies
+    assert values(study) == {"SpO2": "97", "pulse": "72"}
+    assert study.results[0].device_time == "20261003094130"
+
+
+@pytest.mark.parametrize("data_format", ["2", "7", "8", "13"])
+@pytest.mark.parametrize("option", ["auto", "same"])
+def test_two_fingers_are_two_studies(data_format, option):
+    options = {} if option == "auto" else {"format": data_format}
+    device, bench, _ = measured((), data_format, options, fingers=2)
+    assert len(bench.studies) == 2
+    spo2, pulse = device._values
+    assert values(bench.studies[1])["SpO2"] == str(spo2)
+    assert values(bench.studies[1])["pulse"] == str(pulse)
+    assert not any(study.notes for study in bench.studies)
+
+
+def test_an_entry_every_ten_seconds_with_750_samples():
+    _, bench, _ = measured(fingers=1, finger_s=40.0)
+    (study,) = bench.studies
+    assert [wave.count for wave in pleth(study)][:4] == [750] * 4
+    assert all(wave.rate_hz == SECOND for wave in pleth(study))
+
+
+def test_the_raw_bytes_of_a_study_are_a_piece_of_what_was_sent():
+    _, bench, wire = measured(fingers=1)
+    sent = b"".join(data for direction, _, data in wire.carried if direction == "<")
+    assert bench.studies[0].raw in sent
+
+
+def test_a_high_pulse_is_not_halved():
+    _, bench, _ = measured(["high-pulse"], fingers=1)
+    assert int(values(bench.studies[0])["pulse"]) > 127
+
+
+@pytest.mark.parametrize("fault", ["lost-bytes", "flipped-bits"])
+@pytest.mark.parametrize("data_format", ["2", "7"])
+def test_lost_bytes_are_counted_and_the_wave_is_cut_not_shifted(fault, data_format):
+    device, bench, _ = measured([fault], data_format, fingers=1, finger_s=30.0)
+    (study,) = bench.studies
+    assert any("bytes skipped" in note for note in study.notes)
+    assert len(pleth(study)) > 4
+    assert values(study)["SpO2"] == str(device._values[0])
+
+
+def test_a_line_that_goes_silent_ends_the_study_after_five_seconds():
+    _, bench, _ = measured(["unplugged"], fingers=1)
+    assert bench.studies[0].notes == ["the oximeter fell silent"]
+
+
+def test_no_finger_is_no_study():
+    _, bench, _ = measured(fingers=1, finger_s=0.5)
+    assert bench.studies == []
+
+
+def test_a_study_of_fifteen_minutes_goes_on_in_the_next():
+    _, bench, _ = measured((), "8", fingers=1, finger_s=nonin.STUDY_S_MAX + 30.0)
+    first, second = bench.studies
+    seconds = sum(wave.count for wave in first.waveforms)
+    assert seconds == nonin.STUDY_S_MAX
+    assert "goes on from the study before" in bench.notes
+    assert values(first)["SpO2"] == values(second)["SpO2"]
+
+
+def test_seconds_without_a_value_stay_without_one():
+    frames = b"\x80\x48\x61\x00" * 6 + b"\x83\x7f\x7f\x08" * 2 + b"\x80\x49\x60\x00" * 3
+    bench = Bench("nonin", {"format": "8"})
+    bench.feed(frames)
+    bench.wait(20)
+    (study,) = bench.studies
+    assert [list(lead) for lead in study.waveforms[0].samples] == [
+        [97, 97, 97, 97, 97, nonin.NONE, nonin.NONE, 96, 96, 96],
+        [72, 72, 72, 72, 72, nonin.NONE, nonin.NONE, 73, 73, 73],
+    ]
+
+
+def test_the_port_vanishes_in_the_middle():
+    bench = Bench("nonin")
+    bench.feed(b"\x80\x48\x61\x00" * 20)
+    bench.lose()
+    (study,) = bench.studies
+    assert study.notes == ["the port vanished"]
+
+
+def test_another_format_after_the_oximeter_was_exchanged():
+    bench = Bench("nonin")
+    bench.feed(b"\x80\x48\x61\x00" * 20)
+    bench.wait(20)
+    bench.feed(sample("nonin/df2-packet-hr72-spo2-97.bin") * 60)
+    bench.wait(20)
+    assert len(bench.studies) == 2
