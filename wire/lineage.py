@@ -14,7 +14,7 @@ from wire.checks import Check
 
 
 class Mark(NamedTuple):
-    """An intact CHECK that waits. `support`: itself and the tags proven right before it, back to the CHECK before.
+    """An intact CHECK that waits. `support`: 1, and the tags proven right before it, back to the CHECK before.
 
     `joined_at`: where that CHECK stands, or -1 when something in between does not hold.
     """

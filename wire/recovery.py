@@ -155,10 +155,10 @@ class StreamReader:
             return
         support, joined_at = 1, -1
         for placed in Stretch(self._window, 0, at - self._base, check).backward(self._next_ordinal, 0):
-            support += 1
             if self._base + placed.at in self._places:
                 joined_at = self._base + placed.at
                 break
+            support += 1
         self._marks.append(Mark(at, check, support, joined_at))
         self._places.add(at)
 
@@ -179,10 +179,9 @@ class StreamReader:
         for number, (mark, reach) in enumerate(zip(line, reaches([mark.check for mark in line]), strict=True)):
             if mark.at - base >= (size_max if number else first_size_max):
                 break
-            joined = number + 1 < len(line) and line[number + 1].joined_at == mark.at
             check = extended(mark.check, reach)
             stretch = Stretch(self._window, 0, mark.at - self._base, check)
-            placed = stretch.place(self._next_ordinal, trust_end=joined and not self._solid)
+            placed = stretch.place(self._next_ordinal, trust_end=not self._solid)
             self._settle(mark.at, check, placed)
             self._solid = False
         self._drop_stale()

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from feldsher.sample import sample
+from tests.fuzz.fuzz_stream import WRITTEN as SMALL
 from tests.wire.damage import KINDS, Damage, Written, draw, judge, read, run, slides
 from wire.stream import Verdict
 
@@ -32,6 +33,27 @@ def test_ten_thousand_damages_cost_only_what_they_touch(written):
     assert all(tried[kind] > DAMAGES // 10 for kind in KINDS)
     # What no reader could prove: every CHECK that lists the tag was itself hit. The last far CHECKs have no successor.
     assert tried["unprovable tags"] < DAMAGES // 10
+
+
+@pytest.mark.slow
+def test_every_place_of_a_small_file_may_be_damaged_in_every_way():
+    """The file holds an attached stream and ends in CHECKs; copies come from anywhere, its very end too."""
+    whole, dice = SMALL.whole, random.Random(5)
+    failures = []
+    for at in range(len(whole) + 1):
+        run_size = min(dice.choice((1, 40, 100)), len(whole) - at)
+        source, size = dice.randrange(len(whole)), dice.choice((100, dice.randrange(1, 900)))
+        damages = [
+            Damage("cut", at, run_size, b""),
+            Damage("zero", at, run_size, bytes(run_size)),
+            Damage("random", at, 0, dice.randbytes(1)),
+            Damage("zeros", at, 0, bytes(50)),
+            Damage("copy", at, 0, whole[source : source + size]),
+        ]
+        if at < len(whole):
+            damages.append(Damage("flip", at, 1, bytes((whole[at] ^ 1 << dice.randrange(8),))))
+        failures += [(damage, wrong) for damage in damages if (wrong := judge(SMALL, damage)[0])]
+    assert failures == []
 
 
 @pytest.mark.slow
