@@ -18,7 +18,7 @@ from server import show
 from server.centre import Centre
 from server.web import accounts, office, pages
 from server.web.base import handle_error
-from server.web.guard import Guard
+from server.web.guard import Guard, Packed
 from wire.errors import FeldsherError
 
 
@@ -26,7 +26,7 @@ def build_app(centre: Centre) -> Starlette:
     """Return the ASGI application. It closes nothing: the centre belongs to the caller."""
     app = Starlette(
         routes=[*accounts.ROUTES, *pages.ROUTES, *office.ROUTES, Route("/favicon.ico", pages.favicon), _static()],
-        middleware=[Middleware(Guard, clock=centre.clock)],
+        middleware=[Middleware(Guard, clock=centre.clock), Middleware(Packed)],
         exception_handlers={HTTPException: handle_error, FeldsherError: handle_error, Exception: handle_error},
     )
     app.state.centre = centre

@@ -7,13 +7,12 @@ gateway that has this very version answers without a transfer.
 import hashlib
 from collections.abc import Sequence
 
-from wire.roster import RosterEntry, sign_roster
-
 from node.seams import Offer, Refusal
 from node.spool import digest_of
 from server.centre import Centre
 from wire import objects
 from wire.errors import Misuse
+from wire.roster import RosterEntry, sign_roster
 
 PRIORITY = 1
 """A revocation overtakes everything."""

@@ -156,6 +156,12 @@ def test_the_original_file_and_the_raw_bytes_are_identical(doctor, study):
     assert "attachment" in answer.headers["content-disposition"]
 
 
+def test_pages_travel_packed_and_sealed_files_as_they_are(doctor, study):
+    assert doctor.get(study[0]).headers["content-encoding"] == "gzip"
+    for path in ("/file", "/raw/0/1/bytes"):
+        assert "content-encoding" not in doctor.get(study[0] + path).headers
+
+
 def test_the_receipt_can_be_had(doctor, van, take):
     pair = samples.laboratory(van)
     receipt = take(pair).data
