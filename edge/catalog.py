@@ -22,7 +22,7 @@ from node.disk import Disk
 from node.entropy import Entropy
 from node.journal import StudyJournal
 from node.log import RecordLog
-from node.spool import Spool, SpoolObject
+from node.spool import Spool, SpoolObject, State
 from wire.errors import UsageError
 from wire.objects import STUDY
 
@@ -33,6 +33,12 @@ DEAD_BYTES_MAX: Final = 1 << 20
 PATH: Final = "catalog.log"
 Tables = dict[str, dict[str, dict[str, Any]]]
 _FLAT: Final = (str, int, float, bool, bytes, type(None))
+
+
+def _flat(table: str, key: str, doc: dict[str, Any]) -> dict[str, Any]:
+    if not all(isinstance(value, _FLAT) for value in doc.values()):
+        raise UsageError(f"document {key} of {table} is not flat: a catalog keeps text, numbers, bytes or nothing")
+    return doc
 
 
 class LogStorage(Storage):
@@ -59,22 +65,21 @@ class LogStorage(Storage):
         return {name: {key: dict(doc) for key, doc in table.items()} for name, table in self._tables.items()}
 
     def write(self, data: Mapping[str, Mapping[Any, Mapping[str, Any]]]) -> None:
-        """Make `data` the content: what differs from what is there is appended, a record for each document."""
+        """Make `data` the content: a record for each document that differs is appended, all in one commit."""
+        changes: list[tuple[str, str, dict[str, Any] | None]] = []
         for name in [*self._tables.keys() - data.keys(), *data]:
             old, new = self._tables.get(name, {}), {str(key): dict(doc) for key, doc in data.get(name, {}).items()}
-            for key in [*old.keys() - new.keys(), *(key for key in new if old.get(key) != new[key])]:
-                self._change(name, key, new.get(key))
+            changes += [(name, key, None) for key in old.keys() - new.keys()]
+            changes += [(name, key, _flat(name, key, doc)) for key, doc in new.items() if old.get(key) != doc]
+        if changes:
+            self._log.append(*map(cbor2.dumps, changes))
+        for change in changes:
+            self._apply(*change)
         if self._log.size > self._live_bytes + DEAD_BYTES_MAX:
             self._compact()
 
     def close(self) -> None:
         """Nothing is held back."""
-
-    def _change(self, table: str, key: str, doc: dict[str, Any] | None) -> None:
-        if doc is not None and not all(isinstance(value, _FLAT) for value in doc.values()):
-            raise UsageError(f"document {key} of {table} is not flat: a catalog keeps text, numbers, bytes or nothing")
-        self._log.append(cbor2.dumps([table, key, doc]))
-        self._apply(table, key, doc)
 
     def _apply(self, table: str, key: str, doc: dict[str, Any] | None) -> None:
         if doc is None:
@@ -118,26 +123,26 @@ class Catalog:
             study for study, facts in now.items() if study not in known or not facts.items() <= known[study].items()
         ]
         gone = [study for study, doc in known.items() if study not in now and doc["state"] not in ("pruned", "gone")]
-        for study in changed:
-            self._set(known.get(study), {"study": study, **now[study]})
-        for study in gone:
-            state = "pruned" if known[study]["state"] == "received" else "gone"
-            self._set(known[study], {"state": state})
+        stamp = {"since_ms": self._clock.time_ms()}
+        self._studies.insert_multiple(
+            {"study": study, **now[study], **stamp} for study in changed if study not in known
+        )
+        updates = {known[study].doc_id: now[study] for study in changed if study in known}
+        updates |= {known[study].doc_id: {"state": _gone_as(known[study])} for study in gone}
+        for number, facts in updates.items():
+            self._studies.update({**facts, **stamp}, doc_ids=[number])
         self._forget_oldest()
         return len(changed) + len(gone)
-
-    def _set(self, known: Document | None, facts: dict[str, Any]) -> None:
-        stamped = {**facts, "since_ms": self._clock.time_ms()}
-        if known is None:
-            self._studies.insert(stamped)
-        else:
-            self._studies.update(stamped, doc_ids=[known.doc_id])
 
     def _forget_oldest(self) -> None:
         over = len(self._studies) - STUDIES_MAX
         if over > 0:
             old = [doc.doc_id for doc in self.studies() if doc["state"] in ("pruned", "gone")]
             self._studies.remove(doc_ids=old[:over])
+
+
+def _gone_as(known: Document) -> str:
+    return "pruned" if known["state"] == State.RECEIVED else "gone"
 
 
 def _open(journal: StudyJournal) -> dict[str, Any]:

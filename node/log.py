@@ -49,11 +49,15 @@ class RecordLog:
         if self._disk.exists(path):
             self._read()
 
-    def append(self, record: bytes) -> None:
-        """Commit one record. Raises DiskFull, DiskError."""
+    def append(self, *records: bytes) -> None:
+        """Commit the records, by one append and one fsync. Raises DiskFull, DiskError.
+
+        A cut before it has returned may leave the first few of them.
+        """
         if self._writer is None:
             raise Misuse(f"{self._path}: a log is rewritten once before it is appended to")
-        raw = _bytes_of(self._writer, record)
+        tags = [_tag(record) for record in records]
+        raw = b"".join(map(self._writer.put, tags)) + self._writer.check()
         if self.size + len(raw) > self._size_max:
             self._rewind(self._writer)
             raise DiskFull(f"{self._path} is full: {self.size} bytes, at most {self._size_max}")
@@ -71,8 +75,7 @@ class RecordLog:
             with contextlib.suppress(DiskFull):
                 put_file(self._disk, self._path + ".broken", self._disk.read(self._path))
         writer = StreamWriter(new_id(self._entropy), LOG, self._clock.time_ms())
-        parts = [writer.start() + writer.check(), *(_bytes_of(writer, record) for record in records)]
-        whole = b"".join(parts)
+        whole = b"".join([writer.start(), *(writer.put(_tag(record)) for record in records), writer.finish()])
         if len(whole) > self._size_max:
             raise DiskFull(f"{self._path} would have {len(whole)} bytes, at most {self._size_max}")
         self._replace(whole)
@@ -106,7 +109,7 @@ class RecordLog:
                 self.records.append(tag.data)
 
 
-def _bytes_of(writer: StreamWriter, record: bytes) -> bytes:
+def _tag(record: bytes) -> Tag:
     if len(record) > RECORD_SIZE_MAX:
         raise Misuse(f"a record of {len(record)} bytes; at most {RECORD_SIZE_MAX}")
-    return writer.put(Tag(*_RECORD, record)) + writer.check()
+    return Tag(*_RECORD, record)

@@ -44,6 +44,16 @@ def test_an_append_is_one_append_and_one_fsync():
     assert [line.split()[0] for line in disk.log] == ["append", "sync"]
 
 
+def test_many_records_are_one_commit_too():
+    disk = SimDisk()
+    log, _ = fresh(disk)
+    del disk.log[:]
+    log.append(*(b"%d" % number for number in range(500)))
+    assert [line.split()[0] for line in disk.log] == ["append", "sync"]
+    log.append(b"last")
+    assert opened(disk)[1] == [*(b"%d" % number for number in range(500)), b"last"]
+
+
 def test_it_is_rewritten_before_it_is_appended_to():
     disk = SimDisk()
     log, _ = opened(disk)
