@@ -112,6 +112,7 @@ class Intake:
         self._disk.rename(part, path)
         self._disk.sync_folder(folder_of(path))
         self._remove(partial.name)
+        self._disk.sync_folder(self._folder)
         return None
 
     def discard(self, key: bytes, object_id: bytes) -> None:
@@ -218,31 +219,39 @@ class Intake:
         if not (self._disk.exists(log) and self._disk.exists(part)):
             return None
         raw = self._disk.read(log)
-        partial: _Partial | None = None
-        unproven: list[tuple[int, int, int]] = []
-        for end, number, body in _read_tags(raw):
-            if partial is None:
-                offer = _read_offer(number, body)
-                if offer is None:
-                    return None
-                partial = _Partial(name, offer)
-            elif number == kinds.INTAKE_RANGE:
-                unproven.append(_RANGE.unpack(body))
-            elif number == kinds.INTAKE_SYNCED:
-                for offset, size, _ in unproven:
-                    partial.have.add(offset, offset + size)
-                unproven.clear()
-            partial.log_size = end
-        if partial is None:
+        found = _replay(name, raw)
+        if found is None:
             return None
+        partial, unproven = found
         if partial.log_size < len(raw):
             self._disk.truncate(log, partial.log_size)
         for offset, size, crc in unproven:
             if size <= READ_SIZE and crc32c.crc32c(self._disk.read(part, offset, size)) == crc:
                 partial.have.add(offset, offset + size)
-                partial.unsynced += size
-        self._sync(partial)
+        if unproven:  # a SYNCED behind a RANGE that was lost would prove it
+            self._disk.sync(part)
+            self._rewrite(partial)
         return partial
+
+
+def _replay(name: str, raw: bytes) -> tuple[_Partial, list[tuple[int, int, int]]] | None:
+    """Return what a log says, and its ranges (offset, size, CRC) that no SYNCED follows; None without an offer."""
+    partial: _Partial | None = None
+    unproven: list[tuple[int, int, int]] = []
+    for end, number, body in _read_tags(raw):
+        if partial is None:
+            offer = _read_offer(number, body)
+            if offer is None:
+                return None
+            partial = _Partial(name, offer)
+        elif number == kinds.INTAKE_RANGE:
+            unproven.append(_RANGE.unpack(body))
+        elif number == kinds.INTAKE_SYNCED:
+            for offset, size, _ in unproven:
+                partial.have.add(offset, offset + size)
+            unproven.clear()
+        partial.log_size = end
+    return None if partial is None else (partial, unproven)
 
 
 def _name(key: bytes, object_id: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost, Url
 from node.seams import Bearer
-from wire.errors import FeldsherError, UsageError
+from wire.errors import UsageError
 
 CONNECT_S_MAX: Final = 4.0
 """A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
@@ -185,4 +185,4 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_UNSPEC
 
 
-__all__ = ["CallerShell", "FeldsherError", "HostShell"]
+__all__ = ["CallerShell", "HostShell", "Node", "Shell"]

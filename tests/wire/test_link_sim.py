@@ -1,4 +1,4 @@
-"""The whole link in virtual time: whatever the line does, objects arrive whole, once, and the link stays within bounds."""
+"""The whole link in virtual time: whatever the line does, objects arrive whole, once, within bounds."""
 
 import random
 from collections import Counter
