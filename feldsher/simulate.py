@@ -96,6 +96,7 @@ def _patient(args: argparse.Namespace, at: int) -> str:
 def run(args: argparse.Namespace) -> int:
     """Speak until done or interrupted."""
     clock = SystemClock()
+    build(args)  # what is wrong with the arguments is said before a line is opened
     done: list[Device] = []
     with _stoppable() as stopped, _line(args) as (line, path):
         print(path, flush=True)

@@ -1,0 +1,104 @@
+"""The simulators themselves, against what the standards say and not against our drivers."""
+
+import pytest
+
+from hardware.simulated.analyser import ANSWER_S, ATTEMPTS_MAX, BUSY_S, REFUSALS_MAX, Analyser, frame, in_blocks
+from hardware.simulated.oximeter import Oximeter, packet_frame
+from hardware.simulated.results import STYLES, message
+from hardware.simulated.scanner import Scanner, luhn
+
+ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
+
+
+def one(*texts, faults=()):
+    device = Analyser([[(text, True) for text in texts]], faults)
+    device.tick(0.0)
+    assert device.tick(0.0) == ENQ
+    return device
+
+
+def test_the_standards_own_checksum():
+    assert frame(1, b"H|\\^&|||X\r", is_last=True) == b"\x021H|\\^&|||X\r\x03B1\r\n"
+
+
+def test_enq_ack_frame_ack_eot():
+    device = one(b"H\r", b"L\r")
+    assert device.feed(ACK, 1.0) == frame(1, b"H\r", is_last=True)
+    assert device.feed(ACK, 1.0) == frame(2, b"L\r", is_last=True)
+    assert device.feed(ACK, 1.0) == EOT
+    assert device.report.is_good
+    assert device.is_done
+
+
+def test_nak_to_enq_waits_ten_seconds():
+    device = one(b"H\r")
+    assert device.feed(NAK, 1.0) == b""
+    assert device.tick(1.0 + BUSY_S - 0.1) == b""
+    assert device.tick(1.0 + BUSY_S) == ENQ
+
+
+def test_silence_for_fifteen_seconds_is_eot_and_all_again():
+    device = one(b"H\r")
+    device.feed(ACK, 1.0)
+    assert device.tick(1.0 + ANSWER_S) == EOT
+    assert device.tick(2.0 + ANSWER_S + BUSY_S) == ENQ
+
+
+def test_six_refusals_abort():
+    device = one(b"H\r")
+    device.feed(ACK, 1.0)
+    answers = [device.feed(NAK, 1.0) for _ in range(REFUSALS_MAX)]
+    assert answers[:-1] == [frame(1, b"H\r", is_last=True)] * (REFUSALS_MAX - 1)
+    assert answers[-1] == EOT
+
+
+def test_eot_instead_of_ack_counts_as_ack():
+    device = one(b"H\r")
+    device.feed(ACK, 1.0)
+    assert device.feed(EOT, 1.0) == EOT
+
+
+def test_contention_the_analyser_asks_again_after_a_second():
+    device = one(b"H\r")
+    assert device.feed(ENQ, 1.0) == b""
+    assert device.tick(2.0) == ENQ
+
+
+def test_a_host_that_is_not_there_is_given_up_in_the_end():
+    device, now = one(b"H\r"), 0.0
+    while not device.is_done:
+        now = max(now, device.deadline())
+        device.tick(now)
+    assert device.report.failed == 1
+    assert device.report.attempts == ATTEMPTS_MAX + 1
+
+
+def test_blocks_are_at_most_240_characters():
+    frames = in_blocks([b"M|" + b"x" * 700])
+    assert [len(text) for text, _ in frames] == [240, 240, 223]
+    assert [last for _, last in frames] == [False, False, True]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_same_seed_gives_the_same_message(style):
+    assert message(style, 1, "7") == message(style, 1, "7")
+    assert message(style, 1, "7") != message(style, 2, "7")
+
+
+def test_packets_have_75_frames_a_second_and_a_checksum():
+    device = Oximeter(1, 1, 2.0)
+    data = b"".join(device.tick(at / 10) for at in range(20))
+    assert len(data) == 5 * (1 + 19 * 75 // 10)
+    assert all(sum(data[at : at + 4]) & 0xFF == data[at + 4] for at in range(0, len(data), 5))
+    syncs = [at // 5 for at in range(0, len(data), 5) if data[at + 1] & 1]
+    assert syncs == list(range(0, len(data) // 5, 25))
+    assert packet_frame("2", 0, 97, 72, 0.0, is_in=True)[:2] == b"\x01\x83"
+
+
+def test_a_scanner_gives_up_a_label_after_three_beeps():
+    device = Scanner([luhn("123")], waits=True)
+    for second in range(0, 6, 2):
+        assert device.tick(float(second)) == luhn("123").encode() + b"\r"
+        device.feed(NAK, float(second))
+    assert device.is_done
+    assert device.report.failed == 1
