@@ -14,6 +14,7 @@ from node.landing import Landing, Whole
 from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
 from node.spool import Spool, SpoolObject, State
 from wire import objects
+from wire.errors import DiskFull, UsageError
 
 FROM_KITS: Final = frozenset({objects.SUMMARY, objects.STUDY, objects.COMMAND})
 RESERVE_BYTES: Final = 64 << 20
@@ -32,6 +33,8 @@ class Depot:
         self._reserve_bytes = reserve_bytes
         self._receipts: list[Heard] = []
         self._arrived = False
+        self._held: dict[tuple[bytes, bytes], Whole] = {}
+        """What is whole and found no room in the spool: tried again when it is offered again."""
         for whole in self._landing.waiting:
             self.adopt(whole)
 
@@ -40,13 +43,27 @@ class Depot:
         """Where objects of kits come down."""
         return self._landing
 
-    def adopt(self, whole: Whole) -> None:
-        """Move a whole object into the spool for the server. From here on the station answers for it."""
-        offer = whole.offer
-        self.spool.adopt(
-            whole.path, offer.object_id, offer.kind, priority=offer.priority, digest=offer.digest, note=whole.peer
-        )
+    def adopt(self, whole: Whole) -> Custody | Receipt | Refusal:
+        """Move a whole object into the spool for the server. After a Custody the station answers for it."""
+        offer, key = whole.offer, (whole.peer, whole.offer.object_id)
+        try:
+            held = self.spool.adopt(
+                whole.path, offer.object_id, offer.kind, priority=offer.priority, digest=offer.digest, note=whole.peer
+            )
+        except DiskFull as error:
+            self._held[key] = whole
+            return Refusal(objects.DISK_FULL, str(error))
+        except UsageError:  # two came at the same time, under one id and with different bytes: the first one counts
+            self._landing.taken(whole)
+            return other_bytes(offer)
+        self._held.pop(key, None)
         self._arrived = True
+        return self.word_on(held)
+
+    def held_back(self, peer: bytes, offer: Offer) -> Whole | None:
+        """Return the object that is here whole, from this peer, and is not yet in the spool."""
+        whole = self._held.get((peer, offer.object_id))
+        return whole if whole is not None and whole.offer.digest == offer.digest else None
 
     def make_room(self, size: int) -> None:
         """Prune what the server has, so that `size` bytes fit beside the reserve."""
@@ -74,6 +91,11 @@ class Depot:
         return drained
 
 
+def other_bytes(offer: Offer) -> Refusal:
+    """Return what is said to an id that is here with other bytes."""
+    return Refusal(objects.NOT_WANTED, f"object {offer.object_id.hex()} is here with other bytes")
+
+
 class FromKits:
     """The inbox of the link to the kits (`node.seams.Inbox`)."""
 
@@ -84,22 +106,18 @@ class FromKits:
         if offer.kind not in FROM_KITS:
             return Refusal(objects.NOT_ALLOWED, f"a kit offers no {objects.KINDS.get(offer.kind, offer.kind)}")
         held = self._depot.spool.get(offer.object_id)
-        if held is None:
-            self._depot.make_room(offer.size)
-            return self._depot.landing.open(peer, offer)
-        if held.digest != offer.digest:
-            return Refusal(objects.NOT_WANTED, f"object {offer.object_id.hex()} is here with other bytes")
-        return self._depot.word_on(held)
+        if held is not None:
+            return self._depot.word_on(held) if held.digest == offer.digest else other_bytes(offer)
+        self._depot.make_room(offer.size)
+        whole = self._depot.held_back(peer, offer)
+        return self._depot.adopt(whole) if whole is not None else self._depot.landing.open(peer, offer)
 
     def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
         return self._depot.landing.write(peer, object_id, offset, data)
 
     def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
         whole = self._depot.landing.finish(peer, object_id)
-        if not isinstance(whole, Whole):
-            return whole
-        self._depot.adopt(whole)
-        return Custody()
+        return self._depot.adopt(whole) if isinstance(whole, Whole) else whole
 
 
 class ToServer:

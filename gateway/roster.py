@@ -8,15 +8,14 @@ file that the disk has damaged counts as none; the server gives the roster again
 import contextlib
 from typing import Final
 
-from wire.roster import RosterEntry, verify_roster
-
 from node.disk import Disk, put_file
 from node.landing import Landing, Whole
 from node.link import Grant
 from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
 from node.spool import digest_of
 from wire import objects
-from wire.errors import AuthError, FormatError
+from wire.errors import AuthError, DiskFull, FormatError
+from wire.roster import RosterEntry, verify_roster
 
 FILE: Final = "roster"
 SIZE_MAX: Final = 4 << 20
@@ -102,6 +101,8 @@ class FromServer:
             self._roster.take(self._disk.read(whole.path))
         except (AuthError, FormatError) as error:
             return Refusal(objects.NOT_ALLOWED, f"roster: {error}")
+        except DiskFull as error:
+            return Refusal(objects.DISK_FULL, f"roster: {error}")
         finally:
             self._landing.taken(whole)
         return Receipt()
