@@ -27,7 +27,11 @@ COUNT_MAX: Final = (1 << 32) - 1
 PLAIN_SIZE_MAX: Final = 32 << 20
 """Bytes of a waveform in plain form. A longer recording is several waveforms, one after the other."""
 
+HAS_MISSING: Final = 0x80
+"""In the byte that holds the width: the value that stands for a sample which is not there follows the count."""
+
 _FIXED: Final = struct.Struct(">BBB6sdddI")
+_MISSING: Final = struct.Struct(">i")
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Waveform:
     """Leads sampled together. `samples`: for each lead the integers in time, all leads of the same length.
 
     They may be given as any sequences of integers, and are held as arrays of int32 (`numpy.asarray` takes such an
-    array without copying).
+    array without copying). `missing`: the integer that stands for a sample which is not there (None: all are there);
+    it is no value, and whoever draws or computes leaves it out.
     """
 
     names: tuple[str, ...]
@@ -45,6 +50,7 @@ class Waveform:
     offset: float
     start_ms: int
     samples: tuple[Sequence[int], ...]
+    missing: int | None = None
 
     def __post_init__(self) -> None:
         """Hold the names as a tuple and each lead as an array. Raises Misuse for samples that are no int32."""
@@ -83,7 +89,8 @@ class Waveform:
         samples = tuple(_from_big_endian(plain[n : n + size], head.width) for n in range(at, len(plain), size or 1))
         if not size:
             samples = tuple(array("i") for _ in head.names)
-        return cls(head.names, head.rate_hz, head.unit, head.scale, head.offset, head.start_ms, samples)
+        numbers = (head.rate_hz, head.unit, head.scale, head.offset, head.start_ms)
+        return cls(head.names, *numbers, samples, head.missing)
 
     def to_tag(self) -> Tag:
         """Return the WAVEFORM tag, in plain form: the packing is chosen where the entry is sealed."""
@@ -109,12 +116,14 @@ class Head:
     offset: float
     start_ms: int
     count: int
+    missing: int | None = None
 
     @classmethod
     def of(cls, waveform: Waveform, width: int) -> Self:
         """Return the head of `waveform`."""
         one = waveform
-        return cls(width, one.names, one.rate_hz, one.unit, one.scale, one.offset, one.start_ms, one.count)
+        numbers = (one.rate_hz, one.unit, one.scale, one.offset, one.start_ms, one.count)
+        return cls(width, one.names, *numbers, one.missing)
 
     @property
     def sample_size(self) -> int:
@@ -127,7 +136,9 @@ class Head:
         texts = b"".join(_short_text(text) for text in (self.unit, *self.names))
         start = self.start_ms.to_bytes(6, "big")
         numbers = (self.rate_hz, self.scale, self.offset, self.count)
-        return _FIXED.pack(VERSION, self.width, len(self.names), start, *numbers) + texts
+        width = self.width | (0 if self.missing is None else HAS_MISSING)
+        missing = b"" if self.missing is None else _MISSING.pack(self.missing)
+        return _FIXED.pack(VERSION, width, len(self.names), start, *numbers) + missing + texts
 
     @classmethod
     def decode(cls, plain: bytes) -> tuple[Self, int]:
@@ -137,12 +148,20 @@ class Head:
         version, width, leads, start, rate_hz, scale, offset, count = _FIXED.unpack_from(plain)
         if version != VERSION:
             raise FormatError(f"waveform: version {version}; have {VERSION}")
-        unit, at = _read_short_text(plain, _FIXED.size)
+        at, missing = _FIXED.size, None
+        if width & HAS_MISSING:
+            if len(plain) < at + _MISSING.size:
+                raise FormatError(f"waveform: the head breaks off at {at}")
+            (missing,) = _MISSING.unpack_from(plain, at)
+            at += _MISSING.size
+        unit, at = _read_short_text(plain, at)
         names = []
         for _ in range(leads):
             name, at = _read_short_text(plain, at)
             names.append(name)
-        head = cls(width, tuple(names), rate_hz, unit, scale, offset, int.from_bytes(start, "big"), count)
+        width &= ~HAS_MISSING
+        start_ms = int.from_bytes(start, "big")
+        head = cls(width, tuple(names), rate_hz, unit, scale, offset, start_ms, count, missing)
         head._check(FormatError)
         return head, at
 
@@ -155,6 +174,8 @@ class Head:
             raise error(f"waveform: start {self.start_ms} ms, {self.count} samples; at most {TIME_MS_MAX}, {COUNT_MAX}")
         if self.count and not self.names:
             raise error(f"waveform: {self.count} samples of no lead")
+        if self.missing is not None and not -(1 << 31) <= self.missing < 1 << 31:
+            raise error(f"waveform: {self.missing} stands for a missing sample; want an integer of 32 bits")
 
 
 def _short_text(text: str) -> bytes:

@@ -77,7 +77,7 @@ class _Stretch:
             waves.append(Waveform(("pleth",), float(RATE_HZ), "", 1.0, 0.0, 0, (self.pleth,)))
         if self.seconds:
             spo2, pulse = zip(*self.seconds, strict=True)
-            waves.append(Waveform(("SpO2 %", "pulse /min"), 1.0, "", 1.0, 0.0, 0, (spo2, pulse)))
+            waves.append(Waveform(("SpO2 %", "pulse /min"), 1.0, "", 1.0, 0.0, 0, (spo2, pulse), missing=NONE))
         return [Sampled(self.began, wave) for wave in waves]
 
 

@@ -5,7 +5,7 @@ and the highest sample of each column, so that a QRS complex of three samples st
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,9 +103,10 @@ def _bounds(begin_s: float, end_s: float, length_s: float) -> tuple[float, float
 
 
 def _lead(name: str, samples: Sequence[int], top: float, wave: Waveform) -> Lead:
-    if not samples:
+    there = [sample for sample in samples if sample != wave.missing]
+    if not there:
         return Lead(name, top, "", (), "", "")
-    low, high = min(samples), max(samples)
+    low, high = min(there), max(there)
     room = (high - low) * 0.08 or 1
     floor, ceiling = low - room, high + room
 
@@ -118,9 +119,24 @@ def _lead(name: str, samples: Sequence[int], top: float, wave: Waveform) -> Lead
     scale = wave.scale or 1.0
     lowest, highest = sorted((value(floor), value(ceiling)))
     ticks = [Tick(y((tick - wave.offset) / scale), label) for tick, label in _ticks(lowest, highest, 3)]
-    points = _thinned(samples)
-    path = "M" + "L".join(f"{_x(at)},{y(sample)}" for at, sample in points)
+    path = "".join(
+        "M" + "L".join(f"{_x(at)},{y(sample)}" for at, sample in stretch)
+        for stretch in _stretches(_thinned(samples), wave.missing)
+    )
     return Lead(name, top, path, tuple(ticks), f"{value(low):.6g}", f"{value(high):.6g}")
+
+
+def _stretches(points: Sequence[tuple[float, int]], missing: int | None) -> Iterator[list[tuple[float, int]]]:
+    """Yield the runs of points between missing samples: over a gap no line is drawn."""
+    stretch: list[tuple[float, int]] = []
+    for point in points:
+        if point[1] != missing:
+            stretch.append(point)
+        elif stretch:
+            yield stretch
+            stretch = []
+    if stretch:
+        yield stretch
 
 
 def _thinned(samples: Sequence[int]) -> list[tuple[float, int]]:

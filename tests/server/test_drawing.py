@@ -85,3 +85,16 @@ def test_any_waveform_in_any_range_is_drawn_within_its_box(lead, rate, scale, be
     assert len(drawing.times) <= 12
     assert len(drawing.leads[0].ticks) <= 6
     assert all(math.isfinite(tick.at) for tick in (*drawing.times, *drawing.leads[0].ticks))
+
+
+def test_over_a_missing_sample_no_line_is_drawn_and_its_number_is_no_value():
+    one = Waveform(("SpO2 %",), 1.0, "", 1.0, 0.0, 0, ((98, 97, -1, -1, 96, 95),), missing=-1)
+    lead = draw(one).leads[0]
+    assert lead.path.count("M") == 2
+    assert len(points(lead)) == 4
+    assert lead.low == "95"
+
+
+def test_a_lead_without_a_single_sample_is_named_and_empty():
+    lead = draw(Waveform(("SpO2 %",), 1.0, "", 1.0, 0.0, 0, ((-1, -1),), missing=-1)).leads[0]
+    assert (lead.name, lead.path) == ("SpO2 %", "")

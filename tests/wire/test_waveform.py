@@ -71,7 +71,16 @@ def waveforms(draw):
         draw(number),
         draw(st.integers(0, 2**48 - 1)),
         tuple(samples),
+        draw(st.none() | int32),
     )
+
+
+def test_a_head_that_breaks_off_in_the_missing_value_is_a_format_error():
+    one = Waveform(("SpO2",), 1.0, "%", 1.0, 0.0, 0, ((98, -1, 97),), missing=-1)
+    plain = one.to_plain()
+    assert Waveform.from_plain(plain) == one
+    with pytest.raises(FormatError, match="breaks off"):
+        Waveform.from_plain(plain[:39])
 
 
 @settings(max_examples=200)
