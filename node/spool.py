@@ -14,9 +14,10 @@ changed are fsynced. After a crash at any instant an object is in its old state 
 finishes what was begun (a receipt without its object in `received` moves the object; a file under two names loses the
 older). Names that are not ours are left alone and reported in `foreign`.
 
-A full disk (or a full spool) refuses the new object by `DiskFull`; a change of state always finds room: where there is
-none for the receipt or the reason, the object moves without. Only what was received is ever removed, oldest first, and
-only when room is wanted. After a `DiskError` the spool refuses all calls until it is opened anew.
+A full disk (or a full spool) refuses the new object by `DiskFull`; a change of state finds room: for its receipt or
+reason the oldest received object goes, or else the file `reserve-spool`; only when that is used up too, the object
+moves without. Only what was received is ever removed, oldest first, and only when room is wanted. After a `DiskError`
+the spool refuses all calls until it is opened anew.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from typing import Final
 
 from node.disk import Disk, folder_of, join, make_durable_folder, put_file
 from node.guard import GuardedDisk
+from node.reserve import Reserve
 from wire.errors import DiskError, DiskFull, Misuse, UsageError
 from wire.objects import DIGEST_SIZE, ID_SIZE, KINDS, NOTE_SIZE_MAX, Offer, Refusal
 
@@ -38,6 +40,8 @@ RECEIPT_SIZE_MAX: Final = 64 << 10
 REASON_SIZE_MAX: Final = 1000
 """Characters."""
 CHUNK_SIZE: Final = 256 << 10
+RESERVE_SIZE: Final = 16 << 10
+"""Kept for receipts when the disk is full: with one receipt stored there is one object more that may be pruned."""
 
 
 class State(StrEnum):
@@ -148,6 +152,8 @@ class Spool:
         self.foreign: list[str] = []
         """Paths in our folders that are not ours: left alone."""
         self._recover()
+        self._reserve = Reserve(self._disk, join(folder, "reserve-spool"), RESERVE_SIZE)
+        self._reserve.fill()
 
     # Asking
 
@@ -198,7 +204,9 @@ class Spool:
     def has_room(self, size: int = 0) -> bool:
         """Tell whether an object of `size` bytes would be taken now."""
         received = any(one.state is State.RECEIVED for one in self._objects.values())
-        return (len(self._objects) < self._objects_max or received) and self._disk.free() > size
+        return (
+            self._reserve.fill() and (len(self._objects) < self._objects_max or received) and self._disk.free() > size
+        )
 
     # Taking objects
 
@@ -256,6 +264,7 @@ class Spool:
     def _enter(self, one: SpoolObject, path: str) -> SpoolObject:
         self._rename(path, self._path(one))
         self._keep(one)
+        self._reserve.fill()
         return one
 
     # What the other side said (the `Outbox` of node/seams.py); unknown ids are what was pruned: nothing happens
@@ -298,7 +307,7 @@ class Spool:
             put_file(self._disk, path, data)
         except DiskFull:
             self._remove_if_there(path + UNFINISHED)
-            if self._prune_one():
+            if self._prune_one() or self._reserve.release():
                 self._put_beside(path, data)
 
     def _move(self, one: SpoolObject, state: State) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from node.seams import Outbox
-from node.spool import NEXT, REASON_SIZE_MAX, RECEIPT_SIZE_MAX, Heard, Spool, State, digest_of, parse_name
+from node.spool import NEXT, REASON_SIZE_MAX, RECEIPT_SIZE_MAX, RESERVE_SIZE, Heard, Spool, State, digest_of, parse_name
 from tests.sim.disk import Crash, SimDisk
 from wire.errors import DiskError, DiskFull, Misuse, UsageError
 from wire.objects import BUSY, COMMAND, DISK_FULL, NOT_WANTED, RECEIPT, STUDY, SUMMARY, Refusal
@@ -195,7 +195,7 @@ def test_as_many_objects_as_the_limit_and_one_more_only_for_a_received_one(disk)
 
 def test_a_full_disk_refuses_an_object_and_leaves_nothing_of_it(disk):
     spool = Spool(disk)
-    disk.capacity = 1500
+    disk.capacity = RESERVE_SIZE + 1500
     spool.put(A, STUDY, bytes(1000))
     assert not spool.has_room(1000)
     for _ in range(2):
@@ -207,14 +207,33 @@ def test_a_full_disk_refuses_an_object_and_leaves_nothing_of_it(disk):
 
 def test_a_receipt_finds_its_way_on_a_full_disk(disk):
     spool = Spool(disk)
-    spool.put(A, STUDY, b"x")
-    spool.put(B, STUDY, b"y")
+    for object_id in (A, B, C):
+        spool.put(object_id, STUDY, object_id * 100)
     disk.capacity -= disk.free()
+    spool.receipt(A, b"from the reserve")
+    assert spool.receipt_of(A) == b"from the reserve"
+    assert not spool.has_room()
+    disk.capacity -= disk.free()
+    spool.receipt(B, b"in the place of A")
+    assert spool.receipt_of(B) == b"in the place of A"
+    assert spool.get(A) is None
+    disk.capacity += 2 * RESERVE_SIZE
+    assert spool.has_room()
+    assert disk.exists("reserve-spool")
+
+
+def test_with_no_room_left_at_all_an_object_moves_without_its_receipt(disk):
+    spool = Spool(disk)
+    spool.put(A, STUDY, bytes(100))
+    spool.put(B, STUDY, b"y")
+    disk.capacity -= disk.free() + RESERVE_SIZE
     spool.receipt(A, b"no room for this")
     assert spool.get(A).state is State.RECEIVED
     assert spool.receipt_of(A) == b""
-    spool.receipt(B, b"")
-    assert Spool(disk.crash()).get(B).state is State.RECEIVED
+    spool.refused(B, "nor for this")
+    assert spool.reason_of(B) == "nor for this"  # in the place of A
+    left = Spool(disk.crash())
+    assert [one.object_id for one in left.objects()] == [B]
 
 
 def test_a_receipt_and_a_reason_at_their_limits(disk):
