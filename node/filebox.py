@@ -163,6 +163,8 @@ class FileInbox:
             return Refusal(objects.NOT_WANTED, f"kind {offer.kind}; only files are taken here")
         if self._is_done(offer):
             return Receipt(offer.digest)
+        if self._disk.exists(f"{STATE}/whole/{offer.object_id.hex()}"):  # there was no room to unpack it
+            return self._unpack(offer.object_id.hex())
         return self._intake.open(peer, offer)
 
     def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
