@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import getpass
 import json
+import logging
 import os
 import signal
 import socket
@@ -297,6 +298,7 @@ def _study_check(centre: Centre, _args: argparse.Namespace) -> dict[str, Any]:
 
 def _run(args: argparse.Namespace) -> int:
     host, port = _address(args.listen)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     with _opened(args) as centre:
         if not centre.people.users():
             print("feldsher: nobody can log in yet: feldsher server user add NAME", file=sys.stderr)
@@ -338,6 +340,7 @@ async def _serve_pages(centre: Centre, host: str, port: int) -> None:
     config = uvicorn.Config(
         build_app(centre),
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         limit_concurrency=CONNECTIONS_MAX,

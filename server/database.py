@@ -122,7 +122,7 @@ def _as_disk_error() -> Iterator[None]:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, isolation_level="SERIALIZABLE")
     if url.database in {None, "", ":memory:"}:
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:

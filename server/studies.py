@@ -26,10 +26,12 @@ URGENT_SUMMARY: Final = 1
 OBSERVATIONS_MAX: Final = 10_000
 """Searchable observations of one study; further ones are in its file only."""
 CODE_SIZE_MAX: Final = 128
+FORM_SIZE_MAX: Final = 64
 TEXT_SIZE_MAX: Final = 255
 SCALE: Final = 1_000_000
 """Values are searched as integers: millionths of the unit."""
 INTEGER_MAX: Final = (1 << 63) - 1
+COUNT_MAX: Final = (1 << 31) - 1
 LABORATORY_PAGE: Final = 1
 FLAGS: Final = {"LL": -2, "L": -1, "N": 0, "": 0, "H": 1, "HH": 2, "A": 3, "AA": 3}
 ABNORMAL: Final = 3
@@ -111,7 +113,7 @@ def _values(connection: Connection, copy: Copy, reading: Reading) -> dict[str, A
     values = {
         "kit_id": reading.kit.number if reading.kit is not None else None,
         "patient_id": _patient(connection, codes[0], copy) if codes and not qc else None,
-        "patient_code": codes[0][:CODE_SIZE_MAX] if codes else "",
+        "patient_code": _text(codes[0], CODE_SIZE_MAX) if codes else "",
         "form": "unknown",
         "device": _device(reading),
         "opened_ms": reading.opened_ms,
@@ -132,12 +134,12 @@ def _values(connection: Connection, copy: Copy, reading: Reading) -> dict[str, A
 
 def _from_summary(summary: Summary, values: dict[str, Any]) -> dict[str, Any]:
     return {
-        "form": summary.form[:64] or "unknown",
-        "device": summary.device[:TEXT_SIZE_MAX] or values["device"],
+        "form": _text(summary.form, FORM_SIZE_MAX) or "unknown",
+        "device": _text(summary.device, TEXT_SIZE_MAX) or values["device"],
         "headline": json.dumps([list(line) for line in summary.headline], ensure_ascii=False),
         "opened_ms": summary.opened_ms,
         "closed_ms": summary.closed_ms,
-        "entries": summary.entries,
+        "entries": min(summary.entries, COUNT_MAX),
         "partial": int(bool(values["partial"] or summary.partial)),
         "recovered": int(bool(values["recovered"] or summary.recovered)),
         "conflict": int(bool(values["conflict"] or summary.patient_conflict)),
@@ -152,17 +154,17 @@ def _is_qc(reading: Reading, summary: Summary | None) -> bool:
 
 def _device(reading: Reading) -> str:
     devices = [" ".join(filter(None, (device.model, device.serial))) for _, device in reading.records(Device)]
-    return devices[0][:TEXT_SIZE_MAX] if devices else ""
+    return _text(devices[0], TEXT_SIZE_MAX) if devices else ""
 
 
 def _patient(connection: Connection, code: str, copy: Copy) -> int:
-    code = code[:CODE_SIZE_MAX]
+    code = _text(code, CODE_SIZE_MAX)
     return _number_of(connection, t.patients, {"code": code}, {"updated_ms": copy.received_ms})
 
 
 def _alias(connection: Connection, text: str, copy: Copy) -> int | None:
     """Return the number that stands for a frequent text (R19)."""
-    text = text[:TEXT_SIZE_MAX]
+    text = _text(text, TEXT_SIZE_MAX)
     return _number_of(connection, t.aliases, {"text": text}, {"updated_ms": copy.received_ms}) if text else None
 
 
@@ -213,6 +215,11 @@ def _fields(connection: Connection, copy: Copy, result: Result, observation: Obs
         "f10": int(result.qc),
         "text": json.dumps(text, ensure_ascii=False),
     }
+
+
+def _text(text: str, size_max: int) -> str:
+    """Return what of a text fits in its column. PostgreSQL holds no NUL; the study file still does."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:size_max]
 
 
 def scaled(text: str) -> int | None:

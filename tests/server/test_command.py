@@ -190,6 +190,27 @@ def test_the_centre_runs_and_stops_when_told(data, number):
     assert "Traceback" not in rest
 
 
+def test_the_link_and_the_pages_run_side_by_side(data):
+    process = start(data, "--link", "udp://127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
+    try:
+        with urllib.request.urlopen(address(process) + "health", timeout=10) as answer:  # noqa: S310
+            assert answer.status == 200
+    finally:
+        process.terminate()
+        rest = process.communicate(timeout=20)[1]
+    assert process.returncode == 0, rest
+    assert rest.count("listening for gateways and kits") == 2
+    assert "Traceback" not in rest
+
+
+def test_a_link_address_that_makes_no_sense(data):
+    process = start(data, "--link", "carrier-pigeon://loft")
+    told = process.communicate(timeout=30)[1]
+    assert process.returncode in {64, 78}, told
+    assert "carrier-pigeon" in told
+    assert "Traceback" not in told
+
+
 def test_an_address_that_is_taken(data, tmp_path):
     first = start(data)
     try:

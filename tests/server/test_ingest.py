@@ -308,6 +308,18 @@ def test_texts_longer_than_their_columns(centre, van, take):
     assert len(only(centre).patient) == studies.CODE_SIZE_MAX
 
 
+def test_characters_that_a_database_may_not_hold_and_counts_beyond_its_integers(centre, van, take):
+    said = samples.summary_of(bytes(16), "van-1", "4\x0071", "lab\0", device="\0", entries=(1 << 48) - 1)
+    result = Result(observations=(Observation(code="a\0b", unit="\0", value="1\0"),))
+    study_id, raw = van.study([[said.to_tag(), result.to_tag()]])
+    take((study_id, raw))
+    line = only(centre)
+    assert (line.patient, line.entries) == ("4\N{REPLACEMENT CHARACTER}71", studies.COUNT_MAX)
+    assert centre.files.read(line.digest) == raw
+    for table in (t.studies, t.aliases, t.pages[0], t.patients):
+        assert not any("\0" in value for row in rows(centre, table) for value in row if isinstance(value, str))
+
+
 def test_a_full_disk_asks_to_come_again(centre, van, tmp_path):
     disk = FailingDisk(RealDisk(tmp_path))
     centre.files._disk = disk

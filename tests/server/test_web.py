@@ -474,9 +474,8 @@ def luminance(colour):
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_every_text_stands_out_from_its_ground(stranger, theme):
     css = stranger.get("/static/feldsher.css").text
-    colours = [
-        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
-    ]
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in blocks]
     pairs = [
         (text, ground)
         for text in ("ink", "faint", "accent", "warn", "alarm", "good")
