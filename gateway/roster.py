@@ -2,7 +2,7 @@
 
 Owns the file `roster` of its disk and the folder `roster-intake`. A roster that is older than the one held, or not
 signed by the server, changes nothing. Until the first one has come, no kit is let in: its studies wait in the kit. A
-file that the disk has damaged counts as none; the server gives the roster again.
+file that the disk has damaged, or cannot read, counts as none; the server gives the roster again.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from node.link import Grant
 from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
 from node.spool import digest_of
 from wire import objects
-from wire.errors import AuthError, DiskFull, FormatError
+from wire.errors import AuthError, DiskError, DiskFull, FormatError
 from wire.roster import RosterEntry, verify_roster
 
 FILE: Final = "roster"
@@ -32,7 +32,7 @@ class Roster:
         self._entries: dict[bytes, RosterEntry] = {}
         self._revoked: list[bytes] = []
         if disk.exists(FILE):
-            with contextlib.suppress(AuthError, FormatError):
+            with contextlib.suppress(AuthError, FormatError, DiskError):
                 self._enter(disk.read(FILE))
 
     @property

@@ -48,7 +48,9 @@ class Station:
         self._on_event = on_event
         self.depot = Depot(disk, reserve_bytes)
         self.roster = Roster(disk, upstream.sign_public)
-        self.host = Host(identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy)
+        self.host = Host(
+            identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy, tell_strangers=True
+        )
         inbox = FromServer(disk, self.roster)
         self.caller = Caller(identity, upstream.link_public, upstream.psk, ToServer(self.depot), inbox, entropy)
         self.kits = Side(self.host, self._settle)

@@ -239,16 +239,17 @@ def test_an_object_that_does_not_fit_is_refused_for_now():
 
 
 def test_what_the_server_has_is_pruned_for_what_is_new_and_the_rest_is_not():
-    station = Station(SimDisk(capacity=RESERVE + 5 * len(DATA)))
-    given = [bytes((number,)) * len(DATA) for number in range(4)]
+    size = 100_000
+    station = Station(SimDisk(capacity=RESERVE + 5 * size))
+    given = [bytes((number,)) * size for number in range(4)]
     for data in given:
         assert hand_over(station.kits, data) == Custody()
     for data in given[:2]:
         station.server.receipt(offer(data).object_id, b"word")
-    assert hand_over(station.kits, DATA) == Custody()
+    assert hand_over(station.kits, bytes(size)[1:]) == Custody()
     kept = {one.object_id: one.state for one in station.depot.spool.objects()}
     assert offer(given[0]).object_id not in kept
-    assert all(kept[offer(data).object_id] is State.WAITING for data in (*given[2:], DATA))
+    assert all(kept[offer(data).object_id] is State.WAITING for data in (*given[2:], bytes(size)[1:]))
 
 
 def test_a_transfer_goes_on_where_a_power_cut_left_it():
