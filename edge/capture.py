@@ -23,6 +23,7 @@ label is scanned again, the device sends again what was not acknowledged.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 from edge import registry
@@ -78,7 +79,10 @@ class Studies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Something for the log, the panel or the foreground command. `kind`: see KINDS."""
+    """Something for the log, the panel or the foreground command. `kind`: see KINDS.
+
+    `text` names no patient and no result: a log lies on the card in the clear. Only `summary` does.
+    """
 
     port: str
     kind: str
@@ -251,7 +255,7 @@ class Capture:
         try:
             return call(line.driver)
         except Exception as error:  # noqa: BLE001  whatever a third party's driver does
-            self._driver_failed(line, repr(error), now)
+            self._driver_failed(line, _place_of(error), now)
             return []
 
     def _carry_out(self, line: _Port, event: Event, now: float) -> list[Event]:
@@ -323,7 +327,8 @@ class Capture:
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
         head = [] if study.journal is not None else _head(line, study)
         waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
-        return self._append(line, study, [*head, *raw, *commit.tags, *waves, *_note_tags(study)])
+        named = _named_by_device(study, commit.patient_id)
+        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *_note_tags(study)])
 
     def _dated(self, sampled: Sampled, now: float) -> Waveform:
         age_ms = round((now - sampled.began) * 1000)
@@ -413,7 +418,7 @@ class Capture:
             self._tell(line, "released", "no patient")
             return
         self._patient, self._patient_until = event, now + self._binding_s_max
-        self._tell(line, "patient", event.id)
+        self._tell(line, "patient", "a label was read" + (", its check digit holds" if event.checked else ""))
         for other in self._ports.values():
             if other.study is not None and other.bind == "scan" and other.study.patient != event:
                 self._note(other, "a label was scanned while this study was open; it was not tied to it")
@@ -432,6 +437,15 @@ class Capture:
         self._on_event(Happened(line.name, kind, text, journal.study_id if journal is not None else b""))
 
 
+def _place_of(error: Exception) -> str:
+    """Return what failed and where, without the error's own text: that may hold what a device said of a person."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else "?"
+    return f"{type(error).__name__} at {where}"
+
+
 def _head(line: _Port, study: _Open) -> list[Tag]:
     """Return what stands first in a study: the device, and the label that was scanned."""
     begins, facts = study.begins, line.facts
@@ -439,6 +453,13 @@ def _head(line: _Port, study: _Open) -> list[Tag]:
     if study.patient is not None:
         tags.append(record.Patient(study.patient.id, "barcode", study.patient.checked, study.opened_ms).to_tag())
     return tags
+
+
+def _named_by_device(study: _Open, patient_id: str) -> list[Tag]:
+    """Return the patient as the device names them; a label that was scanned stands alone."""
+    if study.patient is not None or not patient_id:
+        return []
+    return [record.Patient(patient_id, "device", time_ms=study.opened_ms).to_tag()]
 
 
 def _note_tags(study: _Open) -> list[Tag]:

@@ -68,6 +68,8 @@ class Commit:
     tags: tuple[Tag, ...] = ()
     token: int | None = None
     waveforms: tuple[Sampled, ...] = ()
+    patient_id: str = ""
+    """The patient as the device names them in this entry. Kept as the study's patient when no label was scanned."""
 
 
 @dataclass(frozen=True, slots=True)

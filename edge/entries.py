@@ -6,7 +6,7 @@ is given up, counted, and said in the study. Nothing here survives a power cut; 
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.driver import Commit, Event, Fault, Note
@@ -109,7 +109,7 @@ class EntryQueue:
 
     def _ask(self, commit: Commit) -> Commit:
         self._token += 1
-        return Commit(commit.raw, commit.tags, self._token, commit.waveforms)
+        return replace(commit, token=self._token)
 
 
 def _commit_of(waiting: Commit | _Answered) -> Commit:

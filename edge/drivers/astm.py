@@ -300,7 +300,8 @@ class _Astm:
         is_end = frame.take_group(message, self._controls)
         raw = (self._rest if frame.raw_from == 0 else b"") + frame.piece.raw[frame.raw_from : frame.raw_to]
         self._token += 1
-        return [*events, Commit(raw, self._results(merged(message, frame.group)) if is_end else (), self._token)]
+        whole = merged(message, frame.group) if is_end else None
+        return [*events, self._entry(raw, whole, self._token)]
 
     def _note_oddities(self, piece: Piece) -> None:
         for text in piece.notes:
@@ -355,7 +356,8 @@ class _Astm:
         if self._now - self._answered_at >= LATE_EOT_S:
             return self._interrupt("the analyser did not see our last answer", piece.raw)
         self._keep(piece.raw)
-        return [self._flush(self._results(message)), *self._end(message)]
+        raw, self._rest = self._rest, b""
+        return [self._entry(raw, message), *self._end(message)]
 
     def _give_up(self, _: Piece) -> list[Event]:
         rest = self._lexer.rest() + bytes(self._input)
@@ -390,8 +392,8 @@ class _Astm:
         message = self._message
         if message is None:
             return []
-        tags = self._results(message)
-        return [*([Commit(tags=tags)] if tags else []), *self._end(message)]
+        entry = self._entry(b"", message)
+        return [*([entry] if entry.tags else []), *self._end(message)]
 
     def _end(self, message: Message) -> list[Event]:
         self._message = None
@@ -402,11 +404,13 @@ class _Astm:
         partial = "" if message.is_done else message.broke
         return StudyEnds(report.qc, partial, report.patient_ids, report.headline, _model_of(message.last("H")))
 
-    def _results(self, message: Message) -> tuple[Tag, ...]:
-        """Return the RESULT tags, unless all that there is to report is committed already."""
-        if message.reported and message.reported == len(message.records):
-            return ()
-        return tuple(one.to_tag() for one in self._report(message).results)
+    def _entry(self, raw: bytes, message: Message | None, token: int | None = None) -> Commit:
+        """Return the entry with what is to be reported of `message`, unless all of it is committed already."""
+        if message is None or (message.reported and message.reported == len(message.records)):
+            return Commit(raw, token=token)
+        report = self._report(message)
+        patient_id = "" if report.qc else next(iter(report.patient_ids), "")
+        return Commit(raw, tuple(one.to_tag() for one in report.results), token, patient_id=patient_id)
 
     def _report(self, message: Message) -> lis.Report:
         return lis.read(message.records, self._table, self._encoding, message.remarks(), self._controls)

@@ -203,9 +203,19 @@ def test_a_port_bound_by_device_takes_no_label():
     scan(van, patient_label(3, 9))
     converse(van, analyser("xp100"))
     (study,) = studies_in(van.stores)
-    assert not study.patients
+    (patient,) = study.patients
+    assert (patient.id, patient.source) == (patient_label(3, 0), "device")
     assert study.summary.patient == patient_label(3, 0)
     assert not study.summary.patient_conflict
+
+
+def test_nothing_that_is_told_to_the_log_names_a_patient_or_a_result():
+    van = Van(SimDisk(), ports=SCANNING)
+    scan(van, patient_label(3, 0))
+    converse(van, analyser("xp100"))
+    said = " ".join(event.text for event in van.happened)
+    assert patient_label(3, 0) not in said
+    assert not any(one.value.strip() in said for one in studies_in(van.stores)[0].observations)
 
 
 def test_a_control_is_no_patients_even_when_a_label_was_scanned():
@@ -277,7 +287,9 @@ def test_a_driver_that_raises_is_started_anew_and_stops_nobody_else(monkeypatch)
     van = Van(SimDisk(), ports=SCANNING)
     monkeypatch.setattr(van.capture._ports["scanner"], "driver", Raising())
     assert scan(van, "x") == b""
-    assert any("defect" in text for text in van.told("fault"))
+    (text,) = van.told("fault")
+    assert "KeyError at test_capture.py" in text
+    assert "defect" not in text
     scan(van, patient_label(3, 0))
     assert van.capture.patient(0.0).id == patient_label(3, 0)
 
