@@ -4,8 +4,8 @@ Pure: values in, texts and small structures out. What a device said stays as it 
 sign, never a colour alone.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,6 +23,8 @@ DEVICE_IDS_MAX: Final = 12
 PREVIEW_SIZE: Final = 64
 OBSERVATIONS_MAX: Final = 500
 """Shown on a study's page; the files for download have them all."""
+JOIN_MS: Final = 500.0
+"""The clock of a kit and the beat of a device differ; a longer break is shown as one."""
 HEX_PAGE_SIZE: Final = 2048
 HEX_ROW_SIZE: Final = 16
 MS_MAX: Final = 253_402_300_799_000
@@ -208,6 +210,40 @@ def wave_parts(reading: Reading) -> list[WavePart]:
             if tag.kind == (kinds.CAPTURE, kinds.WAVEFORM):
                 found.append(_wave_part(entry, number, tag))
     return found
+
+
+def joined_waves(parts: Sequence[WavePart]) -> list[WavePart]:
+    """Return the waveforms with those made one that a driver committed piece by piece.
+
+    Two pieces are one recording when leads, rate and scale are the same and the second begins where the first ends,
+    give or take JOIN_MS; a joined recording goes by the place of its first piece.
+    """
+    joined: list[WavePart] = []
+    for part in parts:
+        at = next((n for n in reversed(range(len(joined))) if _follows(joined[n], part)), None)
+        if at is None:
+            joined.append(part)
+        else:
+            joined[at] = replace(joined[at], wave=_join(joined[at].wave, part.wave))
+    return joined
+
+
+def _follows(before: WavePart, after: WavePart) -> bool:
+    one, two = before.wave, after.wave
+    if one is None or two is None or _manner(one) != _manner(two):
+        return False
+    end_ms = one.start_ms + 1000 * one.count / one.rate_hz
+    return abs(two.start_ms - end_ms) <= JOIN_MS
+
+
+def _manner(wave: Waveform) -> tuple[object, ...]:
+    return wave.names, wave.rate_hz, wave.unit, wave.scale, wave.offset, wave.missing
+
+
+def _join(one: Waveform | None, two: Waveform | None) -> Waveform | None:
+    if one is None or two is None:
+        return one or two
+    return replace(one, samples=tuple([*a, *b] for a, b in zip(one.samples, two.samples, strict=True)))
 
 
 def _wave_part(entry: Entry, number: int, tag: Tag) -> WavePart:

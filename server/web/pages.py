@@ -22,7 +22,6 @@ from wire import kinds
 from wire.errors import FormatError
 from wire.objects import KINDS
 from wire.record import Device, Note, Partial, Patient, Picture
-from wire.waveform import Waveform
 
 PAGE_MAX: Final = 10_000
 NUMBER_SIZE_MAX: Final = 9
@@ -60,7 +59,7 @@ def _list(request: Request, session: Session, *, qc: bool) -> Response:
 def study(request: Request, session: Session) -> Response:
     line, reading = _open(request, session, "study")
     centre = centre_of(request)
-    waves = show.wave_parts(reading)
+    waves = show.joined_waves(show.wave_parts(reading))
     results, left_out = show.groups(reading, qc=False)
     controls, controls_left_out = show.groups(reading, qc=True)
     others = centre.library.lines(patient=line.patient)[:PAGE_SIZE] if line.patient and not line.qc else []
@@ -92,11 +91,12 @@ def study(request: Request, session: Session) -> Response:
 def waveform(request: Request, session: Session) -> Response:
     line, reading = _open(request, session, "waveform")
     entry, number = _part(request)
-    tag = show.find_tag(reading, entry, number, (kinds.CAPTURE, kinds.WAVEFORM))
-    if tag is None:
+    parts = show.joined_waves(show.wave_parts(reading))
+    wave = next((part.wave for part in parts if (part.entry, part.tag) == (entry, number)), None)
+    if wave is None:
         raise HTTPException(404)
-    drawing = draw(Waveform.from_tag(tag), _seconds(request, "from", 0.0), _seconds(request, "to", math.inf))
-    start_ms = Waveform.from_tag(tag).start_ms
+    drawing = draw(wave, _seconds(request, "from", 0.0), _seconds(request, "to", math.inf))
+    start_ms = wave.start_ms
     values = {"line": line, "drawing": drawing, "entry": entry, "number": number, "start_ms": start_ms}
     return render(request, "waveform.html", session, flags=export.flags(line), **values)
 

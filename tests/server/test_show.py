@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from server import show
 from server.studies import scaled
+from wire.waveform import Waveform
 
 MS = 1_795_000_000_000
 
@@ -100,3 +101,23 @@ def test_any_text_is_a_searchable_integer_or_not(text):
 )
 def test_millionths(text, value):
     assert scaled(text) == value
+
+
+def piece(start_ms, *samples, entry=0, rate_hz=10.0, name="pleth"):
+    wave = Waveform((name,), rate_hz, "", 1.0, 0.0, start_ms, (list(samples),))
+    return show.WavePart(entry, 1, wave, "")
+
+
+def test_a_recording_committed_in_pieces_is_drawn_as_one():
+    parts = [piece(1000, *range(10)), piece(1000, 98, rate_hz=1.0), piece(2100, *range(10, 20), entry=1)]
+    pleth, spo2 = show.joined_waves(parts)
+    assert list(pleth.wave.samples[0]) == list(range(20))
+    assert (pleth.entry, pleth.wave.start_ms) == (0, 1000)
+    assert spo2.wave.count == 1
+
+
+def test_a_break_or_another_manner_is_not_joined():
+    begin = piece(1000, *range(10))
+    others = [piece(2600, 1), piece(1400, 1), piece(2000, 1, name="ECG"), show.WavePart(1, 0, None, "damaged")]
+    for other in others:
+        assert show.joined_waves([begin, other]) == [begin, other]
