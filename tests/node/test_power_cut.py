@@ -27,7 +27,7 @@ CUTS = int(os.environ.get("FELDSHER_CUTS", "90"))
 IMAGE_SIZE = 8 << 20
 BLOCK_SIZE = 1024
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("power-cut")]
 
 
 def why_not():
