@@ -26,7 +26,7 @@ def test_a_good_file_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name = \"van", r"kit.toml: not TOML: "),
+        ('name = "van', r"kit.toml: not TOML: "),
         ("name = 3", r"kit.toml: name: Expected `str`, got `int`"),
         ('name = "v"\n[[ports]]\npath = "p"\nspeed_bps = "fast"', r"kit.toml: ports\[0\]\.speed_bps: Expected `int`"),
         ('name = "v"\nprots = []', r"kit.toml: top level: .*unknown field `prots`"),
