@@ -31,6 +31,8 @@ from wire.errors import DiskError
 REOPEN_S: Final = 5.0
 REOPENS_MAX: Final = 3
 """Tries to go on with a failing card before the process gives up."""
+QUIET_S: Final = 3600.0
+"""A card that has worked for so long since it failed has all its tries again."""
 LOUD: Final = {
     "alarm": logging.WARNING,
     "fault": logging.WARNING,
@@ -79,7 +81,8 @@ class Daemon:
         self._ports = {port.name: self._own(port) for port in config.port}
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = self._loop.create_future()
-        self._reopens = 0
+        self._reopens, self._reopened_at = 0, float("-inf")
+        self._reopening: asyncio.TimerHandle | None = None
         self._shells: deque[CallerShell] = deque(maxlen=1)
 
     async def run(self) -> None:
@@ -108,6 +111,8 @@ class Daemon:
             "capturing": kit.capture.capturing,
             "objects": {state.value: len(kit.spool.objects(state)) for state in State},
             "gateway": kit.gateway.name,
+            "denied": kit.denied,
+            "disk_failed": kit.disk_failed,
             "link": kit.caller.progress(now).to_dict(),
         }
 
@@ -120,7 +125,12 @@ class Daemon:
         only = len(self.kit.enrolment.gateways) == 1
         while True:
             await call_each(
-                self.kit.link, lambda: self.kit.caller, self.kit.gateway.urls, self._shells.append, only=only
+                self.kit.link,
+                lambda: self.kit.caller,
+                self.kit.gateway.urls,
+                self._shells.append,
+                self._plan_reopen,
+                only=only,
             )
             log.warning("gateway %s is silent: calling %s", self.kit.gateway.name, self.kit.next_gateway().name)
 
@@ -147,8 +157,7 @@ class Daemon:
             return
         if self.kit.crossed() and self._shells:
             self._shells[-1].tick()
-        if self.kit.disk_failed:
-            self._loop.call_later(REOPEN_S, self._reopen)
+        self._plan_reopen()
         self._arm()
 
     def _take(self, name: str, owner: PortOwner, item: object) -> None:
@@ -171,19 +180,28 @@ class Daemon:
         at = self.kit.deadline()
         self._timer = None if at is None else self._loop.call_at(at, self._step)
 
+    def _plan_reopen(self) -> None:
+        """When the card has failed, under the devices or under the link: try again in a while."""
+        if self.kit.disk_failed and self._reopening is None:
+            self._reopening = self._loop.call_later(REOPEN_S, self._reopen)
+
     def _reopen(self) -> None:
-        if not self.kit.disk_failed or self._failed.done():
+        self._reopening = None
+        if self._failed.done():
             return
-        self._reopens += 1
+        now = self._clock.now()
+        self._reopens = 1 if now - self._reopened_at > QUIET_S else self._reopens + 1
+        self._reopened_at = now
         if self._reopens > REOPENS_MAX:
-            self._failed.set_exception(DiskError(f"the card has failed {self._reopens} times: {self._folder}"))
+            self._failed.set_exception(DiskError(f"{self._folder}: the card has failed {self._reopens} times"))
             return
         try:
             self.kit.reopen()
-            log.warning("the stores were opened anew after the card failed")
         except DiskError as error:
-            self._failed.set_exception(error)
+            log.error("the card still fails: %s", error)  # noqa: TRY400 - the text says all
+            self._plan_reopen()
         else:
+            log.warning("the stores were opened anew after the card failed")
             self._step()
 
 

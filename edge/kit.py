@@ -8,14 +8,14 @@ What survives a crash at any instant: every committed entry, every object of the
 recovers: unfinished studies are closed, signed and spooled. What does not: sessions (begun anew), the label that was
 scanned (it is scanned again), and what a device had not been told is acknowledged (it sends again).
 
-A disk that fails stops all intake: devices are refused, the panel says so, and `reopen` begins anew with recovery.
+A disk that fails stops all intake: devices are refused, the panel says so, and `reopen` begins anew with recovery. An
+object that alone cannot be read is set aside in `refused` with the reason, and all others go on.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from wire.receipt import verify_receipt
 
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
@@ -29,11 +29,14 @@ from node.journal import Limits, Studies
 from node.link import Caller, CallerState, Event
 from node.seams import Bearer, Offer, Refusal
 from node.spool import Spool, State
-from wire.errors import AuthError, ConfigError, DiskError, FormatError
+from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError
 from wire.noise import KeyPair
+from wire.receipt import verify_receipt
 
 ATTENTION_S: Final = 300.0
 """How long the alarm LED asks for a look after a fault that lost nothing."""
+READS_MAX: Final = 3
+"""A card that cannot read a piece of an object is asked again so often before the object is set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,14 @@ class Counts:
     refused: int
 
 
+class UnreadableError(DiskError):
+    """One object cannot be read from the card; nothing is known against the others."""
+
+    def __init__(self, object_id: bytes, why: str) -> None:
+        super().__init__(f"object {object_id.hex()} cannot be read: {why}")
+        self.object_id = object_id
+
+
 class ToCentre:
     """The outbox of the kit (`node.seams.Outbox`): the spool, which lets go only for a receipt signed by the centre."""
 
@@ -53,14 +64,23 @@ class ToCentre:
         self._spool = spool
         self._server_sign_public = server_sign_public
         self._complain = complain
+        self.changed = True
+        """Objects have other states than when this was last set to False."""
 
     def pending(self) -> Sequence[Offer]:
         return self._spool.pending()
 
     def read(self, object_id: bytes, offset: int, size: int) -> bytes:
-        return self._spool.read(object_id, offset, size)
+        why: DiskError | None = None
+        for _ in range(READS_MAX):
+            try:
+                return self._spool.read(object_id, offset, size)
+            except DiskError as error:
+                why = error
+        raise UnreadableError(object_id, str(why)) from why
 
     def in_custody(self, object_id: bytes) -> None:
+        self.changed = True
         self._spool.in_custody(object_id)
 
     def receipt(self, object_id: bytes, receipt: bytes) -> None:
@@ -73,9 +93,11 @@ class ToCentre:
         except (AuthError, FormatError) as error:
             self._complain(f"a receipt for object {object_id.hex()} is not the centre's: {error}; the object is kept")
         else:
+            self.changed = True
             self._spool.receipt(object_id, receipt)
 
-    def refused(self, object_id: bytes, refusal: Refusal) -> None:
+    def refused(self, object_id: bytes, refusal: Refusal | str) -> None:
+        self.changed = True
         self._spool.refused(object_id, refusal)
 
 
@@ -98,7 +120,9 @@ class Kit:
         self.panel = Panel(lamps)
         self._attention_until = 0.0
         self._missing: set[str] = set()
-        self._fresh = self._refused = self._failed = self._crossed = False
+        self._fresh = self._failed = self._crossed = False
+        self.denied = False
+        """The gateway does not know our key, or not any more."""
         if not enrolment.gateways:
             raise ConfigError(f"kit {enrolment.name}: its enrolment names no gateway")
         self._contact = 0
@@ -164,8 +188,10 @@ class Kit:
         """After a failed disk: open the stores anew, with recovery. Raises DiskError when the disk still fails."""
         self._open_stores()
         self.capture.reopen(self.studies)
-        self.caller = self._call()
         self._failed = False
+        self._call_anew(self._clock.now())
+        self._crossed = True
+        self.settle(self._clock.now())
 
     @property
     def disk_failed(self) -> bool:
@@ -174,7 +200,7 @@ class Kit:
 
     def counts(self) -> Counts:
         """Return how many objects are where."""
-        number = {state: len(self.spool.objects(state)) for state in State}
+        number = Counter(one.state for one in self.spool.objects())
         return Counts(number[State.WAITING], number[State.CUSTODY], number[State.RECEIVED], number[State.REFUSED])
 
     def stop(self, now: float) -> None:
@@ -197,18 +223,30 @@ class Kit:
             limits=Limits(study_size_max=limits.study_bytes_max, study_room=limits.study_room_bytes),
         )
         self.recovered = self.studies.recover()
-        self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self._alarm)
+        self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self.alarm)
 
     def _call(self) -> Caller:
         identity = KeyPair.from_secret(self.enrolment.link_secret)
         return Caller(identity, self.gateway.public, self.enrolment.psk, self.outbox, NothingTaken(), self._entropy)
+
+    def _call_anew(self, now: float) -> None:
+        self.caller = self._call()
+        if self.link.bearer is not None:
+            self.caller.bearer_up(self.link.bearer, now)
 
     def fail(self, error: DiskError) -> None:
         """The disk failed under the link: all stops until `reopen`."""
         self._failed = True
         self._on_event("disk-failed", str(error))
 
-    def _alarm(self, text: str) -> None:
+    def set_aside(self, unreadable: UnreadableError, now: float) -> None:
+        """Put an object that cannot be read out of the way, and go on with the others in a new session."""
+        self.alarm(f"{unreadable}; it is set aside in {State.REFUSED.value}")
+        self.outbox.refused(unreadable.object_id, str(unreadable))
+        self._call_anew(now)
+
+    def alarm(self, text: str) -> None:
+        """Ask for a look: nothing is lost, and somebody should know."""
         self._attention_until = self._clock.now() + ATTENTION_S
         self._on_event("alarm", text)
 
@@ -216,34 +254,37 @@ class Kit:
         if happened.kind in {"fault", "refused"}:
             self._attention_until = self._clock.now() + ATTENTION_S
         if happened.kind == "closed":
-            self._fresh = True
+            self._fresh = self.outbox.changed = True
         self._on_event(happened.kind, f"{happened.port}: {happened.text} {happened.study_id.hex()}".rstrip())
 
     def settle(self, now: float) -> None:
         """Tell the link of a new study, the log of what the link did, and the panel of all of it."""
         if self._fresh:
             self._fresh, self._crossed = False, True
-            self.caller.nudge(now)
+            self.link.nudge(now)
         for event in self.caller.events():
             self._link_event(event)
-        counts = self.counts()
+        if self.outbox.changed:
+            self._counts, self.outbox.changed = self.counts(), False
         self.panel.condition = Condition(
             devices_present=len(self.capture.ports) - len(self._missing),
             devices_missing=len(self._missing),
             capturing=self.capture.capturing,
             link_up=self.caller.state is CallerState.UP,
-            waiting=counts.waiting,
-            unconfirmed=counts.custody,
+            waiting=self._counts.waiting,
+            unconfirmed=self._counts.custody,
             attention=now < self._attention_until,
-            refused=self._refused or counts.refused > 0,
+            refused=self.denied or self._counts.refused > 0,
             disk_failed=self.disk_failed,
         )
 
     def _link_event(self, event: Event) -> None:
         if event.kind == "session":
-            self._refused = False
+            self.denied = False
         elif event.kind == "denied":
-            self._refused = True
+            if self.denied:
+                return  # said once, not with every call
+            self.denied = True
         self._on_event(event.kind, event.text)
 
 
@@ -252,18 +293,25 @@ class Link:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self.bearer: Bearer | None = None
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
         """A bearer to the gateway can carry frames from now on."""
+        self.bearer = bearer
         self._do(lambda: self._kit.caller.bearer_up(bearer, now), now)
 
     def bearer_down(self, bearer: Bearer, now: float) -> None:
         """A bearer is gone."""
+        self.bearer = None if bearer is self.bearer else self.bearer
         self._do(lambda: self._kit.caller.bearer_down(bearer, now), now)
 
     def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
         """A frame has come. Never raises on hostile bytes."""
         self._do(lambda: self._kit.caller.receive(bearer, frame, now), now)
+
+    def nudge(self, now: float) -> None:
+        """The outbox has something new."""
+        self._do(lambda: self._kit.caller.nudge(now), now)
 
     def tick(self, now: float) -> None:
         """Let time pass; to be called at `deadline()`, or earlier."""
@@ -276,8 +324,20 @@ class Link:
     def _do(self, call: Callable[[], None], now: float) -> None:
         if self._kit.disk_failed:
             return
+        todo: Callable[[], None] | None = call
+        while todo is not None:
+            todo = self._attempt(todo, now)
+        self._kit.settle(now)
+
+    def _attempt(self, call: Callable[[], None], now: float) -> Callable[[], None] | None:
+        """Make a call; return what is to be done because of it."""
         try:
             call()
+        except UnreadableError as error:
+            unreadable = error
+            return lambda: self._kit.set_aside(unreadable, now)
+        except DiskFull as error:
+            self._kit.alarm(f"{error}; what was heard of an object will be heard again")
         except DiskError as error:
             self._kit.fail(error)
-        self._kit.settle(now)
+        return None

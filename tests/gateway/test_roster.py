@@ -1,5 +1,7 @@
 """Whom the station lets in: the newest signed roster and no other, over restarts and power cuts."""
 
+import contextlib
+
 import pytest
 
 from gateway.roster import SIZE_MAX, FromServer, Roster
@@ -147,14 +149,12 @@ def test_a_damaged_transfer_starts_again(disk):
 def test_a_fault_at_any_call_leaves_the_old_roster_or_the_new(fault):
     for at in range(1, 200):
         disk = SimDisk(at)
-        held, inbox = opened(disk)
+        _, inbox = opened(disk)
         give(inbox, FIRST)
         disk.fail(fault, at)
         answer = None
-        try:
+        with contextlib.suppress(Crash, DiskError):
             answer = give(inbox, SECOND)
-        except (Crash, DiskError):
-            pass
         if fault == "ENOSPC" and isinstance(answer, Refusal):
             assert answer.temporary, answer
             assert give(inbox, SECOND) == Receipt()

@@ -147,8 +147,8 @@ def test_a_failing_disk_is_the_daemons_affair_and_costs_nothing():
     ground.roads.run(10, lambda: caller.state is CallerState.UP)
     given = ground.put(outbox, DATA)
     disk.fail("EIO", 8)
+    caller.nudge(ground.roads.now)
     with pytest.raises(DiskError):
-        caller.nudge(ground.roads.now)
         ground.roads.run(20)
     assert given not in outbox.custody
     after = Ground(disk.crash(), kit_entry())
