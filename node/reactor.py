@@ -6,6 +6,7 @@ own disk that comes out of the object ends the run: the node stops, is opened an
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -103,7 +104,7 @@ class CallerShell(Shell):
             try:
                 await (self._run_udp() if self._url.scheme == "udp" else self._run_tcp())
             except (OSError, TimeoutError) as error:
-                self.last_error = f"{self._url}: {error or 'no connection'}"
+                self.last_error = os.strerror(error.errno) if error.errno else "no connection"
             await asyncio.sleep(RECONNECT_S)
 
     async def _run_udp(self) -> None:

@@ -46,6 +46,10 @@ WINDOW_S: Final = 1.5
 STARTUP_PACE: Final = 1.5
 BURST_S: Final = 0.01
 BASE_LIFE_S: Final = 120.0
+"""After so long the way is measured anew, behind a queue that is drained for it: ways change."""
+VAIN_DRAINS_MAX: Final = 3
+"""Drains after which the queue is as long as before: then it is no queue but a longer way."""
+VAIN: Final = 0.75
 FRAME_TIME_S: Final = 0.9
 RATE_WEIGHT: Final = 0.5
 
@@ -93,6 +97,8 @@ class Pace:
         self._was_limited = False
         self._was_empty = False
         self._is_draining = False
+        self._is_measuring = False
+        self._vain_drains, self._drained_wait_s = 0, 0.0
         self._is_filling = False
 
     @property
@@ -178,6 +184,7 @@ class Pace:
     def _note_rtt(self, rtt_s: float, size: int, now: float) -> None:
         if now - self._base_since > BASE_LIFE_S:
             self._base_before, self._base, self._base_since = self._base, None, now
+            self._is_measuring = True
         empty = self._empty(rtt_s, size)
         if self._base is None or empty < self._empty(*self._base):
             self._base = (rtt_s, size)
@@ -221,6 +228,10 @@ class Pace:
         excess = queue - self.queue_size
         was_empty, self._was_empty = self._was_empty, queue < NO_QUEUE * self.queue_size
         was_draining, self._is_draining = self._is_draining, excess > self.queue_size and not self._is_draining
+        if self._is_measuring:
+            self._is_measuring, self._is_draining, excess = False, True, queue
+        elif self._is_draining:
+            self._note_drain()
         if self._is_draining:
             return max(1.0 - excess / max(elapsed * self.rate_bytes_s, 1.0), DRAIN_GAIN_MIN)
         if was_draining:
@@ -228,6 +239,14 @@ class Pace:
         if self._was_empty and was_empty:
             return 1.0 + GAIN_SEARCH
         return 1.0 - GAIN * min(excess / self.queue_size, 1.0)
+
+    def _note_drain(self) -> None:
+        """Count the drains that changed nothing; after some of them, learn the way anew."""
+        self._vain_drains = self._vain_drains + 1 if self._wait_s > VAIN * self._drained_wait_s > 0 else 0
+        self._drained_wait_s = self._wait_s
+        if self._vain_drains >= VAIN_DRAINS_MAX:
+            self._base = self._base_before = None
+            self._vain_drains = 0
 
     def _measure(self, rate: float, queue: float) -> None:
         """Take in the rate of one round. With no more queue than meant, the line can do at least that."""

@@ -113,7 +113,7 @@ def test_a_hostile_name_is_refused_and_nothing_is_written(name):
 
 @pytest.mark.parametrize("kind", ["digest", "no head", "not tags", "not a bundle", "cut"])
 def test_an_object_that_makes_no_sense_is_refused(kind):
-    offer, data = object_of({"a": b"1"}, digest=bytes(32) if kind == "digest" else None)
+    _, data = object_of({"a": b"1"}, digest=bytes(32) if kind == "digest" else None)
     if kind == "no head":
         from wire import kinds
         from wire.tag import TAGS, encode
