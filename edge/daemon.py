@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge import registry
+from edge.catalog import Catalog
 from edge.config import KitConfig, Port
 from edge.driver import Line
 from edge.kit import Kit
@@ -26,9 +27,12 @@ from node.disk import RealDisk
 from node.enrolment import KitEnrolment
 from node.reactor import CallerShell
 from node.spool import State
-from wire.errors import DiskError
+from wire.errors import DiskError, DiskFull
 
 REOPEN_S: Final = 5.0
+LIST_S: Final = 2.0
+"""How often the catalog is brought in step."""
+LISTED_COUNT: Final = 10
 REOPENS_MAX: Final = 3
 """Tries to go on with a failing card before the process gives up."""
 QUIET_S: Final = 3600.0
@@ -76,6 +80,7 @@ class Daemon:
         self._clock = SystemClock()
         self._disk = RealDisk(folder)
         self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note)
+        self._catalog = Catalog(self._disk, self._clock, entropy.system)
         for recovered in self.kit.recovered.studies:
             log.warning("recovered: %s", recovered)
         self._ports = {port.name: self._own(port) for port in config.port}
@@ -92,7 +97,7 @@ class Daemon:
         self._step()
         try:
             await daemon.run_until_signal(
-                self._call(), self._fail(), self._blink(), status=self.status, folder=self._folder
+                self._call(), self._fail(), self._blink(), self._list(), status=self.status, folder=self._folder
             )
         finally:
             for owner in self._ports.values():
@@ -110,6 +115,10 @@ class Daemon:
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "capturing": kit.capture.capturing,
             "objects": {state.value: len(kit.spool.objects(state)) for state in State},
+            "studies": [
+                {"number": study.doc_id, "study": study["study"], "size": study["size"], "state": study["state"]}
+                for study in self._catalog.studies()[-LISTED_COUNT:]
+            ],
             "gateway": kit.gateway.name,
             "denied": kit.denied,
             "disk_failed": kit.disk_failed,
@@ -141,6 +150,16 @@ class Daemon:
         while True:
             self.kit.panel.refresh(self._clock.now())
             await asyncio.sleep(REFRESH_S)
+
+    async def _list(self) -> None:
+        """Keep the catalog in step with the folders. It proves nothing, so a failing card ends only the listing."""
+        try:
+            while True:
+                self._catalog.refresh(self.kit.spool, self.kit.studies.journals)
+                await asyncio.sleep(LIST_S)
+        except (DiskError, DiskFull) as error:
+            log.warning("the catalog is not kept any more until the next start: %s", error)
+        await self._failed
 
     def _step(self) -> None:
         """Take what the ports have, let time pass, and ask to be called again in time."""

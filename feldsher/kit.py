@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import kit_devices, watching
+from feldsher import kit_devices, kit_store, watching
 from wire.errors import UsageError
 
 ENROLMENT: Final = "enrolment.toml"
@@ -52,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--data", type=Path, required=True)
     export.add_argument("--into", type=Path, required=True, help="a folder; what is there already is left alone")
     export.set_defaults(run=_export)
+    kit_store.configure_store(subparsers)
     kit_devices.configure_devices(subparsers)
     kit_devices.configure_capture(subparsers)
 
@@ -101,6 +102,10 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "
         f"{held['refused']} refused"
     )
+    lines += [
+        f"  study {one['number']:>5}  {one['study'][:8]}  {watching.size(one['size']):>10}  {one['state']}"
+        for one in status["studies"]
+    ]
     lines.append(f"  gateway {status['gateway']}: {watching.link_line(status['link'])}")
     return lines + watching.object_lines(status["link"]["sending"])
 
