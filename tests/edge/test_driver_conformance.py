@@ -1,5 +1,8 @@
 """What every driver owes the seam, whatever it is fed. A new driver is in here by being in the registry."""
 
+import sys
+from importlib.metadata import EntryPoint
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,3 +127,35 @@ def test_nothing_is_read_while_an_answer_is_awaited(name, options):
 def test_an_unknown_driver_is_named_with_those_that_there_are():
     with pytest.raises(ConfigError, match="driver 'sysmex' is unknown; there are: astm, barcode, lines, nonin"):
         registry.find("sysmex")
+
+
+def installed(monkeypatch, tmp_path, text):
+    """Pretend that a package brings the driver `thirdparty` in a module with this text."""
+    (tmp_path / "mydriver.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mydriver", raising=False)
+    point = EntryPoint("thirdparty", "mydriver", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+
+
+def test_a_third_partys_driver_is_found_by_its_entry_point(monkeypatch, tmp_path):
+    installed(monkeypatch, tmp_path, "from edge.drivers.lines import FACTS, create\n")
+    assert "thirdparty" in registry.names()
+    assert registry.create("thirdparty").deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("import nonesuch_library\n", "cannot be imported: No module named"), ("FACTS = 1\n", "has no create")],
+)
+def test_a_third_partys_driver_that_cannot_be_used_is_named(monkeypatch, tmp_path, text, reason):
+    installed(monkeypatch, tmp_path, text)
+    with pytest.raises(ConfigError, match=f"driver 'thirdparty': .*{reason}"):
+        registry.find("thirdparty")
+
+
+def test_a_package_cannot_replace_a_driver_of_ours(monkeypatch, tmp_path):
+    installed(monkeypatch, tmp_path, "FACTS = create = None\n")
+    point = EntryPoint("astm", "mydriver", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert registry.find("astm").FACTS.name == "astm"
