@@ -47,9 +47,9 @@ STARTUP_PACE: Final = 1.5
 BURST_S: Final = 0.01
 BASE_LIFE_S: Final = 120.0
 """After so long the way is measured anew, behind a queue that is drained for it: ways change."""
-VAIN_DRAINS_MAX: Final = 3
+VAIN_DRAINS_MAX: Final = 5
 """Drains after which the queue is as long as before: then it is no queue but a longer way."""
-VAIN: Final = 0.75
+VAIN: Final = 0.9
 FRAME_TIME_S: Final = 0.9
 RATE_WEIGHT: Final = 0.5
 
@@ -183,8 +183,8 @@ class Pace:
 
     def _note_rtt(self, rtt_s: float, size: int, now: float) -> None:
         if now - self._base_since > BASE_LIFE_S:
+            self._is_measuring = self._base is not None
             self._base_before, self._base, self._base_since = self._base, None, now
-            self._is_measuring = True
         empty = self._empty(rtt_s, size)
         if self._base is None or empty < self._empty(*self._base):
             self._base = (rtt_s, size)
