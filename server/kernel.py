@@ -92,7 +92,8 @@ class Kernel:
         self._roster = signed_roster(centre)
         self._poll_at = 0.0
         identity = KeyPair.from_secret(centre.keys.link_secret)
-        self.host = Host(identity, self._authorize, self._outbox_for, FromPeers(centre, reserve_bytes), centre.entropy)
+        inbox = FromPeers(centre, reserve_bytes)
+        self.host = Host(identity, self._authorize, self._outbox_for, inbox, centre.entropy, tell_strangers=True)
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
         """A bearer can carry frames from now on."""
@@ -105,7 +106,7 @@ class Kernel:
     def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
         """A frame has come. Never raises on hostile bytes; raises DiskError when a disk fails."""
         self.host.receive(bearer, frame, now)
-        self._report()
+        self._report(now)
 
     def tick(self, now: float) -> None:
         """Let time pass; to be called at `deadline()`, or earlier."""
@@ -113,7 +114,7 @@ class Kernel:
             self._poll_at = now + POLL_S
             self._follow_peers(now)
         self.host.tick(now)
-        self._report()
+        self._report(now)
 
     def deadline(self) -> float:
         """Return when `tick` wants to be called."""
@@ -145,9 +146,11 @@ class Kernel:
                 self._outbox_for(link_public)
         self.host.nudge(None, now)
 
-    def _report(self) -> None:
+    def _report(self, now: float) -> None:
         for event in self.host.events():
             self._on_event(event)
+            if event.kind == "session":  # what changed while it was half open was not said to it
+                self.host.nudge(event.peer, now)
 
 
 async def start(centre: Centre, urls: Sequence[str]) -> None:
