@@ -56,6 +56,7 @@ def _read(folder: Path) -> dict[str, Any]:
 def _lines(status: dict[str, Any]) -> list[str]:
     held = status["objects"]
     lines = [
+        *watching.silence(status, "the gateway"),
         f"gateway {status['name']}: {held['spool']} to send, {held['received']} delivered, {held['refused']} refused",
         "server   " + watching.link_line(status["server"]),
     ]

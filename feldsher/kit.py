@@ -62,7 +62,10 @@ def _enrol(args: argparse.Namespace) -> int:
     from node.secret import write_secret
 
     enrolment = load_kit(args.file)
-    args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{args.data}: no data folder can be here: {error.strerror}") from error
     write_secret(args.data / ENROLMENT, args.file.read_text())
     print(f"this is kit {enrolment.name} now; remove {args.file} from wherever it travelled: it holds secrets")
     return 0
@@ -94,7 +97,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _lines(status: dict[str, Any]) -> list[str]:
     held = status["objects"]
-    lines = [f"kit {status['name']}"]
+    lines = [*watching.silence(status, "the kit"), f"kit {status['name']}"]
     lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
     lines += [f"  port {name}: {'present' if there else 'missing'}" for name, there in status["ports"].items()]
     lines.append(f"  patient: {status['patient'] or 'none scanned'}; studies being captured: {status['capturing']}")
@@ -106,8 +109,16 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"  study {one['number']:>5}  {one['study'][:8]}  {watching.size(one['size']):>10}  {one['state']}"
         for one in status["studies"]
     ]
-    lines.append(f"  gateway {status['gateway']}: {watching.link_line(status['link'])}")
+    lines.append(f"  gateway {status['gateway']}: {_link(status)}")
+    if status["disk_failed"]:
+        lines.append("  the card has failed: nothing is taken until it works again")
     return lines + watching.object_lines(status["link"]["sending"])
+
+
+def _link(status: dict[str, Any]) -> str:
+    if status["denied"]:
+        return "does not let this kit in: its key is not known there, or was revoked; studies are kept"
+    return watching.link_line(status["link"])
 
 
 def _selftest(args: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 REFRESH_S: Final = 1.0
+SILENCE_S_MAX: Final = 10.0
+"""A daemon writes its status every second; after so long it has ended, or hangs."""
 BAR_WIDTH: Final = 24
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -33,6 +35,12 @@ def show(
         time.sleep(REFRESH_S)
 
 
+def silence(status: dict[str, Any], what: str) -> list[str]:
+    """Return a line when the daemon has not written its status for too long to be running."""
+    age_s = status.get("age_s", 0.0)
+    return [f"{what} is not running: this is what it said {span(age_s)} ago"] if age_s > SILENCE_S_MAX else []
+
+
 def size(count: float) -> str:
     """Return a number of bytes for people."""
     for unit in UNITS[:-1]:
@@ -54,7 +62,7 @@ def span(seconds: float | None) -> str:
 def link_line(link: dict[str, Any]) -> str:
     """Return one line about a link."""
     if not link["connected"]:
-        return "no bearer"
+        return "not connected"
     rtt = "-" if link["rtt_s"] is None else f"{link['rtt_s'] * 1000:.0f} ms"
     lost = link["frames_lost"]
     return (

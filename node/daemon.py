@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from node.clock import SystemClock
+
 STATUS_FILE: Final = "status.json"
 STATUS_S: Final = 1.0
 STATUS_SIZE_MAX: Final = 1 << 20
@@ -39,13 +41,15 @@ def write_status(folder: Path, status: Mapping[str, Any]) -> None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Return what the daemon said last; {} when it never ran or the file cannot be read."""
+    """Return what the daemon said last, and how long ago (`age_s`); {} when it never ran or nothing can be read."""
     try:
         with (folder / STATUS_FILE).open() as file:
             status = json.loads(file.read(STATUS_SIZE_MAX))
+            written_s = os.fstat(file.fileno()).st_mtime
     except (OSError, ValueError):
         return {}
-    return status if isinstance(status, dict) else {}
+    age_s = max(0.0, SystemClock().time_ms() / 1000 - written_s)
+    return status | {"age_s": round(age_s, 1)} if isinstance(status, dict) else {}
 
 
 def tell_systemd(message: str) -> None:

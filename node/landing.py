@@ -15,6 +15,8 @@ from node.disk import Disk, join, make_durable_folder
 from node.intake import Intake
 from node.seams import Damaged, Offer, RangeSet, Refusal
 from node.spool import SpoolObject, parse_name
+from wire import objects
+from wire.errors import DiskFull
 
 WHOLE: Final = "whole"
 
@@ -54,7 +56,10 @@ class Landing:
         """Verify the object and make it durable. The caller takes it over and then calls `taken`."""
         offer = self._offers[peer, object_id]
         path = join(self._folder, _name(peer, offer))
-        failure = self._intake.finish(peer, object_id, path)
+        try:
+            failure = self._intake.finish(peer, object_id, path)
+        except DiskFull as error:
+            return Refusal(objects.DISK_FULL, str(error))
         if not isinstance(failure, Refusal):
             del self._offers[peer, object_id]
         return failure or Whole(peer, offer, path)

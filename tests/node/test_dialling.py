@@ -1,0 +1,109 @@
+"""Which address is called: the next one when the last is silent, the same one for ever when there is no other."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from node import dialling
+from node.bearers import parse_url
+from node.dialling import call_each
+from node.entropy import seeded
+from node.idle import NothingTaken, NothingToSend
+from node.link import Caller, Grant, Host
+from node.reactor import HostShell
+from wire.errors import DiskError, UsageError
+from wire.noise import KeyPair
+
+NEAR, FAR, PSK = KeyPair.from_secret(b"n" * 32), KeyPair.from_secret(b"f" * 32), b"p" * 32
+
+
+def caller():
+    return Caller(NEAR, FAR.public, PSK, NothingToSend(), NothingTaken(), seeded(b"caller"))
+
+
+def host():
+    grant = Grant(PSK, "near")
+    return Host(FAR, lambda _: grant, lambda _: NothingToSend(), NothingTaken(), seeded(b"host"))
+
+
+class Called:
+    """Runs `call_each` for a while and remembers which shells it made."""
+
+    def __init__(self, node, urls, *, only=True):
+        self.shells = []
+        self.task = asyncio.ensure_future(call_each(node, lambda: node, urls, self.shells.append, only=only))
+
+    async def until(self, done, seconds=10.0):
+        async with asyncio.timeout(seconds):
+            while not done():  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0.02)
+
+    async def stop(self):
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(dialling, "SILENCE_S_MAX", 0.5)
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_silent_address_gives_way_to_the_next_which_answers(impatient, scheme):
+    async def run():
+        shell = HostShell(host(), lambda: None)
+        there = await shell.listen(parse_url(f"{scheme}://127.0.0.1:0"))
+        serving = asyncio.ensure_future(shell.run())
+        node = caller()
+        called = Called(node, [f"{scheme}://127.0.0.1:9", str(there)])
+        await called.until(lambda: node.last_heard is not None)
+        assert len(called.shells) == 2
+        await called.stop()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_the_only_address_is_called_for_ever(impatient):
+    async def run():
+        called = Called(caller(), ["udp://127.0.0.1:9"])
+        await asyncio.sleep(1.5)
+        assert not called.task.done()
+        assert len(called.shells) == 1
+        await called.stop()
+
+    asyncio.run(run())
+
+
+def test_the_only_address_of_one_of_several_far_ends_gives_way(impatient):
+    async def run():
+        called = Called(caller(), ["udp://127.0.0.1:9"], only=False)
+        await called.until(called.task.done)
+        called.task.result()
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_fails_under_the_link_ends_the_calling():
+    class Failing(Caller):
+        def tick(self, now):
+            raise DiskError("the card is gone")
+
+    async def run():
+        node = Failing(NEAR, FAR.public, PSK, NothingToSend(), NothingTaken(), seeded(b"x"))
+        called = Called(node, ["udp://127.0.0.1:9"])
+        with pytest.raises(DiskError, match="the card is gone"):
+            await asyncio.wait_for(called.task, 10)
+
+    asyncio.run(run())
+
+
+def test_an_address_that_is_none_is_named():
+    async def run():
+        with pytest.raises(UsageError, match="carrier pigeon"):
+            await call_each(caller(), caller, ["carrier pigeon"])
+
+    asyncio.run(run())
