@@ -32,6 +32,7 @@ READ_S: Final = 0.2
 RETRY_S_MIN: Final = 0.25
 RETRY_S_MAX: Final = 5.0
 WRITE_S_MAX: Final = 1.0
+STALE_S: Final = 2.0
 READ_SIZE: Final = 4_096
 RECORD_SIZE_MAX: Final = 64 << 20
 """A recording ends here, bytes."""
@@ -145,6 +146,7 @@ class PortOwner:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"port {name}", daemon=True)
         self._reason = ""
+        self._last_heard_at = 0.0
 
     def start(self) -> None:
         """Begin to open and read."""
@@ -165,10 +167,14 @@ class PortOwner:
         """Return what came since the last call, oldest first."""
         return self._queue.take()
 
-    def write(self, data: bytes) -> bool:
-        """Send to the device; False when the port is gone or takes nothing: the device will ask again."""
+    def write(self, data: bytes, heard_at: float | None = None) -> bool:
+        """Send to the device; False when the port is gone or takes nothing: the device will ask again.
+
+        `heard_at`: when that came which is answered. An answer is not sent when the device has spoken again
+        `STALE_S` later: it has given up waiting, and would take a late ACK for that of something else.
+        """
         port = self._serial
-        if port is None or not data:
+        if port is None or not data or (heard_at is not None and self._last_heard_at - heard_at > STALE_S):
             return False
         try:
             port.write(data)
@@ -201,7 +207,8 @@ class PortOwner:
                 if data:
                     data += port.read(min(port.in_waiting, READ_SIZE))
                     self._note("<", data)
-                    self._put(Heard(data, self._clock.now()))
+                    self._last_heard_at = self._clock.now()
+                    self._put(Heard(data, self._last_heard_at))
         except (serial.SerialException, OSError, TypeError) as error:
             self._serial = None
             self._say_vanished(f"{self.path}: the port vanished: {error}")

@@ -175,7 +175,7 @@ def _step(capture: "Capture", owner: "PortOwner", now: float) -> None:
 
     for item in owner.take():
         if isinstance(item, Heard):
-            owner.write(capture.receive(LINE, item.data, item.now))
+            owner.write(capture.receive(LINE, item.data, item.now), item.now)
         elif isinstance(item, Vanished):
             print(f"port: {item.reason}", file=sys.stderr)
             capture.lost(LINE, item.now)

@@ -91,6 +91,8 @@ FACTS: Final = Facts(
     ),
 )
 
+GIVEN_UP: Final = (b"\x04", b"\x05")
+"""After an ENQ: it was given up before we read it. A late ACK would be taken for that of a frame."""
 NOTHING: Final = Piece("", b"")
 NEUTRAL, ASKED, RECEIVING, STORING = "neutral", "asked", "receiving", "storing"
 
@@ -206,7 +208,7 @@ class _Astm:
         data, at = bytes(self._input), 0
         while at < len(data) and self._state not in {ASKED, STORING}:
             piece, at = self._lexer.feed(data, at)
-            if piece is not None:
+            if piece is not None and not (piece.kind == "ENQ" and data[at : at + 1] in GIVEN_UP):
                 events += self._piece(piece)
         del self._input[:at]
         return events

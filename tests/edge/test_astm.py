@@ -111,6 +111,12 @@ def test_a_sign_of_life_is_no_study():
     assert bench.studies == []
 
 
+def test_enquiries_that_were_given_up_while_nobody_listened_are_not_answered():
+    """Two ACKs at once: the second would be taken for that of the first frame, which nobody has."""
+    assert Bench("astm").feed(ENQ + EOT + ENQ + EOT + ENQ) == ACK
+    assert Bench("astm").feed(ENQ + ENQ) == ACK
+
+
 def test_signs_of_life_do_not_keep_an_interrupted_study_open_for_ever():
     bench = Bench("astm")
     bench.feed(ENQ + frame(1, HEADER) + EOT)

@@ -151,6 +151,21 @@ def test_a_device_that_spoke_before_the_port_was_open_is_heard(owned):
         Gathered(owned(path)).until(lambda g: g.data == b"\x05")
 
 
+def test_a_late_answer_to_a_device_that_has_spoken_again_is_not_sent(owned, monkeypatch):
+    monkeypatch.setattr(ports, "STALE_S", 0.2)
+    with open_pty() as (device, path):
+        owner = owned(path)
+        os.write(device, b"\x05")
+        gathered = Gathered(owner).until(lambda g: g.data == b"\x05")
+        time.sleep(0.4)
+        os.write(device, b"\x05")
+        gathered.until(lambda g: g.data == b"\x05\x05")
+        first, second = (item for item in gathered.items if isinstance(item, Heard))
+        assert not owner.write(b"stale", first.now)
+        assert owner.write(b"\x06", second.now)
+        assert os.read(device, 10) == b"\x06"
+
+
 def test_everything_on_the_line_is_recorded(owned):
     file = io.StringIO()
     with open_pty() as (device, path):
