@@ -1,0 +1,282 @@
+"""The caller: the end of a link that begins, keeps trying, and keeps its session across bearers (R13, R14, R17).
+
+Synchronous: frames and the time go in, frames go out through a bearer; `docs/protocol.md` shows its states. What comes
+from strangers is counted and dropped; only errors of our own disk come out of `receive`.
+"""
+
+import enum
+from typing import Final
+
+from node.entropy import Entropy
+from node.exchange import Exchange
+from node.line import Line
+from node.progress import Progress
+from node.seams import Bearer, Inbox, Outbox
+from node.tally import Event, Events, Tally, note_verdicts, progress_of
+from wire.errors import AuthError, PeerError
+from wire.noise import KeyPair
+from wire.objects import Receipt
+from wire.session import HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
+
+HELLO_FIRST_S: Final = 4.5
+HELLO_AGAIN_S: Final = 2.5
+EARLY_SIZE: Final = 600
+"""A HELLO is this large at most, unless all that there is to send fits into one frame."""
+DOUBT_S: Final = 30.0
+DOUBT_HELLO_S: Final = 5.0
+STREAM_DEAD_S: Final = 9.0
+"""A stream that is silent for so long while something is under way is given up and opened anew."""
+STREAM_HELLOS_MAX: Final = 3
+KEEP_ALIVE_S: Final = 25.0
+PEER_ERROR_PAUSE_S: Final = 5.0
+
+
+class CallerState(enum.Enum):
+    """How a caller stands to its host."""
+
+    CALLING = "calling"
+    UP = "up"
+    DOUBTING = "doubting"
+    TOLD = "told that the session is gone"
+
+
+class CallerEvent(enum.Enum):
+    """What changes that."""
+
+    WELCOME = "welcome"
+    HEARD = "heard"
+    SILENCE = "silence"
+    HINT = "hint"
+    BROKEN = "broken"
+
+
+CALLER_TRANSITIONS: Final = {
+    (CallerState.CALLING, CallerEvent.WELCOME): CallerState.UP,
+    (CallerState.CALLING, CallerEvent.BROKEN): CallerState.CALLING,
+    (CallerState.UP, CallerEvent.HEARD): CallerState.UP,
+    (CallerState.UP, CallerEvent.SILENCE): CallerState.DOUBTING,
+    (CallerState.UP, CallerEvent.HINT): CallerState.TOLD,
+    (CallerState.UP, CallerEvent.BROKEN): CallerState.CALLING,
+    (CallerState.DOUBTING, CallerEvent.HEARD): CallerState.UP,
+    (CallerState.DOUBTING, CallerEvent.HINT): CallerState.TOLD,
+    (CallerState.DOUBTING, CallerEvent.WELCOME): CallerState.UP,
+    (CallerState.DOUBTING, CallerEvent.BROKEN): CallerState.CALLING,
+    (CallerState.TOLD, CallerEvent.HEARD): CallerState.TOLD,  # sent before the host was started anew
+    (CallerState.TOLD, CallerEvent.WELCOME): CallerState.UP,
+    (CallerState.TOLD, CallerEvent.BROKEN): CallerState.CALLING,
+}
+HINTED: Final = frozenset({CallerState.UP, CallerState.DOUBTING})
+"""Where a hint is heeded. A forged one costs a handshake, and nothing else."""
+
+
+class Caller:
+    """The side that begins. It calls for as long as it has a bearer, and keeps its session across bearers."""
+
+    def __init__(
+        self,
+        identity: KeyPair,
+        far_public: bytes,
+        psk: bytes,
+        outbox: Outbox,
+        inbox: Inbox,
+        entropy: Entropy,
+        *,
+        keep_alive_s: float | None = KEEP_ALIVE_S,
+    ) -> None:
+        self._identity, self._far_public, self._psk = identity, far_public, psk
+        self._outbox, self._inbox, self._entropy = outbox, inbox, entropy
+        self._keep_alive_s = keep_alive_s
+        self.state = CallerState.CALLING
+        self.tally = Tally()
+        self._events = Events()
+        self._bearer: Bearer | None = None
+        self._line: Line | None = None
+        self._call: tuple[Call, Exchange] | None = None
+        self._hello_at = float("-inf")
+        self._hellos = 0
+        self._hello_sent_at = 0.0
+        self._dead_from = float("-inf")
+        self.denials = 0
+        self.last_heard: float | None = None
+
+    def bearer_up(self, bearer: Bearer, now: float) -> None:
+        """Go on over `bearer`; the one before is forgotten."""
+        self._bearer, self._dead_from = bearer, now
+        self._events.note("bearer", self._far_public, f"{bearer.name} is up")
+        self._hello_at = now
+        if self._line is not None:
+            self._line.bind(bearer, now, is_new_way=True)
+        else:
+            self._call = None
+        self.tick(now)
+
+    def bearer_down(self, bearer: Bearer, now: float) -> None:
+        """`bearer` is gone. The session stays."""
+        if bearer is not self._bearer:
+            return
+        self._bearer = None
+        self._events.note("bearer", self._far_public, f"{bearer.name} is down")
+        if self._line is not None:
+            self._line.bind(None, now)
+
+    def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
+        """Take one frame."""
+        counters = self.tally.counters
+        counters.frames_received += 1
+        counters.wire_received += len(frame) + bearer.overhead
+        try:
+            kind, index = peek(frame)
+            if kind is FrameKind.WELCOME:
+                self._on_welcome(index, frame, now)
+            elif kind is FrameKind.DATA:
+                self._on_data(index, frame, now)
+            elif kind is FrameKind.HINT:
+                self._on_hint(frame, now)
+        except AuthError:
+            counters.frames_refused += 1
+        except PeerError as error:
+            counters.frames_refused += 1
+            self._break(error, now)
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        bearer = self._bearer
+        if bearer is None:
+            return
+        line = self._line
+        if line is not None:
+            if line.session.is_spent:
+                self._change(CallerEvent.BROKEN)
+                self._line = line = None
+            else:
+                self._watch(line, bearer, now)
+                line.pump(now)
+                note_verdicts(self._events, line)
+        if self.state is not CallerState.UP and self._hello_at <= now and self._bearer is bearer:
+            self._hello(bearer, now)
+
+    def deadline(self) -> float | None:
+        """When `tick` wants to be called."""
+        if self._bearer is None:
+            return None
+        times = [] if self.state is CallerState.UP else [self._hello_at]
+        if self._line is not None:
+            at = self._line.deadline()
+            times += [] if at is None else [at]
+            if self._keep_alive_s is not None:
+                times.append(self._line.last_sent + self._keep_alive_s)
+        return min(times, default=None)
+
+    def nudge(self, now: float) -> None:
+        """The outbox has something new."""
+        if self._line is not None:
+            self._line.exchange.nudge()
+        self.tick(now)
+
+    def answer(self, object_id: bytes, answer: Receipt, now: float) -> None:
+        """Give a receipt that came later, for an object that the host sent in this session."""
+        if self._line is not None:
+            self._line.exchange.answer(object_id, answer)
+        self.tick(now)
+
+    def events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        return self._events.fetch()
+
+    def progress(self, now: float) -> Progress:
+        """Return how far everything is."""
+        return progress_of(self._line, self.tally, now)
+
+    def _change(self, event: CallerEvent) -> None:
+        self.state = CALLER_TRANSITIONS[self.state, event]
+
+    def _watch(self, line: Line, bearer: Bearer, now: float) -> None:
+        """Doubt a session, and a stream, that should have been heard of."""
+        waiting_since = max(line.waiting_since(now), self._dead_from)
+        patience = max(DOUBT_S, 3 * line.exchange.flow.ledger.rtt_s)
+        if self.state is CallerState.UP and now - waiting_since > patience:
+            self._change(CallerEvent.SILENCE)
+            self._hello_at = now
+            self._events.note("silence", self._far_public, f"nothing heard for {now - line.last_heard:.0f} s")
+        if bearer.is_stream and now - waiting_since > STREAM_DEAD_S:
+            self._dead_from = now
+            bearer.close()
+        if self._keep_alive_s is not None and line.last_sent + self._keep_alive_s <= now:
+            line.keep_alive(now)
+
+    def _hello(self, bearer: Bearer, now: float) -> None:
+        """Send the HELLO, the same one until it is answered."""
+        if self._call is None or len(self._call[0].hello) > bearer.mtu:
+            self._call = self._make_call(bearer, now)
+            self._hellos = 0
+        self._hellos += 1
+        if self._hellos != 2:  # the second is most often too early: the answer is to the first then
+            self._hello_sent_at = now
+        first = HELLO_FIRST_S if self._hellos == 1 else HELLO_AGAIN_S
+        self._hello_at = now + (DOUBT_HELLO_S if self._line is not None else first)
+        if bearer.is_stream and self._line is None and self._hellos > STREAM_HELLOS_MAX:
+            self._hellos = 0
+            bearer.close()
+            return
+        counters = self.tally.counters
+        counters.frames_sent += 1
+        counters.wire_sent += len(self._call[0].hello) + bearer.overhead
+        bearer.send(self._call[0].hello)
+
+    def _make_call(self, bearer: Bearer, now: float) -> tuple[Call, Exchange]:
+        size = bearer.mtu + bearer.overhead
+        exchange = Exchange(self._far_public, self._outbox, self._inbox, size, self.tally.sent, self.tally.received)
+        if self._line is None:
+            composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
+        else:  # the session may be sound: nothing goes twice on a doubt
+            composed = exchange.compose(EARLY_SIZE - HELLO_OVERHEAD, now, segments=False)
+        index = int.from_bytes(self._entropy(2), "big")
+        call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
+        exchange.flow.note_sent(0, len(call.hello) + bearer.overhead, composed, now)
+        return call, exchange
+
+    def _on_welcome(self, index: int, frame: bytes, now: float) -> None:
+        if self._call is None or self._call[0].index != index or self._bearer is None:
+            return
+        call, exchange = self._call
+        session, payload = call.complete(frame)
+        self._call = None
+        line = Line(session, exchange, self.tally.counters, now)
+        line.watches_peer = True
+        exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
+        exchange.settle(0)
+        exchange.receive(0, payload, now)
+        exchange.nudge()
+        exchange.flow.seen.due_at = now  # the first frame of ours proves to the host that this is no replay
+        self._line = line
+        line.bearer = self._bearer
+        self._change(CallerEvent.WELCOME)
+        self.tally.counters.handshakes += 1
+        self.denials, self.last_heard = 0, now
+        self._events.note("session", self._far_public, f"session {session.index:04x} over {self._bearer.name}")
+
+    def _on_data(self, index: int, frame: bytes, now: float) -> None:
+        line = self._line
+        if line is None or index != line.session.index or line.receive(frame, now) is None:
+            return
+        self.last_heard = now
+        self._change(CallerEvent.HEARD)
+        if self.state is CallerState.UP:
+            self._call = None
+
+    def _on_hint(self, frame: bytes, now: float) -> None:
+        code, echo = read_hint(frame)
+        if code is HintCode.NOT_LET_IN and self._call is not None and self._call[0].is_echo(echo):
+            self.denials += 1
+            self._events.note("denied", self._far_public, "the far side does not know our key, or not for this key")
+        line = self._line if self.state in HINTED else None
+        if code is HintCode.NO_SESSION and line is not None and line.knows_tail(echo):
+            self._change(CallerEvent.HINT)
+            self._hello_at = now
+
+    def _break(self, error: PeerError, now: float) -> None:
+        self._events.note("peer-error", self._far_public, str(error))
+        self._line = self._call = None
+        self._change(CallerEvent.BROKEN)
+        self._hello_at = now + PEER_ERROR_PAUSE_S
