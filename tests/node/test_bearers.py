@@ -1,0 +1,99 @@
+"""Addresses, and frames cut from a stream."""
+
+import asyncio
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.bearers import TcpEnd, Url, parse_url
+from wire.errors import UsageError
+from wire.session import FRAME_SIZE_MAX
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("udp://10.77.0.2:7000", Url("udp", "10.77.0.2", 7000)),
+        ("tcp://gateway.example:1", Url("tcp", "gateway.example", 1)),
+        ("tcp://[2001:db8::1]:7000", Url("tcp", "2001:db8::1", 7000)),
+        ("udp://0.0.0.0:0", Url("udp", "0.0.0.0", 0)),
+    ],
+)
+def test_addresses_are_read_and_shown(text, url):
+    assert parse_url(text) == url
+    assert str(url) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "10.0.0.1:7000",
+        "udp://",
+        "udp://host",
+        "udp://:7000",
+        "http://host:1",
+        "udp://host:70000",
+        "udp://a:b",
+        "udp://host:7000/path",
+        "udp://user@host:7000",
+        "udp://[::1:7000",
+        "udp://host:7000?x=1",
+    ],
+)
+def test_what_is_no_address_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match="for example udp://"):
+        parse_url(text)
+
+
+class FakeTransport(asyncio.Transport):
+    """What an end asks of its transport, and what it wrote."""
+
+    def __init__(self):
+        super().__init__({"peername": ("192.0.2.1", 7), "socket": socket.socket()})
+        self.written, self.closed = b"", False
+
+    def write(self, data):
+        self.written += data
+
+    def abort(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        assert high == 0
+
+    def get_write_buffer_size(self):
+        return 0
+
+
+def end() -> tuple[TcpEnd, FakeTransport, list[bytes]]:
+    frames: list[bytes] = []
+    protocol = TcpEnd(lambda bearer, frame: frames.append(frame), lambda b: None, lambda b: None, lambda: None)
+    transport = FakeTransport()
+    protocol.connection_made(transport)
+    transport.get_extra_info("socket").close()
+    return protocol, transport, frames
+
+
+@given(st.lists(st.binary(min_size=1, max_size=400), max_size=10), st.integers(1, 97))
+def test_frames_are_cut_from_a_stream_however_it_arrives(sent, size):
+    protocol, transport, frames = end()
+    for frame in sent:
+        protocol.bearer.send(frame)
+    for at in range(0, len(transport.written), size):
+        protocol.data_received(transport.written[at : at + size])
+    assert frames == sent
+
+
+@pytest.mark.parametrize("size", [0, FRAME_SIZE_MAX + 1])
+def test_a_stream_with_an_impossible_length_is_closed(size):
+    protocol, transport, frames = end()
+    protocol.data_received(size.to_bytes(2, "big") + b"x" * 10)
+    assert transport.closed
+    assert frames == []
+    assert protocol.bearer.name == "tcp://192.0.2.1:7"
