@@ -159,6 +159,7 @@ async def _send(args: argparse.Namespace, url: Url, keys: linkkeys.SendKeys, out
         if running.done():
             await running
     finally:
+        caller.close(shell.now())
         for task in (running, showing, waiting):
             task.cancel()
         await asyncio.gather(running, showing, waiting, return_exceptions=True)

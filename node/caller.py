@@ -180,6 +180,11 @@ class Caller:
             self._line.exchange.answer(object_id, answer)
         self.tick(now)
 
+    def close(self, now: float) -> None:
+        """Say what is due, so that the host need not ask for it; then the caller may be forgotten."""
+        if self._line is not None:
+            self._line.say_all(now)
+
     def events(self) -> list[Event]:
         """Return what happened since the last call."""
         return self._events.fetch()

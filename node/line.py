@@ -1,7 +1,7 @@
 """One session on its bearer: when a frame goes out, when to probe, what the next deadline is.
 
 `Caller` and `Host` (`node/link.py`) own lines. A line has no doubt of its own about the far side: while something
-is under way and nothing is heard, it sends a probe at a bounded interval, for ever, and the first answer sets
+is under way and nothing is heard, it sends a probe at a bounded interval (a caller for ever), and the first answer sets
 everything going again at the rate that was before. Nothing of a line survives the process.
 """
 
@@ -23,6 +23,8 @@ PROBE_WINDOW_FRAMES: Final = 8
 COMMAND_EXTRA: Final = 2048
 """Bytes beyond the window that commands may take, so that they never wait behind a file."""
 TAILS_MAX: Final = 32
+HOST_PATIENCE_S: Final = 60.0
+"""A host probes a silent caller for so long; then it waits to be called, for a caller that has gone never answers."""
 
 
 class Line:
@@ -164,8 +166,16 @@ class Line:
         self.counters.wire_sent += size
         self.bearer.send(frame)
 
+    def say_all(self, now: float) -> None:
+        """Send the ACK that is due at once: the process is about to end."""
+        if self.exchange.flow.seen.due_at is not None:
+            self.exchange.flow.seen.due_at = now
+            self.pump(now)
+
     def _probe_at(self) -> float | None:
         if not self._is_waiting():
+            return None
+        if not self.watches_peer and (self._probed_at or 0.0) > self.last_heard + HOST_PATIENCE_S:
             return None
         rtt_s = self.exchange.flow.ledger.rtt_s
         if self._probed_at is None:

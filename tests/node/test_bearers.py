@@ -18,7 +18,7 @@ from wire.session import FRAME_SIZE_MAX
         ("udp://10.77.0.2:7000", Url("udp", "10.77.0.2", 7000)),
         ("tcp://gateway.example:1", Url("tcp", "gateway.example", 1)),
         ("tcp://[2001:db8::1]:7000", Url("tcp", "2001:db8::1", 7000)),
-        ("udp://0.0.0.0:0", Url("udp", "0.0.0.0", 0)),
+        ("udp://127.0.0.1:0", Url("udp", "127.0.0.1", 0)),
     ],
 )
 def test_addresses_are_read_and_shown(text, url):

@@ -304,6 +304,35 @@ def test_an_idle_link_says_something_now_and_then_and_no_more():
     assert 8 <= world.air.packets[0] - before <= 30
 
 
+def test_a_host_does_not_probe_for_ever_for_one_who_has_gone():
+    world = World(Profile(delay=0.1), 1, call=False)
+    world.down.add(bytes(100_000))
+    world.start_caller()
+    world.run(5)
+    world.caller.bearer_down(world.wire, world.now)
+    world.run(200)
+    before = world.air.packets[1]
+    world.run(3600)
+    assert world.air.packets[1] == before
+    world.caller.bearer_up(world.wire, world.now)
+    world.run(3700, world.all_received)
+    assert world.all_received(), "the host did not go on when it was called again"
+    assert world.caller.tally.counters.handshakes == 1
+
+
+def test_a_caller_that_ends_leaves_no_question_open():
+    world = World(Profile(delay=0.1), 1, call=False)
+    world.up.add(bytes(150_000))
+    world.start_caller()
+    world.run(200, world.all_received)
+    world.caller.close(world.now)
+    world.caller.bearer_down(world.wire, world.now)
+    world.run(world.now + 1)
+    before = world.air.packets[1]
+    world.run(world.now + 100)
+    assert world.air.packets[1] == before
+
+
 def test_a_long_outage_keeps_memory_and_air_within_bounds():
     world = World(Profile(delay=0.5, outages=[(10, 4000)]), 1, call=False)
     world.up.add(random.Random(1).randbytes(100000))
