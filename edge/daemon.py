@@ -107,11 +107,10 @@ class Daemon:
     def status(self) -> Mapping[str, Any]:
         """Return what `kit status` shows."""
         kit, now = self.kit, self._clock.now()
-        patient = kit.capture.patient(now)
         return {
             "name": kit.enrolment.name,
             "leds": {led: [rhythm, meaning(led, rhythm)] for led, rhythm in rhythms(kit.panel.condition).items()},
-            "patient": patient.id if patient else "",
+            "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "capturing": kit.capture.capturing,
             "objects": {state.value: len(kit.spool.objects(state)) for state in State},
@@ -182,8 +181,8 @@ class Daemon:
     def _take(self, name: str, owner: PortOwner, item: object) -> None:
         now = self._clock.now()
         match item:
-            case Heard(data):
-                owner.write(self.kit.heard(name, data, now))
+            case Heard(data, heard_at):
+                owner.write(self.kit.heard(name, data, now), heard_at)
             case Appeared(device):
                 log.info("port %s: open (%s)", name, device)
                 self.kit.present(name)

@@ -7,6 +7,7 @@ kit, gateway and centre, and what came of them is judged by comparing files byte
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -88,7 +89,7 @@ def _start_all(stage: Stage) -> None:
 
 
 def _devices_for_ever(stage: Stage) -> None:
-    stage.speak("scanner", "--count", "4", "--every", "45", "--repeat")
+    stage.speak("scanner", "--count", "4", "--every", "40", "--repeat")
     stage.speak("analyser", "--count", "50", "--every", "40", "--repeat")
     stage.speak("oximeter", "--count", "50", "--finger", "15", "--repeat")
 
@@ -113,7 +114,7 @@ async def _play(stage: Stage, say: Callable[[str], None]) -> None:
     _start_all(stage)
     stage.speak("scanner", "--count", "2", "--every", "300", "--patient", label(0))
     await asyncio.to_thread(stage.wait_for_web)
-    await _until(stage, lambda: bool(stage.status("kit").get("patient")), "the label is scanned", 30.0)
+    await _until(stage, lambda: bool(stage.status("kit").get("label_scanned")), "the label is scanned", 30.0)
     say("1: the analyser measures")
     stage.speak("analyser", "--count", "2", "--every", "12", "--patient", label(0))
     await _captured(stage, 1)
@@ -168,9 +169,9 @@ def held(stage: Stage) -> list[SpoolObject]:
     found: dict[bytes, SpoolObject] = {}
     for state in State:
         for path in (stage.data("kit") / state.value).glob("*"):
-            one = parse_name(path.name, state=state)
-            if one is not None:
-                found[one.object_id] = one
+            with contextlib.suppress(FileNotFoundError):  # moved on meanwhile: it is met again in its next folder
+                if (one := parse_name(path.name, path.stat().st_size, state)) is not None:
+                    found[one.object_id] = one
     return sorted(found.values(), key=lambda one: one.number)
 
 

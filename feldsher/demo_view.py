@@ -49,7 +49,7 @@ class View:
         lines = ["\x1b[1mFeldsher\x1b[0m: a van, a link that breaks, a centre", ""]
         lines += [self._led(led, rhythm, means, now) for led, (rhythm, means) in kit["leds"].items()]
         devices = "  ".join(f"{name} {'●' if there else '○'}" for name, there in kit["ports"].items())
-        lines += ["", f"  devices   {devices}", f"  patient   {kit['patient'] or '-'}"]
+        lines += ["", f"  devices   {devices}", f"  patient   {'a label was scanned' if kit['label_scanned'] else '-'}"]
         lines += [f"  radio     {self._radio()}", f"  link      {watching.link_line(kit['link'])}", ""]
         under_way = {one["object_id"]: one for one in kit["link"]["sending"]}
         lines += ["  studies, newest first"]

@@ -31,12 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from gateway import daemon
+    from node.claim import claim
     from node.daemon import start_log
     from node.enrolment import load_gateway
 
     start_log(verbose=args.verbose)
     enrolment = load_gateway(args.data / ENROLMENT)
-    asyncio.run(daemon.run(enrolment, args.data, args.listen or enrolment.listen))
+    with claim(args.data):
+        asyncio.run(daemon.run(enrolment, args.data, args.listen or enrolment.listen))
     return 0
 
 

@@ -73,12 +73,15 @@ def _enrol(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from edge import config, daemon
+    from node.claim import claim
     from node.daemon import start_log
     from node.enrolment import load_kit
 
     start_log(verbose=args.verbose)
     kit = config.load(args.config or args.data / CONFIG)
-    asyncio.run(daemon.run(kit, load_kit(args.data / ENROLMENT), args.data))
+    enrolment = load_kit(args.data / ENROLMENT)
+    with claim(args.data):
+        asyncio.run(daemon.run(kit, enrolment, args.data))
     return 0
 
 
@@ -100,7 +103,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines = [*watching.silence(status, "the kit"), f"kit {status['name']}"]
     lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
     lines += [f"  port {name}: {'present' if there else 'missing'}" for name, there in status["ports"].items()]
-    lines.append(f"  patient: {status['patient'] or 'none scanned'}; studies being captured: {status['capturing']}")
+    label = "a label is in force" if status["label_scanned"] else "no label is in force"
+    lines.append(f"  patient: {label}; studies being captured: {status['capturing']}")
     lines.append(
         f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "
         f"{held['refused']} refused"

@@ -142,8 +142,8 @@ def run_capture(args: argparse.Namespace) -> int:
     """Capture until interrupted, or until `--count` studies are closed."""
     from edge import registry
     from edge.capture import Capture
-    from edge.claim import claim
     from edge.ports import PortOwner, Recorder
+    from node.claim import claim
     from node.clock import SystemClock
     from node.enrolment import load_kit
 

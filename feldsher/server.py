@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from node.claim import claim
 from provisioning import enrolment
 from server.centre import Centre
 from server.library import Line
@@ -299,7 +300,7 @@ def _study_check(centre: Centre, _args: argparse.Namespace) -> dict[str, Any]:
 def _run(args: argparse.Namespace) -> int:
     host, port = _address(args.listen)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    with _opened(args) as centre:
+    with _opened(args) as centre, claim(args.data):
         if not centre.people.users():
             print("feldsher: nobody can log in yet: feldsher server user add NAME", file=sys.stderr)
         asyncio.run(_serve(centre, host, port, args.link))

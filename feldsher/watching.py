@@ -64,10 +64,9 @@ def link_line(link: dict[str, Any]) -> str:
     if not link["connected"]:
         return "not connected"
     rtt = "-" if link["rtt_s"] is None else f"{link['rtt_s'] * 1000:.0f} ms"
-    lost = link["frames_lost"]
     return (
-        f"{link['bearer']}  heard {span(link['silence_s'])} ago  RTT {rtt}  {link['rate_bps'] / 1000:.1f} kbit/s  "
-        f"out {size(link['wire_sent'])}  in {size(link['wire_received'])}  lost {lost} frames"
+        f"{link['bearer']}, heard {span(link['silence_s'])} ago, RTT {rtt}, {link['rate_bps'] / 1000:.1f} kbit/s, "
+        f"out {size(link['wire_sent'])}, in {size(link['wire_received'])}, {link['frames_lost']} lost"
     )
 
 

@@ -1,8 +1,8 @@
 """The centre as one object: what the kernel, the web pages and the command line share.
 
 Owns the data folder and how it is opened. May call: every store of `server`. Opening makes what is missing (keys,
-database, folders), brings the schema up to date and sweeps what a crash left half-written, so that a first start, a
-start after a crash and a start after an upgrade are one thing.
+database, folders) and brings the schema up to date, so that a first start, a start after a crash and a start after an
+upgrade are one thing. Commands may open it beside the running centre: only the kernel, alone, sweeps what a crash left.
 
     DATA/keys.toml      the centre's secrets, 0600
     DATA/centre.db      SQLite, unless another database URL is given
@@ -63,7 +63,6 @@ class Centre:
         """Return a centre over the parts that are given: the real ones, or those of a simulated world."""
         database.migrate()
         files = Files(disk, entropy)
-        files.sweep()
         peers = Peers(database, clock)
         people = People(database, clock, entropy, hasher)
         ingest = Ingest(database, files, keys, peers, clock)

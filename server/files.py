@@ -2,8 +2,8 @@
 
 Owns the folder `files` of its disk. May call: the disk seam. A file is *stored* when `put` returns: its bytes, its
 name and the folder that holds the name are synced. A crash before that leaves at most a file in `files/new`, which
-`sweep` removes at the next start. Reading checks the digest, so that a disk that rots is noticed and never shown;
-putting the same bytes again heals a copy that has rotted. Nothing here removes a stored file.
+`sweep` removes when the kernel starts, which alone puts. Reading checks the digest, so that a disk that rots is noticed
+and never shown; putting the same bytes again heals a copy that has rotted. Nothing here removes a stored file.
 
 What is asked of the disk: `rename` replaces atomically, and what `sync` and `sync_folder` returned for stays. One
 thread may write at a time (`Ingest` sees to that); any number may read beside it, because `RealDisk` shares nothing
@@ -43,7 +43,8 @@ class Files:
         make_durable_folder(disk, NEW)
 
     def sweep(self) -> int:
-        """Remove what a crash left half-written; return how many. To be called before anything is put."""
+        """Remove what a crash left half-written; return how many. To be called before anything is put, by
+        who alone puts: it would take the ground from under another's feet."""
         names = self._disk.list(NEW)
         for name in names:
             self._disk.remove(f"{NEW}/{name}")

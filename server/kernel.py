@@ -45,6 +45,7 @@ class FromPeers:
 
     def __init__(self, centre: Centre, reserve_bytes: int) -> None:
         self._centre = centre
+        centre.files.sweep()
         self._landing = Landing(centre.disk, "link", reserve_bytes)
         self._held: dict[bytes, Whole] = {}
         """What is whole and found no room in the stores: tried again when it is offered again."""

@@ -140,7 +140,7 @@ def _from_summary(summary: Summary, values: dict[str, Any]) -> dict[str, Any]:
         "opened_ms": summary.opened_ms,
         "closed_ms": summary.closed_ms,
         "entries": min(summary.entries, COUNT_MAX),
-        "partial": int(bool(values["partial"] or summary.partial)),
+        "partial": int(summary.partial),
         "recovered": int(bool(values["recovered"] or summary.recovered)),
         "conflict": int(bool(values["conflict"] or summary.patient_conflict)),
     }

@@ -154,7 +154,7 @@ def rich(kit, patient="4711"):
             Patient(patient, "barcode", checked=True, time_ms=OPENED_MS).to_tag(),
             Partial("the line was cut", "astm").to_tag(),
         ],
-        [summary_of(study_id, kit.name, patient, "ecg", HEADLINE, device="Cardio 3").to_tag()],
+        [summary_of(study_id, kit.name, patient, "ecg", HEADLINE, device="Cardio 3", partial=True).to_tag()],
     ]
     return kit.study(entries, study_id=study_id)
 

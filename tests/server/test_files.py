@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from node.disk import RealDisk
 from node.entropy import seeded
+from server.centre import Centre
 from server.files import CHUNK_SIZE, NEW, Files
 from tests.server.faults import Broken, FailingDisk
 from wire.errors import DiskError, DiskFull, FormatError, UsageError
@@ -117,3 +118,12 @@ def test_a_failed_sync_is_not_taken_for_stored(tmp_path):
         with pytest.raises(DiskError):
             files.put(b"bytes")
         assert not files.has(digest(b"bytes"))
+
+
+def test_a_command_beside_the_running_centre_sweeps_nothing_away(tmp_path):
+    with Centre.open(tmp_path) as running:
+        running.disk.append("files/new/half", b"half of a file that is coming in")
+        with Centre.open(tmp_path):
+            assert running.disk.exists("files/new/half")
+        running.files.sweep()
+        assert not running.disk.exists("files/new/half")

@@ -352,6 +352,7 @@ def test_two_processes_that_take_in_the_same_object_give_one_receipt(centre, van
 def after_the_crash(folder, pair):
     """Open again, take in again, and check what must hold: one object, one study, one receipt, the same bytes."""
     with open_centre(folder) as centre:
+        centre.files.sweep()  # as the kernel does when it starts
         known = centre.ingest.known(samples.offer(pair[0], objects.STUDY, pair[1]))
         answer = centre.ingest.accept(samples.offer(pair[0], objects.STUDY, pair[1]), pair[1])
         assert isinstance(answer, Receipt)
