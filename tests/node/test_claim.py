@@ -8,7 +8,13 @@ import pytest
 from node.claim import claim
 from wire.errors import UsageError
 
-HOLDER = "import sys, pathlib\nfrom node.claim import claim\nwith claim(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+HOLDER = """
+import sys, pathlib
+from node.claim import claim
+with claim(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_the_second_process_is_told_and_the_first_one_s_death_frees_the_folder(tmp_path):
