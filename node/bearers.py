@@ -128,12 +128,13 @@ class UdpHost(asyncio.DatagramProtocol):
 
 
 class UdpCaller(asyncio.DatagramProtocol):
-    """A connected socket. What the system says of the far side (no route, port closed) is kept in `last_error`."""
+    """A connected socket. What the system says of the far side (no route, port closed) goes to `failed`."""
 
-    def __init__(self, receive: Receive, closed: Callable[[], None], name: str) -> None:
-        self._receive, self._closed, self._name = receive, closed, name
+    def __init__(
+        self, receive: Receive, failed: Callable[[Exception], None], closed: Callable[[], None], name: str
+    ) -> None:
+        self._receive, self._failed, self._closed, self._name = receive, failed, closed, name
         self.bearer: UdpBearer | None = None
-        self.last_error: OSError | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         mtu = _path_mtu(transport.get_extra_info("socket"))
@@ -141,12 +142,11 @@ class UdpCaller(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         del addr
-        self.last_error = None
         if self.bearer is not None:
             self._receive(self.bearer, data)
 
     def error_received(self, exc: Exception) -> None:
-        self.last_error = exc if isinstance(exc, OSError) else None
+        self._failed(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -104,13 +104,21 @@ class CallerShell(Shell):
             try:
                 await (self._run_udp() if self._url.scheme == "udp" else self._run_tcp())
             except (OSError, TimeoutError) as error:
-                self.last_error = os.strerror(error.errno) if error.errno else "no connection"
+                self._note_error(error)
             await asyncio.sleep(RECONNECT_S)
+
+    def _note_error(self, error: Exception) -> None:
+        """Keep what the system says, in its words and without addresses that the reader knows."""
+        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, socket.gaierror):
+            self.last_error = f"{self._url.host}: {error.strerror}"
+        else:
+            self.last_error = os.strerror(number) if number else "no connection"
 
     async def _run_udp(self) -> None:
         closed = asyncio.Event()
         transport, protocol = await self._loop.create_datagram_endpoint(
-            lambda: UdpCaller(self._receive_udp, closed.set, str(self._url)),
+            lambda: UdpCaller(self._receive_udp, self._note_error, closed.set, str(self._url)),
             remote_addr=(self._url.host, self._url.port),
         )
         bearer = protocol.bearer

@@ -156,10 +156,18 @@ def test_wrong_keys_are_told_from_an_unreachable_host(folder):
         assert "does not let us in" in done.stderr
     done = run(folder, "send", "a", "--to", f"udp://127.0.0.1:{free_port()}", "--keys", "keys", "--timeout", "2")
     assert done.returncode == 75
+    assert "Connection refused" in done.stderr
     assert "unreachable" in done.stderr
     done = run(folder, "send", "a", "--to", f"tcp://127.0.0.1:{free_port()}", "--keys", "keys", "--timeout", "2")
     assert done.returncode == 75
     assert "Connection refused" in done.stderr
+
+
+def test_a_name_that_nobody_knows_is_told(folder):
+    (folder / "a").write_bytes(b"1")
+    done = run(folder, "send", "a", "--to", "udp://gateway.invalid:7000", "--keys", "keys", "--timeout", "3")
+    assert done.returncode == 75
+    assert "gateway.invalid: " in done.stderr
 
 
 @pytest.mark.parametrize(
