@@ -102,6 +102,10 @@ class TcpBearer:
             self._transport.write(struct.pack(">H", len(frame)) + frame)
 
     def close(self) -> None:
+        """Give up the connection and what it has not sent: the kernel must not deliver later what went another way."""
+        with contextlib.suppress(OSError):
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
 
@@ -167,6 +171,7 @@ class TcpEnd(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_SIZE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_SIZE)
         stream.set_write_buffer_limits(high=0)

@@ -185,8 +185,11 @@ class Host:
         line.counters.wire_received += len(frame) + bearer.overhead
         if index in self._half_open:
             self._prove(index, bearer, now)
-        if counter == line.session.window.highest:
+        before = line.bearer
+        if counter == line.session.window.highest and bearer is not before:
             line.bind(bearer, now)
+            if before is not None and before.is_stream:
+                before.close()
         self._peers.move_to_end(line.exchange.peer)
         line.pump(now)
         note_verdicts(self._events, line)

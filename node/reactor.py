@@ -18,6 +18,7 @@ from wire.errors import UsageError
 CONNECT_S_MAX: Final = 4.0
 """A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
 RECONNECT_S: Final = 1.0
+STREAMS_MAX: Final = 512
 TICK_S_MIN: Final = 0.001
 
 
@@ -158,6 +159,18 @@ class HostShell(Shell):
     def __init__(self, host: Node, changed: Callable[[], None]) -> None:
         super().__init__(host, changed)
         self._closing: list[Callable[[], None]] = []
+        self._streams: dict[Bearer, None] = {}
+
+    def up(self, bearer: Bearer) -> None:
+        """Take a connection; beyond STREAMS_MAX the oldest is given up, for strangers may open many and say nothing."""
+        self._streams[bearer] = None
+        if len(self._streams) > STREAMS_MAX:
+            next(iter(self._streams)).close()
+        super().up(bearer)
+
+    def down(self, bearer: Bearer) -> None:
+        self._streams.pop(bearer, None)
+        super().down(bearer)
 
     async def listen(self, url: Url) -> Url:
         """Listen on `url` and return the address with the port that was given. Raises UsageError."""

@@ -97,3 +97,27 @@ def test_a_stream_with_an_impossible_length_is_closed(size):
     assert transport.closed
     assert frames == []
     assert protocol.bearer.name == "tcp://192.0.2.1:7"
+
+
+def test_strangers_that_open_connections_and_say_nothing_are_bounded():
+    from node.link import Host
+    from node.reactor import STREAMS_MAX, HostShell
+    from tests.wire.air import GATEWAY, MemoryInbox, MemoryOutbox
+
+    async def run() -> tuple[int, int]:
+        host = Host(GATEWAY, lambda public: None, lambda peer: MemoryOutbox(), MemoryInbox(), bytes)
+        shell = HostShell(host, lambda: None)
+        ends = [TcpEnd(shell.receive, shell.up, shell.down, shell.tick) for _ in range(STREAMS_MAX + 20)]
+        transports = [FakeTransport() for _ in ends]
+        for protocol, transport in zip(ends, transports, strict=True):
+            protocol.connection_made(transport)
+            for older, closed in zip(ends, transports, strict=True):
+                if closed.closed and older.bearer in shell._streams:
+                    older.connection_lost(None)
+        count = len(shell._streams)
+        shell.stop()
+        for transport in transports:
+            transport.get_extra_info("socket").close()
+        return count, sum(transport.closed for transport in transports)
+
+    assert asyncio.run(run()) == (512, 20)
