@@ -120,7 +120,7 @@ class Kit:
         self.panel = Panel(lamps)
         self._attention_until = 0.0
         self._missing: set[str] = set()
-        self._fresh = self._failed = self._crossed = False
+        self._fresh = self._failed = self._full = self._crossed = False
         self.denied = False
         """The gateway does not know our key, or not any more."""
         if not enrolment.gateways:
@@ -188,7 +188,7 @@ class Kit:
         """After a failed disk: open the stores anew, with recovery. Raises DiskError when the disk still fails."""
         self._open_stores()
         self.capture.reopen(self.studies)
-        self._failed = False
+        self._failed = self._full = False
         self._call_anew(self._clock.now())
         self._crossed = True
         self.settle(self._clock.now())
@@ -253,6 +253,8 @@ class Kit:
     def _captured(self, happened: Happened) -> None:
         if happened.kind in {"fault", "refused"}:
             self._attention_until = self._clock.now() + ATTENTION_S
+        if happened.kind in {"refused", "opened", "committed"}:
+            self._full = happened.kind == "refused"
         if happened.kind == "closed":
             self._fresh = self.outbox.changed = True
         self._on_event(happened.kind, f"{happened.port}: {happened.text} {happened.study_id.hex()}".rstrip())
@@ -275,7 +277,7 @@ class Kit:
             unconfirmed=self._counts.custody,
             attention=now < self._attention_until,
             refused=self.denied or self._counts.refused > 0,
-            disk_failed=self.disk_failed,
+            disk_failed=self.disk_failed or self._full,
         )
 
     def _link_event(self, event: Event) -> None:

@@ -62,6 +62,9 @@ def _enrol(args: argparse.Namespace) -> int:
     from node.secret import write_secret
 
     enrolment = load_kit(args.file)
+    if (args.data / ENROLMENT).exists():
+        there = load_kit(args.data / ENROLMENT).name
+        raise UsageError(f"{args.data}: kit {there} is enrolled here already; its {ENROLMENT} is left as it is")
     try:
         args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -160,6 +163,8 @@ def _selftest(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    if not args.data.is_dir():
+        raise UsageError(f"{args.data}: no data folder is here")
     copied = 0
     for state in ("spool", "custody", "received", "refused"):
         for path in sorted((args.data / state).glob("*.study")):

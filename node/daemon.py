@@ -33,11 +33,21 @@ def start_log(*, verbose: bool) -> None:
 
 
 def write_status(folder: Path, status: Mapping[str, Any]) -> None:
-    """Replace the status file; a full or failing disk must not stop the daemon for a view of it."""
-    beside = folder / f".{STATUS_FILE}.new"
-    with contextlib.suppress(OSError):
-        beside.write_text(json.dumps(status))
+    """Replace the status file, or on a full disk its content; no fault may stop the daemon for a view of it."""
+    beside, text = folder / f".{STATUS_FILE}.new", json.dumps(status)
+    try:
+        beside.write_text(text)
         beside.rename(folder / STATUS_FILE)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+            _write_over(folder / STATUS_FILE, text.encode())
+
+
+def _write_over(path: Path, data: bytes) -> None:
+    """Write into the file's own blocks, in one call; what is left of a longer text becomes blanks."""
+    with path.open("r+b", buffering=0) as file:
+        file.write(data.ljust(os.fstat(file.fileno()).st_size))
 
 
 def read_status(folder: Path) -> dict[str, Any]:

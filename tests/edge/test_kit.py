@@ -344,6 +344,16 @@ def test_no_room_to_note_a_receipt_is_an_alarm_and_the_receipt_comes_again(van, 
     assert after.roads.run(20, after.is_drained)
 
 
+def test_a_full_card_is_shown_as_one_until_a_study_finds_room_again(van):
+    van.disk.append("full", bytes(van.disk.free() - 4096))
+    assert van.hear(b"\x05", 0.0) == b"\x15", "the device is told to wait"
+    assert van.leds()["alarm"] == FAST
+    assert not van.kit.disk_failed, "nothing is to be opened anew"
+    van.disk.remove("full")
+    assert van.measure().is_good
+    assert van.leds()["alarm"] == SLOW, "somebody should know that it was full"
+
+
 @pytest.mark.parametrize("fault", ["crash", "EIO"])
 def test_a_fault_at_any_call_of_the_way_to_the_receipt_loses_nothing(fault):
     for at in range(1, 400, 7):
@@ -446,6 +456,14 @@ def test_a_wall_clock_that_jumps_a_decade_back_disturbs_nothing(van):
     van.call()
     assert van.roads.run(30, van.is_drained)
     assert len(van.inbox.done) == 4
+
+
+@pytest.mark.parametrize("ms", [0, 4_102_444_800_000], ids=["1970", "2100"])
+def test_a_wall_clock_that_knows_nothing_disturbs_nothing(van, ms):
+    van.clock.ms = ms
+    assert van.measure().is_good
+    van.call()
+    assert van.roads.run(30, van.is_drained)
 
 
 def test_nobody_gives_the_kit_an_object(van):

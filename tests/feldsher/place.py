@@ -42,6 +42,7 @@ class Place:
     def __init__(self, folder):
         self.folder = folder
         self.processes = {}
+        self.benches = []
         self.ports = {"web": free_port(socket.SOCK_STREAM), "link": free_port(), "gateway": free_port()}
         for node in ("gateway", "kit"):
             self.data(node).mkdir(mode=0o700)
@@ -58,6 +59,8 @@ class Place:
         for process in self.processes.values():
             process.kill()
             process.wait()
+        for bench in self.benches:
+            bench.stop()
 
     def data(self, node):
         return self.folder / node
@@ -145,6 +148,7 @@ class Bench:
         self._said = b""
         self._stopping = threading.Event()
         self._ready = threading.Event()
+        place.benches.append(self)
         self._thread = threading.Thread(target=self._run, args=(place.pty(name),), daemon=True)
         self._thread.start()
         assert self._ready.wait(10)
@@ -153,6 +157,7 @@ class Bench:
         with ptys.open_pty(link) as (line, _):
             self._ready.set()
             ptys.run(self, line, lambda: time.monotonic() * self.speed, self._stopping.is_set)
+            self._stopping.wait()  # a device that has nothing more to say is still plugged in
 
     def stop(self):
         self._stopping.set()

@@ -1,6 +1,7 @@
 """What every daemon has around it: a log, a status file, signals, systemd's watchdog."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -39,6 +40,20 @@ def test_a_huge_status_file_is_read_to_its_limit_only(tmp_path):
 
 def test_a_view_that_cannot_be_written_stops_nothing(tmp_path):
     daemon.write_status(tmp_path / "missing", {"name": "x"})
+
+
+def test_a_full_disk_does_not_freeze_the_view(tmp_path, monkeypatch):
+    """The status of a kit with a full card stood still, and the command said that the kit was not running."""
+    daemon.write_status(tmp_path, {"name": "van-1", "alarm": "off", "more": "x" * 100})
+
+    def full(path, text):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(daemon.Path, "write_text", full)
+    daemon.write_status(tmp_path, {"name": "van-1", "alarm": "fast"})
+    assert daemon.read_status(tmp_path)["alarm"] == "fast"
+    assert [path.name for path in tmp_path.iterdir()] == [daemon.STATUS_FILE]
 
 
 def test_the_status_tells_how_old_it_is(tmp_path):
