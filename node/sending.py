@@ -7,7 +7,8 @@
     CUSTODY    -           -             CUSTODY    gone      gone
 
 (1) The peer found the whole damaged and threw it away: the object is offered anew on another channel, at most
-OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again after REFUSED_PAUSE_S.
+OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again after REFUSED_PAUSE_S, one in custody
+after CUSTODY_PAUSE_S and in every new session; then not a byte of it goes before the peer has said that it lacks it.
 Nothing here is durable: what must survive is in the outbox.
 """
 
@@ -29,6 +30,8 @@ EAGER_SIZE: Final = 16384
 """An object up to this size goes along with its offer; of a larger one the peer is first asked what it has."""
 OFFERS_OF_ONE_MAX: Final = 4
 REFUSED_PAUSE_S: Final = 30.0
+CUSTODY_PAUSE_S: Final = 3600.0
+"""An object is offered again when its receipt has not followed its custody for so long: the peer may have forgotten."""
 CHANNEL_MAX: Final = 1 << 30
 
 
@@ -130,6 +133,9 @@ class Sender:
 
     def refresh(self, now: float) -> list[Sending]:
         """Return what is newly offered, after a look into the outbox."""
+        for channel, sending in list(self.sendings.items()):
+            if sending.state is State.CUSTODY and self._not_before.get(sending.offer.object_id, now) <= now:
+                del self.sendings[channel]
         offered = {sending.offer.object_id for sending in self.sendings.values()}
         active = sum(1 for sending in self.sendings.values() if sending.state is not State.CUSTODY)
         new: list[Sending] = []
@@ -183,7 +189,7 @@ class Sender:
         After a cut the peer lacks the end far more often than the beginning.
         """
         for sending in self.sendings.values():
-            if not sending.todo and sending.state is State.OFFERED:
+            if not sending.todo and sending.state is State.OFFERED and not sending.offer.again:
                 sending.todo.add(0, sending.offer.size)
 
     def close_early(self) -> None:
@@ -237,7 +243,7 @@ class Sender:
         self._next_channel += 1
         self._not_before.pop(offer.object_id, None)
         self._offers_made[offer.object_id] = self._offers_made.get(offer.object_id, 0) + 1
-        if offer.size <= EAGER_SIZE:
+        if offer.size <= EAGER_SIZE and not offer.again:
             sending.todo.add(0, offer.size)
         self.sendings[sending.channel] = sending
         return sending
@@ -257,8 +263,11 @@ class Sender:
         object_id = sending.offer.object_id
         sending.todo, sending.under_way = RangeSet(), RangeSet()
         if isinstance(answer, Custody):
+            self._not_before[object_id] = now + CUSTODY_PAUSE_S
+            self._offers_made.pop(object_id, None)
             self._outbox.in_custody(object_id)
         elif isinstance(answer, Receipt):
+            self._not_before.pop(object_id, None)
             self._outbox.receipt(object_id, answer.data)
         elif isinstance(answer, Refusal):
             if answer.temporary:

@@ -120,7 +120,8 @@ class SpoolObject:
     @property
     def offer(self) -> Offer:
         """The object as it is offered to the other side."""
-        return Offer(self.object_id, self.kind, self.size, self.digest, self.priority, self.note)
+        again = self.state is State.CUSTODY
+        return Offer(self.object_id, self.kind, self.size, self.digest, self.priority, self.note, again)
 
     @property
     def order(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ harmless when said twice: an offer that is repeated gets the same answer.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from wire import kinds, varint
@@ -53,7 +53,8 @@ class Offer:
     """One object that its sender wants to hand over.
 
     `digest` is the first 16 bytes of the BLAKE2b-256 of its bytes. `note` is for the application (for example the
-    kit that an object on a gateway is for); the link does not look into it.
+    kit that an object on a gateway is for); the link does not look into it. `again` is not on the wire: the peer has
+    had the object, so it is asked before a byte is sent.
     """
 
     object_id: bytes
@@ -62,6 +63,7 @@ class Offer:
     digest: bytes
     priority: int = 5
     note: bytes = b""
+    again: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         """Hold the bounds, for our own offers as for those that arrive."""

@@ -1,0 +1,88 @@
+"""What the sender offers again, when, and how little it sends then."""
+
+import pytest
+
+from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, REFUSED_PAUSE_S, Sender, SendingCounts, State
+from wire import objects
+from wire.objects import Custody, Have, Offer, Receipt, Refusal
+from wire.ranges import RangeSet
+
+DATA = bytes(range(256)) * 4
+
+
+class Box:
+    """An outbox with one object."""
+
+    def __init__(self, *, again=False):
+        self.offer = Offer(bytes(16), objects.STUDY, len(DATA), bytes(16), again=again)
+        self.held = False
+        self.done = []
+
+    def pending(self):
+        return (
+            ()
+            if self.done
+            else (Offer(bytes(16), objects.STUDY, len(DATA), bytes(16), again=self.held or self.offer.again),)
+        )
+
+    def read(self, object_id, offset, size):
+        return DATA[offset : offset + size]
+
+    def in_custody(self, object_id):
+        self.held = True
+
+    def receipt(self, object_id, receipt):
+        self.done.append(receipt)
+
+    def refused(self, object_id, refusal):
+        pass
+
+
+def sender(box):
+    one = Sender(box, SendingCounts())
+    one.refresh(0.0)
+    return one
+
+
+def test_a_new_small_object_goes_along_with_its_offer():
+    assert len(DATA) <= EAGER_SIZE
+    assert sender(Box()).next_segment(2000).data == DATA
+
+
+def test_of_an_object_in_custody_no_byte_goes_in_a_new_session_unless_the_peer_lacks_it():
+    one = sender(Box(again=True))
+    assert one.next_segment(2000) is None
+    one.open_early()
+    assert one.next_segment(2000) is None
+    one.heard(0, Have(RangeSet([(0, 1000)])), 1.0)
+    assert one.next_segment(2000).data == DATA[1000:]
+
+
+def test_a_receipt_that_never_follows_is_asked_for_again_without_a_byte():
+    one = sender(Box())
+    one.next_segment(2000)
+    one.heard(0, Custody(), 10.0)
+    assert one.wants_refresh_at() == 10.0 + CUSTODY_PAUSE_S
+    assert one.refresh(CUSTODY_PAUSE_S) == []
+    (again,) = one.refresh(10.0 + CUSTODY_PAUSE_S)
+    assert (again.channel, again.state) == (1, State.OFFERED)
+    assert list(one.sendings) == [1]
+    assert one.next_segment(2000) is None
+
+
+def test_a_receipt_ends_the_asking():
+    box = Box()
+    one = sender(box)
+    one.heard(0, Custody(), 10.0)
+    one.heard(0, Receipt(b"word"), 20.0)
+    assert box.done == [b"word"]
+    assert one.wants_refresh_at() is None
+    assert one.refresh(1e6) == []
+
+
+@pytest.mark.parametrize("reason", sorted(objects.TEMPORARY))
+def test_a_temporary_refusal_is_waited_out(reason):
+    one = sender(Box())
+    one.heard(0, Refusal(reason), 5.0)
+    assert one.refresh(5.0 + REFUSED_PAUSE_S - 1) == []
+    assert len(one.refresh(5.0 + REFUSED_PAUSE_S)) == 1
