@@ -60,7 +60,7 @@ class Checks:
         scenario = self._scenario
         if not scenario.is_drained():
             self.fail(f"not drained at {scenario.world.now:.0f} s: {self._left()}")
-        for node in (scenario.kit, scenario.gateway):
+        for node in (*scenario.kits, scenario.gateway):
             for path, data in node.disk.tree().items():
                 self._no_plaintext(data, f"{node.name}:{path}")
         self._read_studies()
@@ -70,8 +70,12 @@ class Checks:
     def _left(self):
         scenario = self._scenario
         devices = [cable.port for cable in scenario.cables if not cable.device.is_done]
-        kit = scenario.kit.process
-        waiting = [one.name[:60] for one in kit.spool.objects(State.WAITING, State.CUSTODY)] if kit else "kit is off"
+        waiting = [
+            one.name[:60]
+            for kit in scenario.kits
+            if kit.alive
+            for one in kit.process.spool.objects(State.WAITING, State.CUSTODY)
+        ]
         return f"devices {devices}, objects {waiting}"
 
     def _read_studies(self):
@@ -103,12 +107,13 @@ class Checks:
                     self.fail(f"{cable.port}: {frame!r} was acknowledged and is in no study at the centre")
 
     def _identical_once_and_no_phantoms(self):
-        kit = self._scenario.kit
-        captured = kit.held | {one.object_id.hex(): one for one in kit.process.spool.objects()}
+        captured = {}
+        for kit in self._scenario.kits:
+            captured |= kit.held | {one.object_id.hex(): one for one in kit.process.spool.objects()}
         for object_id, one in captured.items():
             row = self.rows.get(object_id)
             if row is None or row.digest[:32] != one.digest.hex():
-                self.fail(f"{one.name} of the kit is not at the centre as it was captured")
+                self.fail(f"{one.name} of a kit is not at the centre as it was captured")
         for object_id, row in self.rows.items():
             if object_id not in captured:
                 self.fail(f"object {object_id} (kind {row.kind}) is at the centre and was never on the kit")

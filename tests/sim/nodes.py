@@ -188,14 +188,13 @@ class GatewayNode(Node):
 class KitNode(Node):
     """The van: ports by name, each with a simulated device on it (`plug`)."""
 
-    name = "kit"
-
-    def __init__(self, world, server, gateway, ports: list[Port]):
+    def __init__(self, world, server, gateway, ports: list[Port], name):
         super().__init__(world)
+        self.name = name
         self.link_secret, self.psk, self.sign_secret = (world.entropy(32) for _ in range(3))
         self.config = KitConfig(port=ports)
         self.enrolment = KitEnrolment(
-            "van-1",
+            name,
             self.link_secret,
             self.psk,
             self.sign_secret,
@@ -218,7 +217,7 @@ class KitNode(Node):
     def events(self, kind, text):
         if kind == "sent":
             self._remember()
-        self.log.append(f"{self.world.now:.1f} kit: {kind} {text}")
+        self.log.append(f"{self.world.now:.1f} {self.name}: {kind} {text}")
 
     def _remember(self):
         if self.alive:

@@ -32,6 +32,8 @@ SHAPES = (
     LinkShape(is_stream=True),
     LinkShape(rate_bps=9600, delay_s=0.6, is_stream=True),
 )
+KITS = (1, 1, 1, 2, 3)
+"""How many vans are on the road, each as likely as it stands here."""
 PORTS = [
     Port(name="analyser", path="/dev/a", driver="astm"),
     Port(name="labels", path="/dev/b", driver="barcode"),
@@ -61,15 +63,21 @@ class Scenario:
         rng = self.world.rng
         self.server = ServerNode(self.world)
         self.gateway = GatewayNode(self.world, self.server)
-        self.kit = KitNode(self.world, self.server, self.gateway, PORTS)
+        self.kits = [
+            KitNode(self.world, self.server, self.gateway, PORTS, f"van-{number}")
+            for number in range(1, rng.choice(KITS) + 1)
+        ]
         self.checks = Checks(self)
-        self.near = self._link(self.kit, self.gateway)
         self.far = self._link(self.gateway, self.server)
         self.gateway.to_server = self.far
+        self.links = [self.far, *(self._link(kit, self.gateway) for kit in self.kits)]
+        self.nodes = [*self.kits, self.gateway, self.server]
         self.cuts = 0
         self._enrol()
         self.labels = [patient_label(seed % 1000, at) for at in range(rng.randint(1, 4))]
-        self.cables = self._plug_in(rng, seed)
+        self.cables = [
+            cable for number, kit in enumerate(self.kits) for cable in self._plug_in(kit, rng, seed + number)
+        ]
 
     def _link(self, near, far):
         link = SimLink(self.world, self.world.rng.choice(SHAPES), self.checks.saw_frame)
@@ -80,27 +88,28 @@ class Scenario:
     def _enrol(self):
         self.server.start()
         peers: Peers = self.server.centre.peers
-        kit, gateway = self.kit, self.gateway
-        public = KeyPair.from_secret(kit.link_secret).public
-        peers.add_kit(kit.enrolment.name, public, kit.psk, ed25519_public(kit.sign_secret))
+        gateway = self.gateway
+        for kit in self.kits:
+            public = KeyPair.from_secret(kit.link_secret).public
+            peers.add_kit(kit.name, public, kit.psk, ed25519_public(kit.sign_secret))
         peers.add_gateway("ground", gateway.identity.public, gateway.psk, ["udp://sim:1"])
 
-    def _plug_in(self, rng, seed):
+    def _plug_in(self, kit, rng, seed):
         messages = [
             message(rng.choice(sorted(STYLES)), seed, label, at=at, is_control=rng.random() < 0.1)
             for at, label in enumerate(rng.choices(self.labels, k=rng.randint(1, 5)))
         ]
         faults = [name for name in ANALYSER_FAULTS if rng.random() < 0.1]
         return [
-            Cable(self.world, self.kit, "analyser", Analyser(messages, faults, every_s=rng.uniform(10, 120))),
-            Cable(self.world, self.kit, "labels", Scanner(self.labels, rng.uniform(60, 200), [])),
-            Cable(self.world, self.kit, "oximeter", Oximeter(seed, rng.randint(1, 2), rng.uniform(5, 40), "2", [])),
+            Cable(self.world, kit, "analyser", Analyser(messages, faults, every_s=rng.uniform(10, 120))),
+            Cable(self.world, kit, "labels", Scanner(self.labels, rng.uniform(60, 200), [])),
+            Cable(self.world, kit, "oximeter", Oximeter(seed, rng.randint(1, 2), rng.uniform(5, 40), "2", [])),
         ]
 
     def run(self) -> Outcome:
         world = self.world
         with watch_nonces(self.checks):
-            for node in (self.server, self.gateway, self.kit):
+            for node in reversed(self.nodes):
                 node.start()
             for cable in self.cables:
                 world.after(world.rng.uniform(0, 60), cable.switch_on)
@@ -113,19 +122,19 @@ class Scenario:
 
     def _plan_trouble(self):
         rng, world = self.world.rng, self.world
-        for link in (self.near, self.far):
+        for link in self.links:
             at = 0.0
             for _ in range(rng.randint(0, 6)):
                 at += rng.expovariate(1 / 150)
                 world.at(at, lambda link=link: self._cut(link))
-        for node in (self.kit, self.kit, self.gateway, self.server):
+        for node in (*self.kits, *self.nodes):
             for _ in range(rng.randint(0, 2)):
                 fault = rng.choice(("crash", "crash", "cut", "EIO", "ENOSPC"))
                 world.at(rng.uniform(5, TROUBLE_S), lambda node=node, fault=fault: self._hurt(node, fault))
         for _ in range(rng.randint(0, 3)):
             cable = rng.choice(self.cables)
             world.at(rng.uniform(5, TROUBLE_S), lambda cable=cable: cable.pull(rng.uniform(1, 60)))
-            node = rng.choice((self.kit, self.gateway, self.server))
+            node = rng.choice(self.nodes)
             jump = rng.choice((-86_400_000 * 3650, 3_600_000, 86_400_000 * 365))
             world.at(rng.uniform(5, TROUBLE_S), lambda node=node, jump=jump: self._jump(node, jump))
 
@@ -147,21 +156,21 @@ class Scenario:
         node.clock.offset_ms += milliseconds
 
     def _make_peace(self):
-        for node in (self.kit, self.gateway, self.server):
+        for node in self.nodes:
             node.disk.fail_at = None
-        for link in (self.near, self.far):
+        for link in self.links:
             self.world.after(1.0, link.mend)
 
     def is_drained(self):
         """Every device has said its piece, every study has its receipt."""
         world_at_peace = self.world.now > TROUBLE_S + 120.0
-        alive = self.kit.alive and self.gateway.alive and self.server.alive
+        alive = all(node.alive for node in self.nodes)
         if not (world_at_peace and alive and all(cable.device.is_done for cable in self.cables)):
             return False
-        return not self.kit.process.spool.pending() and not self.kit.process.capture.capturing
+        return not any(kit.process.spool.pending() or kit.process.capture.capturing for kit in self.kits)
 
     def _outcome(self) -> Outcome:
-        nodes = (self.kit, self.gateway, self.server)
+        nodes = self.nodes
         return Outcome(
             seed=self.world.seed,
             studies=len(self.checks.studies),
