@@ -8,6 +8,7 @@ import pytest
 from edge.kit import ToCentre
 from gateway.depot import Depot
 from node.journal import StudyJournal
+from node.seams import Custody
 from server.kernel import FromPeers
 from tests.sim.scenario import Scenario
 from tests.sim.world import World
@@ -73,7 +74,7 @@ def test_an_acknowledgement_before_the_commit_is_found():
 
 @pytest.mark.slow
 def test_a_gateway_that_forgets_what_it_has_in_custody_is_found():
-    assert "not drained" in found(mock.patch.object(Depot, "adopt"))
+    assert "not drained" in found(mock.patch.object(Depot, "adopt", return_value=Custody()))
 
 
 @pytest.mark.slow
