@@ -69,6 +69,7 @@ def tell_systemd(message: str) -> None:
         return
     name = "\0" + address[1:] if address.startswith("@") else address
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.setblocking(False)  # who does not read must not stop the kit
         notify.sendto(message.encode(), name)
 
 

@@ -81,6 +81,16 @@ def test_systemd_that_is_gone_or_was_never_there_is_not_missed(tmp_path, monkeyp
     daemon.tell_systemd("READY=1")
 
 
+def test_systemd_that_does_not_read_does_not_stop_the_daemon(tmp_path, monkeypatch):
+    """After ten unread messages the eleventh waited for ever, and with it capture, link and SIGTERM."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        for _ in range(1000):
+            daemon.tell_systemd("WATCHDOG=1")
+        assert notify.recv(100) == b"WATCHDOG=1"
+
+
 def test_the_watchdog_is_fed_and_the_end_is_told(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
