@@ -254,7 +254,6 @@ class Style:
     value: str = "{}"
     limits: str = ""
     one_frame: bool = True
-    delimiters: str = "\\^&"
     always_all: bool = True
 
 
@@ -387,8 +386,8 @@ STYLES = (
     Style("astm", "e411", HORMONES, _plain, "^^^{}^^0", "{}", "{}^TECH", one_frame=False, always_all=False),
     Style("astm", "HLC-723G8", GLYCATED, _plain, "^^^{}", "{:>5}", always_all=False),
     Style("astm", "DCA VANTAGE", URINE_ALBUMIN, _plain),
-    Style("astm", "GeneXpert", (), _genexpert, delimiters="@^\\"),
-    Style("astm", "GeneXpert", (), _genexpert, delimiters="@^\\", one_frame=False),
+    Style("astm", "GeneXpert", (), _genexpert),
+    Style("astm", "GeneXpert", (), _genexpert, one_frame=False),
 )
 
 

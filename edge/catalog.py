@@ -109,11 +109,6 @@ class Catalog:
         found = self._studies.all() if state is None else self._studies.search(where("state") == state)
         return sorted(found, key=lambda doc: doc.doc_id)
 
-    def number_of(self, study_id: bytes) -> int | None:
-        """Return the number under which people know the study."""
-        found = self._studies.get(where("study") == study_id.hex())
-        return found.doc_id if isinstance(found, Document) else None
-
     def refresh(self, spool: Spool, under_way: Mapping[bytes, StudyJournal] | None = None) -> int:
         """Make the catalog agree with what lies on the disk; return how many studies changed."""
         now = {journal.study_id.hex(): _open(journal) for journal in (under_way or {}).values()}

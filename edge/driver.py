@@ -175,9 +175,6 @@ class Facts:
     form: str
     lines: tuple[Line, ...] = (Line(),)
     """Settings to try, the most likely first."""
-    ack_deadline_s: float | None = None
-    """How long the device waits for its acknowledgement: the time there is to commit. None: it waits for none."""
-    encodings: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
 
 

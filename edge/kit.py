@@ -27,6 +27,7 @@ from node.entropy import Entropy
 from node.idle import NothingTaken
 from node.journal import Limits, Studies
 from node.link import Caller, CallerState, Event
+from node.rereading import UnreadableError, read_object
 from node.seams import Bearer, Offer, Refusal
 from node.spool import Spool, State
 from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError
@@ -35,8 +36,6 @@ from wire.receipt import verify_receipt
 
 ATTENTION_S: Final = 300.0
 """How long the alarm LED asks for a look after a fault that lost nothing."""
-READS_MAX: Final = 3
-"""A card that cannot read a piece of an object is asked again so often before the object is set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,6 @@ class Counts:
     custody: int
     received: int
     refused: int
-
-
-class UnreadableError(DiskError):
-    """One object cannot be read from the card; nothing is known against the others."""
-
-    def __init__(self, object_id: bytes, why: str) -> None:
-        super().__init__(f"object {object_id.hex()} cannot be read: {why}")
-        self.object_id = object_id
 
 
 class ToCentre:
@@ -71,13 +62,7 @@ class ToCentre:
         return self._spool.pending()
 
     def read(self, object_id: bytes, offset: int, size: int) -> bytes:
-        why: DiskError | None = None
-        for _ in range(READS_MAX):
-            try:
-                return self._spool.read(object_id, offset, size)
-            except DiskError as error:
-                why = error
-        raise UnreadableError(object_id, str(why)) from why
+        return read_object(self._spool, object_id, offset, size)
 
     def in_custody(self, object_id: bytes) -> None:
         self.changed = True

@@ -140,11 +140,6 @@ class Stage:
         name = {"analyser": "analyser", "scanner": "labels", "oximeter": "oximeter"}[device]
         self._spawn(name, ["simulate", "device", device, "--pty-link", self.pty(name), "--seed", str(SEED), *words])
 
-    def is_running(self, name: str) -> bool:
-        """Tell whether the process runs."""
-        process = self._processes.get(name)
-        return process is not None and process.poll() is None
-
     def exit_code(self, name: str) -> int | None:
         """Return how the process ended; None while it runs."""
         return self._processes[name].poll()

@@ -11,6 +11,7 @@ from typing import Final
 
 from node.disk import Disk
 from node.landing import Landing, Whole
+from node.rereading import read_object
 from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
 from node.spool import Spool, SpoolObject, State
 from wire import objects
@@ -84,6 +85,13 @@ class Depot:
         if held is not None and held.state is not State.RECEIVED:
             self._receipts.append((held.note, object_id, Receipt(receipt)))
 
+    def lose(self, object_id: bytes) -> bytes:
+        """Give up a copy that cannot be read; return whose it is. Its kit keeps its own until the receipt."""
+        held = self.spool.get(object_id)
+        self.spool.in_custody(object_id)
+        self.spool.forget(object_id)
+        return held.note if held is not None else b""
+
     def drain(self) -> tuple[bool, list[Heard]]:
         """Return whether something new waits for the server, and the receipts to tell; both since the last call."""
         drained = self._arrived, self._receipts
@@ -130,7 +138,7 @@ class ToServer:
         return self._depot.spool.pending()
 
     def read(self, object_id: bytes, offset: int, size: int) -> bytes:
-        return self._depot.spool.read(object_id, offset, size)
+        return read_object(self._depot.spool, object_id, offset, size)
 
     def in_custody(self, object_id: bytes) -> None:
         self._depot.spool.in_custody(object_id)

@@ -8,11 +8,13 @@ Synchronous and driven from outside, like the links themselves: no socket, no th
 `node` and `wire`. What survives a crash at any instant: every object in custody, every receipt, every partial object up
 to its last fsync, and the roster. What does not: sessions, which the callers begin anew.
 
-After a failed disk the station raises DiskError, and whoever runs it opens it anew.
+After a failed disk the station raises DiskError, and whoever runs it opens it anew. An object that alone cannot be read
+is given up: its kit, which keeps it until the receipt, is made to call again, offers it again and brings it again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.depot import RESERVE_BYTES, Depot, FromKits, ToServer
 from gateway.roster import FromServer, Roster
@@ -20,6 +22,7 @@ from node.disk import Disk
 from node.entropy import Entropy
 from node.idle import NothingToSend
 from node.link import Caller, Event, Host
+from node.rereading import UnreadableError
 from node.seams import Bearer
 from wire.noise import KeyPair
 
@@ -51,19 +54,26 @@ class Station:
         self.host = Host(
             identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy, tell_strangers=True
         )
-        inbox = FromServer(disk, self.roster)
-        self.caller = Caller(identity, upstream.link_public, upstream.psk, ToServer(self.depot), inbox, entropy)
-        self.kits = Side(self.host, self._settle)
+        self._call = partial(
+            Caller,
+            identity,
+            upstream.link_public,
+            upstream.psk,
+            ToServer(self.depot),
+            FromServer(disk, self.roster),
+            entropy,
+        )
+        self.caller = self._call()
+        self.kits = Side(lambda: self.host, self._do)
         """The end of the bearers on which kits are heard."""
-        self.server = Side(self.caller, self._settle)
+        self.server = Side(lambda: self.caller, self._do)
         """The end of the bearer to the server."""
         self._crossed = False
 
     def tick(self, now: float) -> None:
         """Let time pass on both links; to be called at `deadline()`, or earlier."""
-        self.host.tick(now)
-        self.caller.tick(now)
-        self._settle(now)
+        self.kits.tick(now)
+        self.server.tick(now)
 
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called."""
@@ -74,48 +84,66 @@ class Station:
         crossed, self._crossed = self._crossed, False
         return crossed
 
+    def _do(self, call: Callable[[], None], now: float) -> None:
+        """Make a call on one of the links and carry over what it brought; what cannot be read is given up."""
+        todo = call
+        while True:
+            try:
+                todo()
+                return self._settle(now)
+            except UnreadableError as error:
+                todo = partial(self._lose, error, now)
+
+    def _lose(self, error: UnreadableError, now: float) -> None:
+        peer = self.depot.lose(error.object_id)
+        self._on_event(Event("refused", peer, error.object_id, f"{error}; its kit is asked for it again"))
+        self.host.drop(peer)
+        self.caller = self._call()
+        if self.server.bearer is not None:
+            self.caller.bearer_up(self.server.bearer, now)
+
     def _settle(self, now: float) -> None:
         """Carry over from one link to the other what the last call brought."""
         arrived, receipts = self.depot.drain()
         revoked = self.roster.drain_revoked()
         self._crossed = self._crossed or bool(arrived or receipts or revoked)
-        if arrived:
-            self.caller.nudge(now)
         for peer, object_id, receipt in receipts:
             self.host.answer(peer, object_id, receipt, now)
         for peer in revoked:
             self.host.drop(peer)
         for event in (*self.host.events(), *self.caller.events()):
             self._on_event(event)
+        if arrived:
+            self.caller.nudge(now)
 
 
 class Side:
     """One link of the station as its bearers see it: what a call brings is carried over before it returns."""
 
-    def __init__(self, link: Caller | Host, settle: Callable[[float], None]) -> None:
+    def __init__(self, link: Callable[[], Caller | Host], do: Callable[[Callable[[], None], float], None]) -> None:
         self._link = link
-        self._settle = settle
+        self._do = do
+        self.bearer: Bearer | None = None
+        """The newest bearer; the one there is, towards the server."""
 
     def tick(self, now: float) -> None:
         """Let time pass; to be called at `deadline()`, or earlier."""
-        self._link.tick(now)
-        self._settle(now)
+        self._do(lambda: self._link().tick(now), now)
 
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called."""
-        return self._link.deadline()
+        return self._link().deadline()
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
         """A bearer can carry frames from now on."""
-        self._link.bearer_up(bearer, now)
-        self._settle(now)
+        self.bearer = bearer
+        self._do(lambda: self._link().bearer_up(bearer, now), now)
 
     def bearer_down(self, bearer: Bearer, now: float) -> None:
         """A bearer is gone."""
-        self._link.bearer_down(bearer, now)
-        self._settle(now)
+        self.bearer = None if bearer is self.bearer else self.bearer
+        self._do(lambda: self._link().bearer_down(bearer, now), now)
 
     def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
         """A frame has come. Never raises on hostile bytes; raises DiskError when the disk fails."""
-        self._link.receive(bearer, frame, now)
-        self._settle(now)
+        self._do(lambda: self._link().receive(bearer, frame, now), now)

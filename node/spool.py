@@ -185,11 +185,6 @@ class Spool:
         """Return where the object's file lies now."""
         return self._path(self._known(object_id))
 
-    def intact(self, object_id: bytes) -> bool:
-        """Tell whether the file still has the digest that its name says. Reads all of it."""
-        one = self._known(object_id)
-        return self._digest_of_file(self._path(one)) == one.digest
-
     def receipt_of(self, object_id: bytes) -> bytes:
         """Return the receipt of a received object; b"" when there was no room to keep it."""
         return self._read_beside(object_id, State.RECEIVED)

@@ -71,11 +71,6 @@ def unpack(data: bytes, codec: int, size_max: int) -> bytes:
     return plain
 
 
-def choose(kind: tuple[int, int], data: bytes) -> int:
-    """Return the codec that makes `data` of a tag of type `kind` smallest; NONE when nothing helps."""
-    return pack_best(kind, data)[0]
-
-
 def pack_best(kind: tuple[int, int], data: bytes) -> tuple[int, bytes]:
     """Return (codec, packed data) for a tag of type `kind`; never larger than `data`."""
     best = NONE, data

@@ -62,15 +62,11 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A parsed header: `tag` carries everything but the data; sizes are in bytes."""
+    """A parsed header: `tag` carries everything but the data. `size` of the header, `total` of the tag, in bytes."""
 
     tag: Tag
     size: int
     total: int
-
-    @property
-    def data_size(self) -> int:
-        return self.total - self.size
 
 
 _OPTIONAL = ((SOURCE, 4), (TARGET, 4), (TIME, 6), (SEQUENCE, 4))

@@ -82,8 +82,6 @@ FACTS: Final = Facts(
     manual="CLSI LIS01-A2 (2008) section 6; CLSI LIS02-A2 (2004) sections 4-14",
     form="laboratory",
     lines=(Line(9600), Line(19200), Line(38400), Line(4800), Line(2400), Line(1200)),
-    ack_deadline_s=15.0,
-    encodings=("auto", *charset.ENCODINGS),
     options=(
         Option("encoding", "auto", "character set of names and comments", ("auto", *charset.ENCODINGS)),
         Option("controls", "CTRL,CONTROL,QC", "specimen names of control material, separated by commas"),

@@ -35,7 +35,6 @@ FACTS: Final = Facts(
     manual="Honeywell 3310g user guide p. 2-22; Zebra LS2208 product reference p. 6-19",
     form="unknown",
     lines=(Line(9600), Line(115200)),
-    encodings=("ascii",),
     options=(
         Option("scheme", "none", "check digit of the clinic's labels", ("none", "mod10", "ean13", "mod97", "code39")),
         Option("prefix", "", "what every patient label begins with; it is cut off"),

@@ -51,7 +51,6 @@ FACTS: Final = Facts(
     manual="none: bytes are kept, not understood",
     form="document",
     lines=(Line(9600), Line(2400), Line(4800), Line(19200), Line(115200), Line(1200)),
-    encodings=("auto", *charset.ENCODINGS),
     options=(
         Option("mode", "lines", "what is a unit", ("lines", "blocks", "bursts")),
         Option("begin", "02", "blocks: first byte, two hex digits"),

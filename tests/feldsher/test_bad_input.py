@@ -20,7 +20,7 @@ from hardware.simulated.results import message
 from node.spool import State
 from tests.feldsher.place import Bench, Place, feldsher, free_port, pid_memory_bytes
 
-FULL, IO, AUTH, CONFIG, USAGE = 73, 74, 77, 78, 64
+IO, CONFIG, USAGE = 74, 78, 64
 GARBAGE_COUNT = 20_000
 GROWTH_BYTES_MAX = 16 << 20
 

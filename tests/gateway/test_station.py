@@ -157,6 +157,22 @@ def test_a_failing_disk_is_the_daemons_affair_and_costs_nothing():
     assert after.roads.run(20, lambda: given in again.custody)
 
 
+def test_an_object_on_a_bad_sector_is_brought_again_by_its_kit_and_the_others_go_on():
+    """One bad sector ended the station in the middle of a frame, and every start met it again."""
+    disk = SimDisk()
+    ground = Ground(disk, kit_entry())
+    caller, outbox = ground.kit()
+    bad, good = ground.put(outbox, DATA), ground.put(outbox, DATA[1:])
+    caller.nudge(ground.roads.now)
+    assert ground.roads.run(20, lambda: {bad, good} <= outbox.custody)
+    disk.spoil(ground.station.depot.spool.path(bad), 5000, 10)
+    ground.call_server()
+    assert ground.roads.run(10, lambda: good in outbox.receipts)
+    assert any("cannot be read" in event.text for event in ground.events)
+    assert ground.roads.run(120, lambda: bad in outbox.receipts), "the kit was made to call again"
+    assert ground.at_server.done[bad] == DATA
+
+
 def test_a_full_disk_delays_the_kit_and_loses_nothing():
     disk = SimDisk(capacity=1 << 20)
     ground = Ground(disk, kit_entry())

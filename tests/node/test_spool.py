@@ -271,14 +271,6 @@ def test_foreign_names_are_reported_and_left_alone(disk):
     assert spool.put(B, STUDY, b"y").number == 778
 
 
-def test_a_rotten_object_is_seen(disk):
-    spool = Spool(disk)
-    spool.put(A, SUMMARY, bytes(1000))
-    assert spool.intact(A)
-    disk.damage(spool.path(A), 500, b"x")
-    assert not spool.intact(A)
-
-
 def test_after_a_failed_sync_it_refuses_until_it_is_opened_anew(disk):
     spool = Spool(disk)
     spool.put(A, STUDY, b"x")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks import train_dictionary
 from benchmarks.records import container, entries
 from wire import codec, kinds
-from wire.codec import IMAGE, NONE, ZSTD, ZSTD_DICTIONARY, choose, pack, pack_best, unpack
+from wire.codec import IMAGE, NONE, ZSTD, ZSTD_DICTIONARY, pack, pack_best, unpack
 from wire.dictionary import NUMBERS, PACKING, dictionary
 from wire.errors import FormatError, Misuse
 from wire.record import Result
@@ -36,7 +36,6 @@ def test_what_is_packed_is_unpacked(data, number):
 def test_the_chosen_codec_never_makes_data_larger(data, kind):
     number, packed = pack_best(kind, data)
     assert len(packed) <= len(data)
-    assert choose(kind, data) == number
     assert unpack(packed, number, len(data)) == data
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire import kinds, leads
-from wire.codec import WAVEFORM, choose, pack, unpack
+from wire.codec import WAVEFORM, pack, pack_best, unpack
 from wire.errors import FormatError, Misuse, UsageError
 from wire.leads import CEILING, FLOOR, TOWARDS_ZERO, Foretelling, pack_plain, unpack_plain
 from wire.tag import Tag
@@ -148,13 +148,13 @@ def test_the_real_ecg_of_pydicom_is_twice_as_small_as_xz_makes_it():
 
 def test_codec_3_is_chosen_for_a_waveform_and_nothing_else():
     plain = waveform(*limb_leads(*beats())).to_plain()
-    assert choose((kinds.CAPTURE, kinds.WAVEFORM), plain) == WAVEFORM
-    assert choose((kinds.CAPTURE, kinds.RAW), plain) != WAVEFORM
+    assert pack_best((kinds.CAPTURE, kinds.WAVEFORM), plain)[0] == WAVEFORM
+    assert pack_best((kinds.CAPTURE, kinds.RAW), plain)[0] != WAVEFORM
 
 
 def test_a_tag_that_only_says_it_is_a_waveform_falls_back():
     data = b"no waveform at all " * 20
-    assert choose((kinds.CAPTURE, kinds.WAVEFORM), data) != WAVEFORM
+    assert pack_best((kinds.CAPTURE, kinds.WAVEFORM), data)[0] != WAVEFORM
     with pytest.raises(FormatError):
         pack(data, WAVEFORM)
 
