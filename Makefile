@@ -43,5 +43,5 @@ lock: $(STAMP)  ## resolve requirements.lock anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --quiet -o requirements.lock
 
-clean:
+clean:  ## take the virtual environment away
 	rm -rf $(VENV) build *.egg-info

@@ -39,7 +39,7 @@ if [ "$(version_of "$venv/bin/python")" != "$(version_of "$python")" ] ||
     ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear "$venv"
 fi
-say "2/3 libraries, as pinned in requirements.lock (some 150 MB once; a few minutes on a Raspberry Pi)"
+say "2/3 libraries, as pinned in requirements.lock (once: some 300 MB on the disk, a few minutes on a Raspberry Pi)"
 pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 say "3/3 the command $venv/bin/feldsher"
 pip install --quiet --disable-pip-version-check --no-deps --editable .
