@@ -6,16 +6,17 @@ its object before the kit hears of it. Owns the folders `up`, `intake` and `whol
 survives a crash at any instant.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
 from node.disk import Disk
 from node.landing import Landing, Whole
-from node.rereading import read_object
+from node.rereading import UnreadableError, read_object
 from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
-from node.spool import Spool, SpoolObject, State
+from node.spool import CHUNK_SIZE, Spool, SpoolObject, State
 from wire import objects
-from wire.errors import DiskFull, UsageError
+from wire.errors import DiskError, DiskFull, UsageError
 
 FROM_KITS: Final = frozenset({objects.SUMMARY, objects.STUDY, objects.COMMAND})
 RESERVE_BYTES: Final = 64 << 20
@@ -85,6 +86,19 @@ class Depot:
         if held is not None and held.state is not State.RECEIVED:
             self._receipts.append((held.note, object_id, Receipt(receipt)))
 
+    def is_intact(self, object_id: bytes) -> bool:
+        """Tell whether our copy is still what the kit sent."""
+        held = self.spool.get(object_id)
+        if held is None:
+            return True
+        digest = hashlib.blake2b(digest_size=32)
+        try:
+            for at in range(0, held.size, CHUNK_SIZE):
+                digest.update(self.spool.read(object_id, at, min(CHUNK_SIZE, held.size - at)))
+        except DiskError:
+            return False
+        return digest.digest().startswith(held.digest)
+
     def lose(self, object_id: bytes) -> bytes:
         """Give up a copy that cannot be read; return whose it is. Its kit keeps its own until the receipt."""
         held = self.spool.get(object_id)
@@ -147,4 +161,6 @@ class ToServer:
         self._depot.heard(object_id, receipt)
 
     def refused(self, object_id: bytes, refusal: Refusal) -> None:
+        if refusal.reason == objects.BROKEN and not self._depot.is_intact(object_id):
+            raise UnreadableError(object_id, "its bytes have changed on our disk")
         self._depot.spool.refused(object_id, refusal)

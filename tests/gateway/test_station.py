@@ -173,6 +173,30 @@ def test_an_object_on_a_bad_sector_is_brought_again_by_its_kit_and_the_others_go
     assert ground.at_server.done[bad] == DATA
 
 
+def test_an_object_that_rots_on_the_stations_disk_is_brought_again_by_its_kit():
+    """The server refused it as broken, the station told the kit so, and a sound study was set aside for good."""
+    disk = SimDisk()
+    ground = Ground(disk, kit_entry())
+    caller, outbox = ground.kit()
+    given = ground.put(outbox, DATA)
+    caller.nudge(ground.roads.now)
+    assert ground.roads.run(20, lambda: given in outbox.custody)
+    disk.damage(ground.station.depot.spool.path(given), 5000, b"?")
+    ground.call_server()
+    assert ground.roads.run(200, lambda: given in outbox.receipts)
+    assert ground.at_server.done[given] == DATA
+    assert not outbox.refusals
+
+
+def test_what_the_server_calls_broken_and_is_whole_here_is_set_aside_for_a_person(ground):
+    ground.at_server.refuse = objects.Refusal(objects.BROKEN, "its digest is another")
+    ground.call_server()
+    caller, outbox = ground.kit()
+    ground.put(outbox, DATA)
+    caller.nudge(ground.roads.now)
+    assert ground.roads.run(20, lambda: ground.station.depot.spool.objects(State.REFUSED))
+
+
 def test_a_full_disk_delays_the_kit_and_loses_nothing():
     disk = SimDisk(capacity=1 << 20)
     ground = Ground(disk, kit_entry())
