@@ -38,14 +38,22 @@ class Exchange:
 
     def refresh(self, now: float) -> None:
         """Offer what is new, and say what is due about what was offered."""
-        due = self.sender.wants_refresh_at()
-        if (self._stale or (due is not None and due <= now)) and self.flow.command.room > BACKLOG_MIN:
+        due = self.refresh_at()
+        if (self._stale and self._has_room) or (due is not None and due <= now):
             self._stale = False
             for sending in self.sender.refresh(now):
                 self.flow.command.say(encode_message(sending.channel, sending.offer))
-        while self.receiver.answers and self.flow.command.room > BACKLOG_MIN:
+        while self.receiver.answers and self._has_room:
             channel = next(iter(self.receiver.answers))
             self.flow.command.say(encode_message(channel, self.receiver.answers.pop(channel)))
+
+    def refresh_at(self) -> float | None:
+        """When `refresh` has something to do by time alone; None while what was said before leaves no room for more."""
+        return self.sender.wants_refresh_at() if self._has_room else None
+
+    @property
+    def _has_room(self) -> bool:
+        return self.flow.command.room > BACKLOG_MIN
 
     @property
     def has_urgent(self) -> bool:

@@ -102,9 +102,8 @@ class Line:
         if self.bearer is None or self.session.is_spent:
             return None
         flow, times = self.exchange.flow, []
-        times += [at for at in (flow.seen.due_at, flow.ledger.overdue_at, self._probe_at()) if at is not None]
-        refresh_at = self.exchange.sender.wants_refresh_at()
-        times += [refresh_at] if refresh_at is not None else []
+        wishes = flow.seen.due_at, flow.ledger.overdue_at, self._probe_at(), self.exchange.refresh_at()
+        times += [at for at in wishes if at is not None]
         if not self._is_blocked and self.exchange.sender.has_segments and self._window_open():
             times.append(flow.pace.next_at)
         return min(times, default=None)

@@ -127,14 +127,17 @@ class Sender:
         self.counts = counts
         self.sendings: dict[int, Sending] = {}
         self._offers_made: dict[bytes, int] = {}
+        """Of each object that has no verdict; one in custody that is offered again counts anew."""
         self._not_before: dict[bytes, float] = {}
+        """Of each object that pauses; a pause that is over is forgotten by `refresh`."""
         self._next_channel = 0
         self.verdicts: list[tuple[bytes, Answer]] = []
 
     def refresh(self, now: float) -> list[Sending]:
         """Return what is newly offered, after a look into the outbox."""
+        self._not_before = {object_id: at for object_id, at in self._not_before.items() if at > now}
         for channel, sending in list(self.sendings.items()):
-            if sending.state is State.CUSTODY and self._not_before.get(sending.offer.object_id, now) <= now:
+            if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before:
                 del self.sendings[channel]
         offered = {sending.offer.object_id for sending in self.sendings.values()}
         active = sum(1 for sending in self.sendings.values() if sending.state is not State.CUSTODY)
@@ -142,12 +145,12 @@ class Sender:
         for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
             if active + len(new) >= OFFERED_MAX or self._next_channel >= CHANNEL_MAX:
                 break
-            if offer.object_id not in offered and self._not_before.get(offer.object_id, now) <= now:
+            if offer.object_id not in offered and offer.object_id not in self._not_before:
                 new.append(self._open(offer))
         return new
 
     def wants_refresh_at(self) -> float | None:
-        """When a temporary refusal has been waited for."""
+        """When the next pause of an object is over: a refusal waited out, a receipt to be asked for."""
         return min(self._not_before.values(), default=None)
 
     def next_segment(self, room: int, last_first: bool = False) -> Segment | None:
@@ -241,7 +244,6 @@ class Sender:
     def _open(self, offer: Offer) -> Sending:
         sending = Sending(self._next_channel, offer)
         self._next_channel += 1
-        self._not_before.pop(offer.object_id, None)
         self._offers_made[offer.object_id] = self._offers_made.get(offer.object_id, 0) + 1
         if offer.size <= EAGER_SIZE and not offer.again:
             sending.todo.add(0, offer.size)
@@ -255,6 +257,7 @@ class Sender:
         if self._offers_made[sending.offer.object_id] < OFFERS_OF_ONE_MAX:
             return [self._open(sending.offer)]
         refusal = Refusal(objects.BROKEN, f"damaged on arrival {OFFERS_OF_ONE_MAX} times")
+        del self._offers_made[sending.offer.object_id]
         self._outbox.refused(sending.offer.object_id, refusal)
         self.verdicts.append((sending.offer.object_id, refusal))
         return []
@@ -262,17 +265,16 @@ class Sender:
     def _heard_verdict(self, sending: Sending, before: State, answer: Answer, now: float) -> None:
         object_id = sending.offer.object_id
         sending.todo, sending.under_way = RangeSet(), RangeSet()
+        self._not_before.pop(object_id, None)
+        self._offers_made.pop(object_id, None)
         if isinstance(answer, Custody):
             self._not_before[object_id] = now + CUSTODY_PAUSE_S
-            self._offers_made.pop(object_id, None)
             self._outbox.in_custody(object_id)
         elif isinstance(answer, Receipt):
-            self._not_before.pop(object_id, None)
             self._outbox.receipt(object_id, answer.data)
         elif isinstance(answer, Refusal):
             if answer.temporary:
                 self._not_before[object_id] = now + REFUSED_PAUSE_S
-                self._offers_made.pop(object_id, None)
             self._outbox.refused(object_id, answer)
         if isinstance(answer, Custody | Receipt):
             sending.arrived = RangeSet([(0, sending.offer.size)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, REFUSED_PAUSE_S, Sender, SendingCounts, State
+from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, OFFERED_MAX, REFUSED_PAUSE_S, Sender, SendingCounts, State
 from wire import objects
 from wire.objects import Custody, Have, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
@@ -86,3 +86,69 @@ def test_a_temporary_refusal_is_waited_out(reason):
     one.heard(0, Refusal(reason), 5.0)
     assert one.refresh(5.0 + REFUSED_PAUSE_S - 1) == []
     assert len(one.refresh(5.0 + REFUSED_PAUSE_S)) == 1
+
+
+class Shelf:
+    """An outbox with as many objects as are put on it, each of one byte."""
+
+    def __init__(self, count):
+        self.offers = {number.to_bytes(16, "big"): offer_of(number) for number in range(count)}
+
+    def pending(self):
+        return list(self.offers.values())
+
+    def read(self, object_id, offset, size):
+        return b"x"[offset : offset + size]
+
+    def in_custody(self, object_id):
+        pass
+
+    def receipt(self, object_id, receipt):
+        del self.offers[object_id]
+
+    def refused(self, object_id, refusal):
+        if not refusal.temporary:
+            del self.offers[object_id]
+
+
+def offer_of(number):
+    return Offer(number.to_bytes(16, "big"), objects.STUDY, 1, bytes(16))
+
+
+def test_a_pause_that_is_over_while_no_more_may_be_offered_does_not_keep_the_node_awake():
+    shelf = Shelf(1)
+    one = sender(shelf)
+    one.heard(0, Refusal(objects.DISK_FULL), 5.0)
+    shelf.offers |= Shelf(OFFERED_MAX + 1).offers  # as many others as may be offered at a time
+    assert len(one.refresh(6.0)) == OFFERED_MAX
+    assert one.refresh(5.0 + REFUSED_PAUSE_S) == []
+    assert one.wants_refresh_at() is None
+
+
+def test_an_object_refused_for_good_after_its_custody_is_not_waited_for():
+    one = sender(Shelf(1))
+    one.heard(0, Custody(), 10.0)
+    one.heard(0, Refusal(objects.NOT_ALLOWED), 20.0)
+    assert one.wants_refresh_at() is None
+
+
+def test_an_object_that_is_taken_away_while_it_pauses_is_forgotten():
+    shelf = Shelf(1)
+    one = sender(shelf)
+    one.heard(0, Refusal(objects.BUSY), 5.0)
+    shelf.offers.clear()
+    assert one.refresh(5.0 + REFUSED_PAUSE_S) == []
+    assert one.wants_refresh_at() is None
+
+
+@pytest.mark.parametrize("verdict", [Receipt(b"word"), Refusal(objects.NOT_ALLOWED)])
+def test_a_session_of_a_thousand_objects_remembers_only_what_is_under_way(verdict):
+    one = sender(Shelf(1000))
+    channel = 0
+    while one.sendings:
+        one.heard(channel, verdict, 1.0)
+        one.refresh(1.0)
+        assert len(one._offers_made) <= OFFERED_MAX
+        channel += 1
+    assert channel == 1000
+    assert not one._offers_made
