@@ -32,6 +32,10 @@ SYNC_SIZE: Final = 32768
 """Bytes of one object that a power cut may take: so many are written between two fsyncs."""
 LOG_SIZE_MAX: Final = 65536
 """A log that is longer is written anew, with one RANGE for each run."""
+OBJECTS_MAX: Final = 256
+"""Objects that may be arriving at a time. For a new one, one that nobody sent since the start gives way."""
+OBJECTS_SIZE_MAX: Final = 1 << 34
+"""Bytes that they may have together when they are whole."""
 READ_SIZE: Final = 1 << 20
 CRC_SIZE: Final = 4
 _RANGE: Final = struct.Struct(">QII")
@@ -53,10 +57,16 @@ class Intake:
     """Partial objects in one folder. One object of one peer is one partial, whatever sessions it comes over."""
 
     def __init__(
-        self, disk: Disk, folder: str, *, objects_max: int = 256, bytes_max: int = 1 << 34, reserve: int = 1 << 20
+        self,
+        disk: Disk,
+        folder: str,
+        *,
+        objects_max: int = OBJECTS_MAX,
+        size_max: int = OBJECTS_SIZE_MAX,
+        reserve: int = 1 << 20,
     ) -> None:
         self._disk, self._folder = disk, folder
-        self._objects_max, self._bytes_max, self._reserve = objects_max, bytes_max, reserve
+        self._objects_max, self._size_max, self._reserve = objects_max, size_max, reserve
         self._partials: dict[str, _Partial] = {}
         make_durable_folder(disk, folder)
         self._recover()
@@ -125,9 +135,9 @@ class Intake:
         return sum(partial.offer.size for partial in self._partials.values())
 
     def _make(self, name: str, offer: Offer) -> _Partial | Refusal:
-        if offer.size > self._bytes_max:
-            return Refusal(objects.TOO_LARGE, f"{offer.size} bytes; at most {self._bytes_max}")
-        while len(self._partials) >= self._objects_max or self.used + offer.size > self._bytes_max:
+        if offer.size > self._size_max:
+            return Refusal(objects.TOO_LARGE, f"{offer.size} bytes; at most {self._size_max}")
+        while len(self._partials) >= self._objects_max or self.used + offer.size > self._size_max:
             idle = next((n for n, partial in self._partials.items() if not partial.is_active), None)
             if idle is None:
                 return Refusal(objects.BUSY, f"{len(self._partials)} objects of {self.used} bytes are still arriving")

@@ -192,14 +192,14 @@ def test_a_full_disk_refuses_a_new_object_and_loses_nothing():
 
 def test_objects_and_bytes_are_bounded_and_the_idle_give_way():
     disk = SimDisk(1)
-    intake = Intake(disk, "in", objects_max=3, bytes_max=10_000)
+    intake = Intake(disk, "in", objects_max=3, size_max=10_000)
     assert isinstance(intake.open(KEY, offer_of(bytes(10_001))), Refusal)
     for number in range(1, 4):
         assert isinstance(intake.open(KEY, offer_of(bytes(1000), number)), RangeSet)
     refusal = intake.open(KEY, offer_of(bytes(1000), 4))
     assert isinstance(refusal, Refusal)
     assert refusal.reason == objects.BUSY
-    again = Intake(disk, "in", objects_max=3, bytes_max=10_000)
+    again = Intake(disk, "in", objects_max=3, size_max=10_000)
     assert isinstance(again.open(KEY, offer_of(bytes(1000), 4)), RangeSet), "an object of an earlier life gives way"
     assert len(disk.list("in")) == 6
 
