@@ -190,6 +190,8 @@ def parse_entry(ordinal: int, container: bytes) -> Entry:
     for tag in _joined(_parse_tags(container)):
         plain, fault = _unpacked(tag, room)
         room -= len(plain.data)
+        if fault:  # it may have cost all the room to find out: what faults cost is bounded too
+            room //= 2
         tags.append(plain)
         faults += [fault] if fault else []
     return Entry(ordinal, tuple(tags), tuple(faults))

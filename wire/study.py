@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from wire import kinds
 from wire.checks import STUDY, Start, parse_start, seed_of
-from wire.entry import INFO, Assembly, Entry, open_piece, seal_entry
+from wire.entry import INFO, TAG_COUNT_MAX, Assembly, Entry, open_piece, seal_entry
 from wire.errors import AuthError, FormatError, Misuse
 from wire.maps import decode_map, encode_map
 from wire.seal import (
@@ -32,13 +32,19 @@ from wire.seal import (
     verify,
 )
 from wire.stream import Found, ResumePoint, StreamReader, StreamWriter, Verdict
-from wire.tag import Tag, decode, encode
+from wire.tag import CONTINUED, Tag, decode, encode
 
 __all__ = ["End", "Entry", "Loss", "Study", "StudyReader", "StudyWriter", "open_study", "verify_signature"]
 
 LOSS_COUNT_MAX: Final = 4096
 """Losses reported one by one; those after them are counted in the last."""
 ENTRY_COUNT_MAX: Final = 1 << 32
+OPENED_SIZE_MAX: Final = 512 << 20
+"""What one reader opens, bytes of unpacked data with the two costs below. A hostile kit seals 32 MiB in 200 bytes."""
+PIECE_COST: Final = 4096
+"""What each SEALED tag counts for, whether it opens or not: opening one takes as long as reading so many bytes."""
+TAG_COST: Final = 1024
+"""What each inner tag counts for beside its data."""
 SIGNATURE_TAG_SIZE: Final = 6 + KEY_ID_SIZE + SIGNATURE_SIZE
 
 
@@ -235,12 +241,19 @@ class StudyReader:
     """Bytes of a study in, in any chunks; entries out as they become readable; the report at the end.
 
     Memory: the stream reader's window and one entry. `sign_publics` maps key ids to the public keys of known kits.
+    Work: `room`, see OPENED_SIZE_MAX; what stands behind its end is reported as lost, and is still in the file.
     """
 
     def __init__(
-        self, seal_secret: bytes, sign_publics: Mapping[bytes, bytes] | None = None, study_id: bytes | None = None
+        self,
+        seal_secret: bytes,
+        sign_publics: Mapping[bytes, bytes] | None = None,
+        study_id: bytes | None = None,
+        *,
+        room: int = OPENED_SIZE_MAX,
     ) -> None:
         self._seal_secret = seal_secret
+        self._room = room
         self._sign_publics = sign_publics or {}
         self._reader = StreamReader(study_id)
         self._digest = SignedDigest()
@@ -334,21 +347,28 @@ class StudyReader:
         if tag.sequence in self._opened:
             self._lose(found.offset, found.size, f"entry {tag.sequence} stands here again")
             return None
+        self._room -= PIECE_COST
         try:
             container = self._open_piece(tag)
             if not tag.target and tag.sequence != self._assembly.ordinal:
                 self._drop()
             entry = self._assembly.add(tag, container)
         except (AuthError, FormatError) as error:
+            self._room -= len(tag.data)
+            if isinstance(error, FormatError) and not tag.state & CONTINUED:  # an entry may have been read to its end
+                self._room -= TAG_COST * TAG_COUNT_MAX
             self._lose(found.offset, found.size, str(error), tag.sequence)
             return None
         if entry is not None:
+            self._room -= sum(TAG_COST + len(inner.data) for inner in entry.tags)
             self._note_order(found, entry.ordinal)
         return entry
 
     def _open_piece(self, tag: Tag) -> bytes:
         if self._reader.seed is None:
             raise FormatError("sealed, and the stream it belongs to is not known")
+        if self._room < 0:
+            raise FormatError("not opened: what stands before it fills all the room that one study gets")
         try:
             return open_piece(tag, self._reader.seed.to_bytes(4, "big"), self._seal_secret)
         except AuthError as error:

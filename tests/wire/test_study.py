@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.wire.test_entry import counting, noise
-from wire import kinds
+from wire import codec, kinds
 from wire.checks import STUDY, SUMMARY
-from wire.entry import PIECE_SIZE_MAX, Entry
+from wire.entry import PIECE_SIZE_MAX, TAG_COUNT_MAX, Entry
 from wire.errors import AuthError, FormatError, Misuse
 from wire.maps import encode_map
 from wire.record import Note, Result
@@ -19,6 +19,7 @@ from wire.stream import StreamReader, StreamWriter, Verdict
 from wire.study import (
     LOSS_COUNT_MAX,
     SIGNATURE_TAG_SIZE,
+    TAG_COST,
     End,
     StudyReader,
     StudyWriter,
@@ -386,3 +387,43 @@ def test_a_writer_goes_on_where_a_file_was_cut_off():
     assert study.entries == ENTRIES[:6]
     assert study.signature_ok
     assert not study.damaged
+
+
+def bomb(entries, tags):
+    """Return the bytes of a study whose entries are small in the file and large when they are opened."""
+    return write([tags] * entries)[0]
+
+
+def read_within(raw, room):
+    reader = StudyReader(SEAL_SECRET, KITS, room=room)
+    entries = reader.feed(raw)
+    rest, study = reader.finish()
+    return entries + rest, study
+
+
+def test_a_study_that_unpacks_to_more_than_a_reader_can_hold_is_opened_up_to_there():
+    megabytes = 31 << 20
+    tag = Tag(kinds.CAPTURE, kinds.RAW, codec.pack(bytes(megabytes), codec.ZSTD), state=codec.ZSTD)
+    raw = bomb(24, [tag])
+    assert len(raw) < 16384
+    entries, study = read_within(raw, 64 << 20)
+    assert sum(len(tag.data) for entry in entries for tag in entry.tags) <= (64 << 20) + megabytes
+    assert study.damaged
+    assert study.signature_ok
+    assert "room" in study.lost[-1].reason
+
+
+def test_a_study_of_countless_empty_tags_is_opened_up_to_there():
+    entries, study = read_within(bomb(40, [Tag(kinds.CAPTURE, kinds.RAW, b"")] * TAG_COUNT_MAX), 64 << 20)
+    assert sum(len(entry.tags) for entry in entries) <= (64 << 20) // TAG_COST + TAG_COUNT_MAX
+    assert study.damaged
+
+
+def test_tags_that_cost_much_and_unpack_to_nothing_cost_less_each_time():
+    packed = codec.pack(noise(1 << 16, 1) + bytes(30 << 20), codec.ZSTD)[:-3]
+    tag = Tag(kinds.CAPTURE, kinds.RAW, packed, state=codec.ZSTD)
+    study = read(bomb(1, [tag] * 8))
+    (entry,) = study.entries
+    assert entry.tags == (tag,) * 8
+    assert "declares" not in entry.faults[0]
+    assert "declares" in entry.faults[-1]
