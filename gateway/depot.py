@@ -13,7 +13,7 @@ from typing import Final
 from node.disk import Disk
 from node.landing import Landing, Whole
 from node.rereading import UnreadableError, read_object
-from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
+from node.seams import Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
 from node.spool import CHUNK_SIZE, Spool, SpoolObject, State
 from wire import objects
 from wire.errors import DiskError, DiskFull, UsageError
@@ -134,10 +134,10 @@ class FromKits:
         whole = self._depot.held_back(peer, offer)
         return self._depot.adopt(whole) if whole is not None else self._depot.landing.open(peer, offer)
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         return self._depot.landing.write(peer, object_id, offset, data)
 
-    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
         whole = self._depot.landing.finish(peer, object_id)
         return self._depot.adopt(whole) if isinstance(whole, Whole) else whole
 

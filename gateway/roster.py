@@ -11,7 +11,7 @@ from typing import Final
 from node.disk import Disk, put_file
 from node.landing import Landing, Whole
 from node.link import Grant
-from node.seams import Custody, Damaged, Offer, RangeSet, Receipt, Refusal
+from node.seams import Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
 from node.spool import digest_of
 from wire import objects
 from wire.errors import AuthError, DiskError, DiskFull, FormatError
@@ -90,10 +90,10 @@ class FromServer:
             return Refusal(objects.TOO_LARGE, f"a roster of {offer.size} bytes; at most {SIZE_MAX}")
         return Receipt() if self._roster.holds(offer.digest) else self._landing.open(peer, offer)
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         return self._landing.write(peer, object_id, offset, data)
 
-    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
         whole = self._landing.finish(peer, object_id)
         if not isinstance(whole, Whole):
             return whole

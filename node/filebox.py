@@ -25,6 +25,7 @@ from typing import IO, Final
 
 from node.disk import Disk, join, make_durable_folder, put_file
 from node.intake import Intake
+from node.seams import NotOpen
 from wire import bundle, objects, tag
 from wire.bundle import FileMeta
 from wire.errors import DiskFull, FormatError, UsageError
@@ -167,10 +168,10 @@ class FileInbox:
             return self._unpack(offer.object_id.hex())
         return self._intake.open(peer, offer)
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         return self._intake.write(peer, object_id, offset, data)
 
-    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
         failure = self._intake.finish(peer, object_id, f"{STATE}/whole/{object_id.hex()}")
         return failure or self._unpack(object_id.hex())
 

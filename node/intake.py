@@ -22,6 +22,7 @@ from typing import Final
 import crc32c
 
 from node.disk import Disk, folder_of, join, make_durable_folder
+from node.seams import NotOpen
 from wire import kinds, objects, tag
 from wire.errors import DiskFull, FormatError, Misuse
 from wire.objects import Damaged, Offer, Refusal, decode_message, encode_message
@@ -86,9 +87,11 @@ class Intake:
         partial.is_active = True
         return partial.have.copy()
 
-    def write(self, key: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, key: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         """Take bytes. They are in the next `open`, also after kill -9; a full disk refuses and loses nothing."""
-        partial = self._find(key, object_id)
+        partial = self._partials.get(_name(key, object_id))
+        if partial is None:
+            return NotOpen()
         end = offset + len(data)
         if offset < 0 or end > partial.offer.size:
             raise Misuse(f"bytes {offset} to {end} of an object of {partial.offer.size}")
@@ -104,11 +107,11 @@ class Intake:
             return Refusal(objects.DISK_FULL, str(error))
         return None
 
-    def finish(self, key: bytes, object_id: bytes, path: str) -> Damaged | Refusal | None:
+    def finish(self, key: bytes, object_id: bytes, path: str) -> Damaged | Refusal | NotOpen | None:
         """Verify the whole and make it the file `path`, durably. Damaged: it is thrown away."""
-        partial = self._find(key, object_id)
-        if not partial.have.covers(0, partial.offer.size):
-            raise Misuse(f"object {object_id.hex()} is not whole: {partial.have.total} of {partial.offer.size} bytes")
+        partial = self._partials.get(_name(key, object_id))
+        if partial is None or not partial.have.covers(0, partial.offer.size):
+            return NotOpen()  # finished by another session, or thrown away there and begun anew
         part = self._path(partial.name, "part")
         if not self._disk.exists(part):
             self._disk.append(part, b"")
@@ -154,12 +157,6 @@ class Intake:
             self._remove(name)
             return Refusal(objects.DISK_FULL, str(error))
         self._partials[name] = partial
-        return partial
-
-    def _find(self, key: bytes, object_id: bytes) -> _Partial:
-        partial = self._partials.get(_name(key, object_id))
-        if partial is None:
-            raise Misuse(f"object {object_id.hex()} is not open")
         return partial
 
     def _write(self, partial: _Partial, offset: int, data: bytes) -> None:

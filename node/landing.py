@@ -13,7 +13,7 @@ from typing import Final
 
 from node.disk import Disk, join, make_durable_folder
 from node.intake import Intake
-from node.seams import Damaged, Offer, RangeSet, Refusal
+from node.seams import Damaged, NotOpen, Offer, RangeSet, Refusal
 from node.spool import SpoolObject, parse_name
 from wire import objects
 from wire.errors import DiskFull
@@ -48,20 +48,22 @@ class Landing:
             self._offers[peer, offer.object_id] = offer
         return answer
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         """Take one segment. A refusal stops the object."""
         return self._intake.write(peer, object_id, offset, data)
 
-    def finish(self, peer: bytes, object_id: bytes) -> Whole | Damaged | Refusal:
+    def finish(self, peer: bytes, object_id: bytes) -> Whole | Damaged | Refusal | NotOpen:
         """Verify the object and make it durable. The caller takes it over and then calls `taken`."""
-        offer = self._offers[peer, object_id]
+        offer = self._offers.get((peer, object_id))
+        if offer is None:
+            return NotOpen()
         path = join(self._folder, _name(peer, offer))
         try:
             failure = self._intake.finish(peer, object_id, path)
         except DiskFull as error:
             return Refusal(objects.DISK_FULL, str(error))
         if not isinstance(failure, Refusal):
-            del self._offers[peer, object_id]
+            self._offers.pop((peer, object_id), None)
         return failure or Whole(peer, offer, path)
 
     def taken(self, whole: Whole) -> None:

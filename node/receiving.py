@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from node.seams import Inbox
+from node.seams import Inbox, NotOpen
 from wire import objects
 from wire.errors import PeerError
 from wire.objects import Answer, Custody, Damaged, Have, Offer, Receipt, Refusal
@@ -86,9 +86,11 @@ class Receiver:
             receiving.twice += 1
             self.counts.twice += 1
             return None
-        refusal = self._inbox.write(self._peer, receiving.offer.object_id, start, segment.data)
-        if refusal is not None:
-            return self._close(segment.channel, receiving.offer, refusal)
+        answer = self._inbox.write(self._peer, receiving.offer.object_id, start, segment.data)
+        if isinstance(answer, NotOpen):
+            return self._ask_again(segment.channel, receiving)
+        if answer is not None:
+            return self._close(segment.channel, receiving.offer, answer)
         self.counts.payload_bytes += receiving.have.add(start, end)
         return self._finish(segment.channel, receiving) if receiving.is_whole else None
 
@@ -100,14 +102,26 @@ class Receiver:
 
     def _finish(self, channel: int, receiving: Receiving) -> None:
         verdict = self._inbox.finish(self._peer, receiving.offer.object_id)
+        if isinstance(verdict, NotOpen):
+            return self._ask_again(channel, receiving)
         if isinstance(verdict, Damaged):
-            del self.receivings[channel]
-            self._remember(channel, receiving.offer.object_id)
-            self.answers[channel] = Have(RangeSet())
-            return
+            return self._start_over(channel, receiving)
         if isinstance(verdict, Custody | Receipt):
             verdict = replace(verdict, twice=receiving.twice)
-        self._close(channel, receiving.offer, verdict)
+        return self._close(channel, receiving.offer, verdict)
+
+    def _ask_again(self, channel: int, receiving: Receiving) -> None:
+        """Another session of this peer has been here: what does the inbox say of the object now?"""
+        answer = self._inbox.offered(self._peer, receiving.offer)
+        if isinstance(answer, RangeSet):
+            return self._start_over(channel, receiving)
+        return self._close(channel, receiving.offer, answer)
+
+    def _start_over(self, channel: int, receiving: Receiving) -> None:
+        """What was written is gone: the sender offers the object anew, on another channel."""
+        del self.receivings[channel]
+        self._remember(channel, receiving.offer.object_id)
+        self.answers[channel] = Have(RangeSet())
 
     def _close(self, channel: int, offer: Offer, answer: Answer) -> None:
         self.receivings.pop(channel, None)

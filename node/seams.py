@@ -7,12 +7,30 @@ side's link public key (32 bytes).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from wire.objects import Answer, Custody, Damaged, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
 
-__all__ = ["Answer", "Bearer", "Custody", "Damaged", "Inbox", "Offer", "Outbox", "RangeSet", "Receipt", "Refusal"]
+__all__ = [
+    "Answer",
+    "Bearer",
+    "Custody",
+    "Damaged",
+    "Inbox",
+    "NotOpen",
+    "Offer",
+    "Outbox",
+    "RangeSet",
+    "Receipt",
+    "Refusal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpen:
+    """The object is not open here any more: another session of the same peer has finished it, or thrown it away."""
 
 
 class Bearer(Protocol):
@@ -77,14 +95,14 @@ class Inbox(Protocol):
         custody or receipt again.
         """
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         """Take one segment. It need not be durable, but must be in the answer of `offered` from now on.
 
-        Called only between `offered` (that returned a RangeSet) and `finish`, within the offered size. A Refusal (disk
-        full) stops the object.
+        Called only after `offered` (that returned a RangeSet), within the offered size. A Refusal (disk full) stops the
+        object. Two sessions of one peer may bring the same object; what one has finished is NotOpen for the other.
         """
 
-    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
         """All bytes were written: verify the digest, make it durable, take it over.
 
         Custody or Receipt may be returned only after the fsync of the file and its folder. Damaged: the copy is thrown

@@ -18,7 +18,7 @@ from node.disk import Disk
 from node.landing import Landing, Whole
 from node.link import Event, Grant, Host
 from node.reactor import HostShell
-from node.seams import Bearer, Custody, Damaged, Offer, RangeSet, Receipt, Refusal
+from node.seams import Bearer, Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
 from server.centre import Centre
 from server.peers import Gateway
 from server.roster import RosterOutbox, signed_roster
@@ -58,10 +58,10 @@ class FromPeers:
             answer = self._ingest(held)
         return answer or self._landing.open(peer, offer)
 
-    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | None:
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         return self._landing.write(peer, object_id, offset, data)
 
-    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged:
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
         whole = self._landing.finish(peer, object_id)
         return self._ingest(whole) if isinstance(whole, Whole) else whole
 
