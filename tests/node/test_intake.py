@@ -7,6 +7,7 @@ import pytest
 
 from node.disk import RealDisk
 from node.intake import LOG_SIZE_MAX, SYNC_SIZE, Intake
+from node.seams import NotOpen
 from tests.sim.disk import Crash, SimDisk
 from wire import objects
 from wire.errors import DiskError, Misuse
@@ -244,10 +245,8 @@ def test_a_failed_sync_is_not_swallowed():
 
 def test_our_own_mistakes_are_named():
     intake, offer = Intake(SimDisk(1), "in"), offer_of(b"abc")
-    with pytest.raises(Misuse, match="not open"):
-        intake.write(KEY, offer.object_id, 0, b"a")
+    assert intake.write(KEY, offer.object_id, 0, b"a") == NotOpen()
     intake.open(KEY, offer)
     with pytest.raises(Misuse, match="bytes 2 to 4"):
         intake.write(KEY, offer.object_id, 2, b"ab")
-    with pytest.raises(Misuse, match="not whole"):
-        intake.finish(KEY, offer.object_id, "whole")
+    assert intake.finish(KEY, offer.object_id, "whole") == NotOpen()

@@ -7,7 +7,7 @@ from node.seams import Damaged, Offer, RangeSet, Refusal
 from node.spool import digest_of
 from tests.sim.disk import Crash, SimDisk
 from wire import objects
-from wire.errors import DiskError, Misuse
+from wire.errors import DiskError
 
 PEER, OTHER = b"p" * 32, b"o" * 32
 DATA = bytes(range(256)) * 40
@@ -89,12 +89,6 @@ def test_an_object_that_does_not_fit_beside_the_reserve_is_refused_for_now():
     answer = landing.open(PEER, offer())
     assert isinstance(answer, Refusal)
     assert answer.temporary
-
-
-def test_finishing_what_was_never_opened_is_our_own_mistake():
-    landing = Landing(SimDisk(), "", 0)
-    with pytest.raises((Misuse, KeyError)):
-        landing.finish(PEER, bytes(16))
 
 
 def test_a_full_folder_at_the_last_rename_is_a_refusal_for_now(monkeypatch):
