@@ -119,7 +119,7 @@ def commits(folder: Path) -> list[Row]:
 
         for at in range(0, COUNT, share):
             for name, call in (("journal", journal), ("sqlite", sqlite), ("bare", lambda part: _bare(folder, part))):
-                seconds[name] += _timed(lambda call=call, at=at: call(blocks[at : at + share]))  # type: ignore[misc]
+                seconds[name] += _timed(lambda call=call, at=at: call(blocks[at : at + share]))  # type: ignore[misc]  # mypy cannot infer the defaults of a lambda
     base.close()
     rate = {name: COUNT / passed for name, passed in seconds.items()}
     return [

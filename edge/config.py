@@ -22,7 +22,7 @@ Keys of the kit and addresses of its gateways are not here: they are in the enro
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -31,7 +31,7 @@ from node import config
 from wire.errors import ConfigError
 
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
-PORTS_MAX = 16
+PORTS_MAX: Final = 16
 
 
 class Port(Struct, forbid_unknown_fields=True, frozen=True):

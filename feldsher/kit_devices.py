@@ -42,7 +42,7 @@ def configure_devices(subparsers: Any) -> None:  # noqa: ANN401  argparse's own 
     parser.set_defaults(run=run_devices)
 
 
-def configure_capture(subparsers: Any) -> None:  # noqa: ANN401
+def configure_capture(subparsers: Any) -> None:  # noqa: ANN401  as above
     """Add `capture`."""
     parser = subparsers.add_parser(
         "capture",
@@ -106,7 +106,12 @@ def _plugged(known: Mapping[str, tuple[str, str]]) -> Sequence[dict[str, str]]:
     return rows + [_row(path, str(Path(path).resolve()), None, known) for path in others if known[path][0]]
 
 
-def _row(path: str, device: str, port: Any, known: Mapping[str, tuple[str, str]]) -> dict[str, str]:  # noqa: ANN401
+def _row(
+    path: str,
+    device: str,
+    port: Any,  # noqa: ANN401  pyserial's own class has no types
+    known: Mapping[str, tuple[str, str]],
+) -> dict[str, str]:
     same = (row for place, row in known.items() if place == path or str(Path(place).resolve()) == device)
     name, driver = next(same, ("", ""))
     usb = f"{port.vid:04x}:{port.pid:04x}" if port is not None and port.vid is not None else ""

@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.station import Station, Upstream
 from node import daemon, entropy
@@ -23,7 +23,7 @@ from node.spool import State
 from wire.noise import KeyPair
 
 log = logging.getLogger("feldsher")
-QUIET = frozenset({"bearer", "silence"})
+QUIET: Final = frozenset({"bearer", "silence"})
 
 
 def open_station(enrolment: GatewayEnrolment, disk: RealDisk) -> Station:

@@ -121,7 +121,7 @@ class UdpHost(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        assert self._transport is not None  # noqa: S101
+        assert self._transport is not None  # noqa: S101 - connection_made came first
         bearer = self._bearers.get(addr)
         if bearer is None:
             if len(self._bearers) >= ADDRESSES_MAX:
@@ -180,7 +180,7 @@ class TcpEnd(asyncio.Protocol):
         self._up(self.bearer)
 
     def data_received(self, data: bytes) -> None:
-        assert self.bearer is not None  # noqa: S101
+        assert self.bearer is not None  # noqa: S101 - connection_made came first
         self._buffer += data
         while len(self._buffer) >= 2:
             size = int.from_bytes(self._buffer[:2], "big")

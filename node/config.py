@@ -6,13 +6,13 @@ that is ignored in silence is how a van drives for a week with the wrong setting
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from wire.errors import ConfigError
 
-SIZE_MAX = 1 << 20
+SIZE_MAX: Final = 1 << 20
 """A larger configuration file is a mistake, bytes."""
 
 T = TypeVar("T")

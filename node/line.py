@@ -129,12 +129,12 @@ class Line:
         return min(self.exchange.flow.pace.frame_size, self.bearer.mtu + self.bearer.overhead)
 
     def _limit(self) -> int:
-        assert self.bearer is not None  # noqa: S101
+        assert self.bearer is not None  # noqa: S101 - as above
         return self._frame_size() - self.bearer.overhead - DATA_OVERHEAD
 
     def _next(self, now: float) -> Composed | None:
         """Return what goes out now: segments when window and pace allow, else commands, else a due ACK."""
-        assert self.bearer is not None  # noqa: S101
+        assert self.bearer is not None  # noqa: S101 - as above
         flow, exchange = self.exchange.flow, self.exchange
         self._is_blocked = self.bearer.room() < self._frame_size()
         if self._is_blocked:
@@ -152,7 +152,7 @@ class Line:
         return None
 
     def _send(self, composed: Composed, now: float) -> None:
-        assert self.bearer is not None  # noqa: S101
+        assert self.bearer is not None  # noqa: S101 - as above
         flow = self.exchange.flow
         counter, frame = self.session.seal(composed.payload)
         size = len(frame) + self.bearer.overhead

@@ -9,6 +9,7 @@ file, never a node that nobody has the keys of; the file is removed again when t
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from node.enrolment import VERSION, checked_urls
 from node.secret import KEY_SIZE, write_secret
@@ -17,11 +18,11 @@ from server.peers import NAME, Gateway, Kit
 from wire.errors import FeldsherError, UsageError
 from wire.seal import ed25519_public, x25519_public
 
-KIT_HEAD = """\
+KIT_HEAD: Final = """\
 # Enrolment of kit {name}. Put it on the kit as enrolment.toml, mode 0600, and nowhere else: it holds the kit's secrets.
 # Lost or stolen: feldsher server kit revoke {name}
 """
-GATEWAY_HEAD = """\
+GATEWAY_HEAD: Final = """\
 # Enrolment of gateway {name}. Put it on the gateway as enrolment.toml, mode 0600, and nowhere else: it holds secrets.
 # Lost or stolen: feldsher server gateway revoke {name}
 """

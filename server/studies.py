@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from server import tables as t
 from server.database import Event, record
@@ -168,7 +168,7 @@ def _alias(connection: Connection, text: str, copy: Copy) -> int | None:
     return _number_of(connection, t.aliases, {"text": text}, {"updated_ms": copy.received_ms}) if text else None
 
 
-def _number_of(connection: Connection, table: Any, key: dict[str, str], rest: dict[str, Any]) -> int:  # noqa: ANN401
+def _number_of(connection: Connection, table: Table, key: dict[str, str], rest: dict[str, Any]) -> int:
     ((name, value),) = key.items()
     number = connection.execute(select(table.c.id).where(table.c[name] == value)).scalar()
     if number is None:

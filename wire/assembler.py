@@ -1,8 +1,10 @@
 """Whole tags out of a session's bytes. The session has authenticated them, so nothing is searched or guessed."""
 
+from typing import Final
+
 from wire.tag import SIZE_MAX, Tag, decode_at
 
-BUFFER_SIZE_MAX = SIZE_MAX
+BUFFER_SIZE_MAX: Final = SIZE_MAX
 """Bytes of an unfinished tag that are kept."""
 
 

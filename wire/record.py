@@ -39,7 +39,7 @@ def _text(value: object) -> str:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("true or false")  # noqa: TRY004
+        raise ValueError("true or false")  # noqa: TRY004 - a wrong value of a map, whatever its type
     return value
 
 
@@ -176,7 +176,7 @@ def _observation(value: object) -> Observation:
     if isinstance(value, Observation):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError("a map")  # noqa: TRY004
+        raise ValueError("a map")  # noqa: TRY004 - as above
     return Observation.from_map(value)
 
 

@@ -16,14 +16,14 @@ from wire.tag import MAGIC_OFFSET, Header, parse_header
 CHAIN: Final = 3
 """Believable headers in a row that a search asks for."""
 
-_LOW = b"[" + b"".join(re.escape(bytes((group & 0xFF,))) for group in sorted(GROUPS)) + b"]"
+_LOW: Final = b"[" + b"".join(re.escape(bytes((group & 0xFF,))) for group in sorted(GROUPS)) + b"]"
 # Bytes between the magic (or LONG's length byte) and the low byte of the group, whatever optional fields there are.
-_DISTANCES = sorted({fields + time + wide for fields in (0, 4, 8, 12) for time in (0, 6) for wide in (0, 1)})
-_GROUP = b"(?=" + b"|".join(b"[\x00-\xff]{%d}%b" % (distance, _LOW) for distance in _DISTANCES) + b")"
-_SHORT = b"(?<=[\x00-\x7f][\x00-\xff]{2}\xa7)" + _GROUP
-_LONG = b"(?<=[\x80-\xff][\x00-\xff]{2}\xa7)(?=[\x00-\x10])(?=[\x00-\xff]" + _GROUP + b")"
+_DISTANCES: Final = sorted({fields + time + wide for fields in (0, 4, 8, 12) for time in (0, 6) for wide in (0, 1)})
+_GROUP: Final = b"(?=" + b"|".join(b"[\x00-\xff]{%d}%b" % (distance, _LOW) for distance in _DISTANCES) + b")"
+_SHORT: Final = b"(?<=[\x00-\x7f][\x00-\xff]{2}\xa7)" + _GROUP
+_LONG: Final = b"(?<=[\x80-\xff][\x00-\xff]{2}\xa7)(?=[\x00-\x10])(?=[\x00-\xff]" + _GROUP + b")"
 # Begins with the magic so that the search runs in C, even over a run of nothing but magic numbers.
-_PATTERN = re.compile(b"\xa7(?:" + _LONG + b"|" + _SHORT + b")")
+_PATTERN: Final = re.compile(b"\xa7(?:" + _LONG + b"|" + _SHORT + b")")
 
 
 class Stretch(NamedTuple):

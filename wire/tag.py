@@ -69,7 +69,7 @@ class Header:
     total: int
 
 
-_OPTIONAL = ((SOURCE, 4), (TARGET, 4), (TIME, 6), (SEQUENCE, 4))
+_OPTIONAL: Final = ((SOURCE, 4), (TARGET, 4), (TIME, 6), (SEQUENCE, 4))
 
 
 def _presence(tag: Tag) -> int:

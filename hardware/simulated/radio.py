@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 
-IP_UDP_HEADER_BYTES = 28
-SIDES_MAX = 16
+IP_UDP_HEADER_BYTES: Final = 28
+SIDES_MAX: Final = 16
 """Near-side addresses kept at once."""
 
 Address = tuple[str, int]
@@ -63,7 +64,7 @@ class Radio:
 
     def __init__(self, far: Address, shape: Shape, seed: int = 1) -> None:
         self._far, self._shape = far, shape
-        self._up, self._down = _Way(shape, Random(f"{seed}u")), _Way(shape, Random(f"{seed}d"))  # noqa: S311
+        self._up, self._down = _Way(shape, Random(f"{seed}u")), _Way(shape, Random(f"{seed}d"))  # noqa: S311 - no secret
         self._far_sockets: dict[Address, asyncio.DatagramTransport] = {}
         self._near: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -50,7 +50,13 @@ def _value(chance: Random, row: tuple[str, str, float, float, int]) -> str:
     return f"{max(0.0, chance.gauss(mean, spread / 2)):.{digits}f}"
 
 
-def _xp100(chance: Random, patient: str, time: str, encoding: str, is_control: bool) -> list[bytes]:  # noqa: ARG001
+def _xp100(
+    chance: Random,
+    patient: str,
+    time: str,
+    encoding: str,  # noqa: ARG001  all have one signature
+    is_control: bool,
+) -> list[bytes]:
     order = f"O|1||^^{patient:>15}^A||||||||{'Q' if is_control else 'N'}||||||||||||||F"
     results = [
         f"R|{n}|^^^^{row[0]}^1|{_value(chance, row):>5}|{row[1]}||N||||               ||{time}"
@@ -60,7 +66,13 @@ def _xp100(chance: Random, patient: str, time: str, encoding: str, is_control: b
     return [line.encode("ascii") for line in lines]
 
 
-def _c111(chance: Random, patient: str, time: str, encoding: str, is_control: bool) -> list[bytes]:  # noqa: ARG001
+def _c111(
+    chance: Random,
+    patient: str,
+    time: str,
+    encoding: str,  # noqa: ARG001  all have one signature
+    is_control: bool,
+) -> list[bytes]:
     value = f"{chance.gauss(40.0, 4.0):.2f}"
     lines = [
         f"H|\\^&|||SIM^Roche^c111^4.2.2.1730^1^00001|||||host|RSUPL^REAL|{'Q' if is_control else 'P'}|1|{time}",
@@ -74,7 +86,13 @@ def _c111(chance: Random, patient: str, time: str, encoding: str, is_control: bo
     return [line.encode("ascii") for line in lines]
 
 
-def _genexpert(chance: Random, patient: str, time: str, encoding: str, is_control: bool) -> list[bytes]:  # noqa: ARG001
+def _genexpert(
+    chance: Random,
+    patient: str,
+    time: str,
+    encoding: str,  # noqa: ARG001  all have one signature
+    is_control: bool,
+) -> list[bytes]:
     operator = f"OPERATOR|{time}|{time}|Cepheid-SIM0001"
     results = ["R|1|^MTB-RIF^^Xpert^Xpert MTB-RIF Ultra^4^MTB^|NOT DETECTED^|||||F||" + operator, "C|1|I|Notes^^none|I"]
     parts = [(probe, part) for probe in ("rpoB1", "rpoB2", "rpoB3", "rpoB4", "SPC") for part in ("", "Ct", "EndPt")]

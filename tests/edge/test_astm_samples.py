@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001 - analysers send Cyrillic letters
 """Every ASTM session of the samples becomes the study that the samples' manifest describes, however it arrives."""
 
 import json

@@ -75,7 +75,7 @@ def test_a_full_log_refuses_and_goes_on_after_a_rewrite():
     disk = SimDisk()
     log, _ = fresh(disk, size_max=500)
     count = 0
-    with pytest.raises(DiskFull, match="is full"):  # noqa: PT012
+    with pytest.raises(DiskFull, match="is full"):  # noqa: PT012 - which append is refused is what is asked
         for count in range(100):
             log.append(b"%03d" % count)
     with pytest.raises(DiskFull, match="would have"):

@@ -15,7 +15,7 @@ from server.database import Database
 from tests.server.samples import OPENED_MS, Kit, offer
 from wire import objects
 
-PASSWORD = "a good long password"  # noqa: S105
+PASSWORD = "a good long password"  # noqa: S105 - of a user in tests
 
 
 class TestClock:

@@ -72,7 +72,7 @@ def test_users(ask, run, monkeypatch):
     with os.fdopen(read) as keyboard:
         monkeypatch.setattr(sys, "stdin", keyboard)
         assert ask("user", "add", "olena", "--password-stdin", "--zone", "Europe/Kyiv")["zone"] == "Europe/Kyiv"
-        assert ask("user", "passwd", "olena", "--password-stdin")["password"] == "changed"  # noqa: S105
+        assert ask("user", "passwd", "olena", "--password-stdin")["password"] == "changed"  # noqa: S105 - no password
     ask("user", "disable", "olena")
     assert [(one["name"], one["disabled"]) for one in ask("user", "list")] == [("olena", True)]
     assert "password" not in run("user", "list")[1]
@@ -181,7 +181,7 @@ def address(process):
 def test_the_centre_runs_and_stops_when_told(data, number):
     process = start(data)
     try:
-        with urllib.request.urlopen(address(process) + "health", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(address(process) + "health", timeout=10) as answer:  # noqa: S310 - our own server
             assert json.load(answer)["ok"] is True
     finally:
         process.send_signal(number)
@@ -193,7 +193,7 @@ def test_the_centre_runs_and_stops_when_told(data, number):
 def test_the_link_and_the_pages_run_side_by_side(data):
     process = start(data, "--link", "udp://127.0.0.1:0", "--link", "tcp://127.0.0.1:0")
     try:
-        with urllib.request.urlopen(address(process) + "health", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(address(process) + "health", timeout=10) as answer:  # noqa: S310 - our own server
             assert answer.status == 200
     finally:
         process.terminate()

@@ -407,9 +407,9 @@ def test_crash_at_every_statement_and_right_before_and_after_the_commit(tmp_path
         centre = open_centre(folder)
         left = [number]
 
-        def count(*_args):
-            left[0] -= 1  # noqa: B023
-            if left[0] == 0:  # noqa: B023
+        def count(*_args, left=left):
+            left[0] -= 1
+            if left[0] == 0:
                 raise Broken
 
         event.listen(centre.database.engine, "before_cursor_execute", count)
