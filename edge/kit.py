@@ -12,8 +12,9 @@ A disk that fails stops all intake: devices are refused, the panel says so, and 
 object that alone cannot be read is set aside in `refused` with the reason, and all others go on.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,8 +66,8 @@ class ToCentre:
         return read_object(self._spool, object_id, offset, size)
 
     def in_custody(self, object_id: bytes) -> None:
-        self.changed = True
-        self._spool.in_custody(object_id)
+        with self._noting():
+            self._spool.in_custody(object_id)
 
     def receipt(self, object_id: bytes, receipt: bytes) -> None:
         """Keep the receipt when it is the centre's word on these very bytes; a false one changes nothing."""
@@ -78,12 +79,22 @@ class ToCentre:
         except (AuthError, FormatError) as error:
             self._complain(f"a receipt for object {object_id.hex()} is not the centre's: {error}; the object is kept")
         else:
-            self.changed = True
-            self._spool.receipt(object_id, receipt)
+            with self._noting():
+                self._spool.receipt(object_id, receipt)
 
     def refused(self, object_id: bytes, refusal: Refusal | str) -> None:
+        with self._noting():
+            self._spool.refused(object_id, refusal)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What there is no room to note will be heard again, for the object is offered again."""
         self.changed = True
-        self._spool.refused(object_id, refusal)
+        try:
+            yield
+        except DiskFull as error:
+            self._complain(f"{error}; what was heard of an object will be heard again")
+            raise
 
 
 class Kit:
@@ -324,7 +335,7 @@ class Link:
             unreadable = error
             return lambda: self._kit.set_aside(unreadable, now)
         except DiskFull as error:
-            self._kit.alarm(f"{error}; what was heard of an object will be heard again")
+            self._kit.alarm(str(error))
         except DiskError as error:
             self._kit.fail(error)
         return None

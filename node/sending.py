@@ -7,18 +7,21 @@
     CUSTODY    -           -             CUSTODY    gone      gone
 
 (1) The peer found the whole damaged and threw it away: the object is offered anew on another channel, at most
-OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again after REFUSED_PAUSE_S, one in custody
-after CUSTODY_PAUSE_S and in every new session; then not a byte of it goes before the peer has said that it lacks it.
+OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again after REFUSED_PAUSE_S, and so is one
+that the outbox still has behind a final word (a receipt that it does not believe, a full disk of its own); one in
+custody after CUSTODY_PAUSE_S and in every new session; then not a byte of it goes before the peer has said that it
+lacks it.
 Nothing here is durable: what must survive is in the outbox.
 """
 
+import contextlib
 import enum
 from dataclasses import dataclass, field
 from typing import Final
 
 from node.seams import Outbox
 from wire import objects
-from wire.errors import PeerError
+from wire.errors import DiskFull, PeerError
 from wire.loss import Piece
 from wire.objects import Answer, Custody, Have, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
@@ -130,12 +133,15 @@ class Sender:
         """Of each object that has no verdict; one in custody that is offered again counts anew."""
         self._not_before: dict[bytes, float] = {}
         """Of each object that pauses; a pause that is over is forgotten by `refresh`."""
+        self._settled: dict[bytes, float] = {}
+        """Of each object that had a verdict of late: should the outbox still have it, it pauses until then."""
         self._next_channel = 0
         self.verdicts: list[tuple[bytes, Answer]] = []
 
     def refresh(self, now: float) -> list[Sending]:
         """Return what is newly offered, after a look into the outbox."""
         self._not_before = {object_id: at for object_id, at in self._not_before.items() if at > now}
+        self._settled = {object_id: at for object_id, at in self._settled.items() if at > now}
         for channel, sending in list(self.sendings.items()):
             if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before:
                 del self.sendings[channel]
@@ -145,6 +151,8 @@ class Sender:
         for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
             if active + len(new) >= OFFERED_MAX or self._next_channel >= CHANNEL_MAX:
                 break
+            if offer.object_id in self._settled:
+                self._not_before[offer.object_id] = self._settled.pop(offer.object_id)
             if offer.object_id not in offered and offer.object_id not in self._not_before:
                 new.append(self._open(offer))
         return new
@@ -258,28 +266,34 @@ class Sender:
             return [self._open(sending.offer)]
         refusal = Refusal(objects.BROKEN, f"damaged on arrival {OFFERS_OF_ONE_MAX} times")
         del self._offers_made[sending.offer.object_id]
-        self._outbox.refused(sending.offer.object_id, refusal)
+        with contextlib.suppress(DiskFull):
+            self._outbox.refused(sending.offer.object_id, refusal)
         self.verdicts.append((sending.offer.object_id, refusal))
         return []
 
     def _heard_verdict(self, sending: Sending, before: State, answer: Answer, now: float) -> None:
         object_id = sending.offer.object_id
         sending.todo, sending.under_way = RangeSet(), RangeSet()
-        self._not_before.pop(object_id, None)
         self._offers_made.pop(object_id, None)
+        self._not_before.pop(object_id, None)
         if isinstance(answer, Custody):
             self._not_before[object_id] = now + CUSTODY_PAUSE_S
-            self._outbox.in_custody(object_id)
-        elif isinstance(answer, Receipt):
-            self._outbox.receipt(object_id, answer.data)
-        elif isinstance(answer, Refusal):
-            if answer.temporary:
-                self._not_before[object_id] = now + REFUSED_PAUSE_S
-            self._outbox.refused(object_id, answer)
+        else:
+            self._settled[object_id] = now + REFUSED_PAUSE_S
+        with contextlib.suppress(DiskFull):
+            self._tell(object_id, answer)
         if isinstance(answer, Custody | Receipt):
             sending.arrived = RangeSet([(0, sending.offer.size)])
             self.counts.twice += answer.twice if before is not State.CUSTODY else 0
         self.verdicts.append((object_id, answer))
+
+    def _tell(self, object_id: bytes, answer: Answer) -> None:
+        if isinstance(answer, Custody):
+            self._outbox.in_custody(object_id)
+        elif isinstance(answer, Receipt):
+            self._outbox.receipt(object_id, answer.data)
+        elif isinstance(answer, Refusal):
+            self._outbox.refused(object_id, answer)
 
 
 _SAID: Final[dict[type, Said]] = {

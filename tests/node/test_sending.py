@@ -4,6 +4,7 @@ import pytest
 
 from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, OFFERED_MAX, REFUSED_PAUSE_S, Sender, SendingCounts, State
 from wire import objects
+from wire.errors import DiskFull
 from wire.objects import Custody, Have, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
 
@@ -152,3 +153,38 @@ def test_a_session_of_a_thousand_objects_remembers_only_what_is_under_way(verdic
         channel += 1
     assert channel == 1000
     assert not one._offers_made
+
+
+class Doubter(Box):
+    """An outbox that lets go of nothing: it does not believe the receipt, or its disk has no room to note a word."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error, self.heard = error, 0
+
+    def receipt(self, object_id, word=None):
+        self.heard += 1
+        if self.error:
+            raise self.error
+
+    in_custody = refused = receipt
+
+
+@pytest.mark.parametrize("error", [None, DiskFull("no room")])
+@pytest.mark.parametrize("word", [Receipt(b"false"), Refusal(objects.NOT_ALLOWED)])
+def test_an_object_that_the_outbox_keeps_in_spite_of_the_verdict_is_not_offered_with_every_round_trip(word, error):
+    """A false receipt, or none at all in a receipt, kept the link of a kit as busy as it would go, for ever."""
+    box = Doubter(error)
+    one = sender(box)
+    one.heard(0, word, 5.0)
+    assert one.refresh(5.1) == []
+    assert one.wants_refresh_at() == 5.0 + REFUSED_PAUSE_S
+    assert len(one.refresh(5.0 + REFUSED_PAUSE_S)) == 1
+    assert box.heard == 1
+
+
+def test_a_full_disk_of_our_own_at_custody_stops_nothing():
+    """It left the frame's other answers unread for the rest of the session: their objects waited for ever."""
+    one = sender(Doubter(DiskFull("no room")))
+    one.heard(0, Custody(), 5.0)
+    assert one.sendings[0].state is State.CUSTODY
