@@ -14,6 +14,7 @@ A torn tail of a log is cut; a log without its .part, or a .part without its log
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -24,11 +25,13 @@ import crc32c
 from node.disk import Disk, folder_of, join, make_durable_folder
 from node.seams import NotOpen
 from wire import kinds, objects, tag
-from wire.errors import DiskFull, FormatError, Misuse
+from wire.errors import DiskFull, FormatError
 from wire.objects import Damaged, Offer, Refusal, decode_message, encode_message
 from wire.ranges import RangeSet
 from wire.tag import Tag
 
+STALE_USES: Final = 4096
+"""An object not heard of while others were so often may be thrown away for the next one of its own sender."""
 SYNC_SIZE: Final = 32768
 """Bytes of one object that a power cut may take: so many are written between two fsyncs."""
 LOG_SIZE_MAX: Final = 65536
@@ -51,7 +54,9 @@ class _Partial:
     have: RangeSet = field(default_factory=RangeSet)
     unsynced: int = 0
     log_size: int = 0
-    is_active: bool = False
+    peer: bytes | None = None
+    """Who sends it; None: nobody in this process life."""
+    used_at: int = 0
 
 
 class Intake:
@@ -69,6 +74,7 @@ class Intake:
         self._disk, self._folder = disk, folder
         self._objects_max, self._size_max, self._reserve = objects_max, size_max, reserve
         self._partials: dict[str, _Partial] = {}
+        self._uses = 0
         make_durable_folder(disk, folder)
         self._recover()
 
@@ -80,21 +86,26 @@ class Intake:
             self._remove(name)  # the sender is the authority: what it offers now is what counts
             partial = None
         if partial is None:
-            made = self._make(name, offer)
+            made = self._make(key, name, offer)
             if isinstance(made, Refusal):
                 return made
             partial = made
-        partial.is_active = True
+        partial.peer, partial.offer = key, offer
+        self._use(partial)
         return partial.have.copy()
+
+    def offer(self, key: bytes, object_id: bytes) -> Offer | None:
+        """Return what was offered under this id, or None when it is not open."""
+        partial = self._partials.get(_name(key, object_id))
+        return None if partial is None else partial.offer
 
     def write(self, key: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         """Take bytes. They are in the next `open`, also after kill -9; a full disk refuses and loses nothing."""
         partial = self._partials.get(_name(key, object_id))
-        if partial is None:
-            return NotOpen()
         end = offset + len(data)
-        if offset < 0 or end > partial.offer.size:
-            raise Misuse(f"bytes {offset} to {end} of an object of {partial.offer.size}")
+        if partial is None or end > partial.offer.size:
+            return NotOpen()  # or begun anew by another session, as a smaller object
+        self._use(partial)
         new = RangeSet([(offset, end)])
         for low, high in partial.have:
             new.remove(low, high)
@@ -137,16 +148,41 @@ class Intake:
         """Bytes that the open objects will take when they are whole."""
         return sum(partial.offer.size for partial in self._partials.values())
 
-    def _make(self, name: str, offer: Offer) -> _Partial | Refusal:
+    def _use(self, partial: _Partial) -> None:
+        self._uses += 1
+        partial.used_at = self._uses
+
+    def _expendable(self, key: bytes, size: int) -> str | None:
+        """Return the partial that gives way to an object of `size` bytes from `key`, or None when none does.
+
+        One of an earlier life first; then the one not heard of for longest, of the peer that takes most with what it
+        asks for now. So no peer can fill the intake for the others, and what was given up lies there not for ever.
+        """
+        idle = next((name for name, partial in self._partials.items() if partial.peer is None), None)
+        if idle is not None:
+            return idle
+        share = self._size_max // self._objects_max
+        taken: Counter[bytes | None] = Counter({key: max(share, size)})
+        for partial in self._partials.values():
+            taken[partial.peer] += max(share, partial.offer.size)
+        greediest = max(taken, key=lambda peer: (taken[peer], peer == key))
+        theirs = [name for name, partial in self._partials.items() if partial.peer == greediest]
+        oldest = min(theirs, key=lambda name: self._partials[name].used_at, default=None)
+        if oldest is None:
+            return None
+        is_stale = self._uses - self._partials[oldest].used_at > STALE_USES
+        return oldest if is_stale or greediest != key else None
+
+    def _make(self, key: bytes, name: str, offer: Offer) -> _Partial | Refusal:
         if offer.size > self._size_max:
             return Refusal(objects.TOO_LARGE, f"{offer.size} bytes; at most {self._size_max}")
+        if self._disk.free() < offer.size + self._reserve:
+            return Refusal(objects.DISK_FULL, f"{offer.size} bytes do not fit; {self._disk.free()} are free")
         while len(self._partials) >= self._objects_max or self.used + offer.size > self._size_max:
-            idle = next((n for n, partial in self._partials.items() if not partial.is_active), None)
+            idle = self._expendable(key, offer.size)
             if idle is None:
                 return Refusal(objects.BUSY, f"{len(self._partials)} objects of {self.used} bytes are still arriving")
             self._remove(idle)
-        if self._disk.free() < offer.size + self._reserve:
-            return Refusal(objects.DISK_FULL, f"{offer.size} bytes do not fit; {self._disk.free()} are free")
         partial = _Partial(name, offer)
         try:
             self._log(partial, _sealed(encode_message(0, offer), kinds.INTAKE_OFFER))

@@ -38,15 +38,11 @@ class Landing:
         self._folder = join(folder, WHOLE)
         make_durable_folder(disk, self._folder)
         self._intake = Intake(disk, join(folder, "intake"), reserve=reserve)
-        self._offers: dict[tuple[bytes, bytes], Offer] = {}
         self.waiting = [whole for name in disk.list(self._folder) if (whole := self._parse(name))]
 
     def open(self, peer: bytes, offer: Offer) -> RangeSet | Refusal:
         """Return what of the object is here already, or why it cannot be taken."""
-        answer = self._intake.open(peer, offer)
-        if isinstance(answer, RangeSet):
-            self._offers[peer, offer.object_id] = offer
-        return answer
+        return self._intake.open(peer, offer)
 
     def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
         """Take one segment. A refusal stops the object."""
@@ -54,7 +50,7 @@ class Landing:
 
     def finish(self, peer: bytes, object_id: bytes) -> Whole | Damaged | Refusal | NotOpen:
         """Verify the object and make it durable. The caller takes it over and then calls `taken`."""
-        offer = self._offers.get((peer, object_id))
+        offer = self._intake.offer(peer, object_id)
         if offer is None:
             return NotOpen()
         path = join(self._folder, _name(peer, offer))
@@ -62,8 +58,6 @@ class Landing:
             failure = self._intake.finish(peer, object_id, path)
         except DiskFull as error:
             return Refusal(objects.DISK_FULL, str(error))
-        if not isinstance(failure, Refusal):
-            self._offers.pop((peer, object_id), None)
         return failure or Whole(peer, offer, path)
 
     def taken(self, whole: Whole) -> None:

@@ -6,11 +6,11 @@ from hashlib import blake2b
 import pytest
 
 from node.disk import RealDisk
-from node.intake import LOG_SIZE_MAX, SYNC_SIZE, Intake
+from node.intake import LOG_SIZE_MAX, STALE_USES, SYNC_SIZE, Intake
 from node.seams import NotOpen
 from tests.sim.disk import Crash, SimDisk
 from wire import objects
-from wire.errors import DiskError, Misuse
+from wire.errors import DiskError
 from wire.objects import Damaged, Offer, Refusal
 from wire.ranges import RangeSet
 
@@ -243,10 +243,51 @@ def test_a_failed_sync_is_not_swallowed():
         intake.write(KEY, offer.object_id, SYNC_SIZE - SEGMENT, data[:SEGMENT])
 
 
-def test_our_own_mistakes_are_named():
+def test_what_is_not_open_or_not_whole_is_said_to_be_not_open():
     intake, offer = Intake(SimDisk(1), "in"), offer_of(b"abc")
     assert intake.write(KEY, offer.object_id, 0, b"a") == NotOpen()
     intake.open(KEY, offer)
-    with pytest.raises(Misuse, match="bytes 2 to 4"):
-        intake.write(KEY, offer.object_id, 2, b"ab")
     assert intake.finish(KEY, offer.object_id, "whole") == NotOpen()
+
+
+OTHER = b"o" * 32
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_one_peer_that_finishes_nothing_does_not_shut_out_the_others(size):
+    """256 objects offered and never sent had every other kit refused, until the gateway was started anew."""
+    intake = Intake(SimDisk(1), "in", objects_max=8, size_max=8_000)
+    offers = [offer_of(bytes(size), number) for number in range(1, 9)]
+    for offer in offers:
+        intake.open(KEY, offer)
+    for number in range(20, 24):
+        assert isinstance(intake.open(OTHER, offer_of(bytes(1000), number)), RangeSet)
+    assert isinstance(intake.open(KEY, offer_of(bytes(1000), 30)), Refusal)
+    assert sum(intake.offer(OTHER, bytes((number,)) * 16) is not None for number in range(20, 24)) == 4
+
+
+def test_one_large_object_that_never_comes_gives_way_to_those_of_others():
+    intake = Intake(SimDisk(1), "in", size_max=10_000)
+    intake.open(KEY, offer_of(bytes(10_000)))
+    assert isinstance(intake.open(OTHER, offer_of(bytes(1000), 2)), RangeSet)
+    assert isinstance(intake.open(KEY, offer_of(bytes(10_000))), Refusal), "and does not drive them out"
+
+
+def test_what_a_peer_has_given_up_long_ago_gives_way_to_its_next():
+    intake = Intake(SimDisk(1), "in", objects_max=2)
+    for number in (1, 2):
+        intake.open(KEY, offer_of(bytes(1000), number))
+    assert isinstance(intake.open(KEY, offer_of(bytes(10), 3)), Refusal)
+    for _ in range(STALE_USES + 1):
+        intake.write(KEY, offer_of(bytes(1000), 2).object_id, 0, b"\0")
+    assert isinstance(intake.open(KEY, offer_of(bytes(10), 3)), RangeSet)
+    assert intake.offer(KEY, bytes((1,)) * 16) is None
+    assert intake.write(KEY, bytes((1,)) * 16, 0, b"\0") == NotOpen()
+
+
+def test_an_object_that_another_session_begins_anew_as_a_smaller_one_ends_no_process():
+    """`Misuse` went through the receiver and ended the gateway: any enrolled kit could do it."""
+    intake = Intake(SimDisk(1), "in")
+    intake.open(KEY, offer_of(bytes(10)))
+    intake.open(KEY, offer_of(bytes(5)))
+    assert intake.write(KEY, offer_of(b"").object_id, 5, b"12345") == NotOpen()
