@@ -69,14 +69,14 @@ class Database:
         have, want = self.revision()
         if have != want:
             with self.write() as connection:
-                command.upgrade(_alembic(connection), "head")
+                command.upgrade(alembic_config(connection), "head")
         return want
 
     def revision(self) -> tuple[str, str]:
         """Return the schema's revision (empty when none) and the one that this program wants."""
         with self.read() as connection:
             have = MigrationContext.configure(connection).get_current_revision() or ""
-        return have, ScriptDirectory.from_config(_alembic(None)).get_current_head() or ""
+        return have, ScriptDirectory.from_config(alembic_config(None)).get_current_head() or ""
 
     def close(self) -> None:
         self.engine.dispose()
@@ -146,7 +146,8 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _alembic(connection: Connection | None) -> Config:
+def alembic_config(connection: Connection | None) -> Config:
+    """Return what alembic needs to run our steps on `connection`; None only to read which steps there are."""
     config = Config()
     config.set_main_option("script_location", "server:migrations")
     config.attributes["connection"] = connection

@@ -76,7 +76,7 @@ def test_a_card_that_fails_again_and_again_ends_the_process_with_the_disks_error
         monkeypatch.setattr(made.kit, "reopen", reopen)
         made.kit.fail(DiskError("broken"))
         made._shells[-1].tick()
-        await asyncio.sleep(15)
+        await asyncio.sleep(15)  # the daemon gives up long before
 
     with pytest.raises(DiskError, match="has failed 4 times"):
         run(tmp_path, scene)

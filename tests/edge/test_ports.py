@@ -124,7 +124,7 @@ def test_a_missing_port_is_said_once_and_waited_for(owned, tmp_path):
     owner = owned(link)
     gathered = Gathered(owner).until(lambda g: g.count(Vanished))
     assert "is the device plugged in" in gathered.items[0].reason
-    time.sleep(1.0)
+    time.sleep(1.0)  # the owner tries in vain meanwhile, and waits longer each time
     with open_pty(str(link)):
         gathered.until(lambda g: g.count(Appeared))
     assert gathered.count(Vanished) == 1

@@ -70,7 +70,7 @@ def test_a_silent_address_gives_way_to_the_next_which_answers(impatient, scheme)
 def test_the_only_address_is_called_for_ever(impatient):
     async def run():
         called = Called(caller(), ["udp://127.0.0.1:9"])
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # longer than one that is not the only address is given
         assert not called.task.done()
         assert len(called.shells) == 1
         await called.stop()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from server import tables as t
-from server.database import DETAIL_SIZE_MAX, Database, Event, _alembic, record, set_setting, setting
+from server.database import DETAIL_SIZE_MAX, Database, Event, alembic_config, record, set_setting, setting
 from wire.errors import ConfigError, DiskError
 
 
@@ -36,7 +36,7 @@ def test_migrating_again_changes_nothing(database):
 
 def test_migrating_down_and_up_again(database):
     with database.write() as connection:
-        command.downgrade(_alembic(connection), "base")
+        command.downgrade(alembic_config(connection), "base")
     assert database.revision()[0] == ""
     database.migrate()
     with database.read() as connection:
@@ -48,7 +48,7 @@ def test_crash_in_the_middle_of_a_migration_leaves_the_schema_as_it_was(tmp_path
 
     def upgrade_and_crash():
         with database.write() as connection:
-            command.upgrade(_alembic(connection), "head")
+            command.upgrade(alembic_config(connection), "head")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
