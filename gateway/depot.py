@@ -22,6 +22,9 @@ FROM_KITS: Final = frozenset({objects.SUMMARY, objects.STUDY, objects.COMMAND})
 RESERVE_BYTES: Final = 64 << 20
 """Kept free on the disk; received objects are pruned, oldest first, to keep it."""
 
+OBJECT_SIZE_MAX: Final = 1 << 30
+"""What the server takes; nothing is pruned for a larger offer."""
+
 Heard = tuple[bytes, bytes, Receipt]
 """(link key of the kit, object id, receipt)."""
 
@@ -55,9 +58,9 @@ class Depot:
         except DiskFull as error:
             self._held[key] = whole
             return Refusal(objects.DISK_FULL, str(error))
-        except UsageError:  # two came at the same time, under one id and with different bytes: the first one counts
+        except UsageError:  # two came at the same time, under one id and with different bytes: one after the other
             self._landing.taken(whole)
-            return other_bytes(offer)
+            return other_bytes(offer, self.spool.get(offer.object_id))
         self._held.pop(key, None)
         self._arrived = True
         return self.word_on(held)
@@ -74,10 +77,29 @@ class Depot:
     def word_on(self, held: SpoolObject) -> Custody | Receipt | Refusal:
         """Return what a kit is told about an object that the station has or had."""
         if held.state is State.RECEIVED:
-            return Receipt(self.spool.receipt_of(held.object_id))
+            return Receipt(self.receipt_of(held))
         if held.state is State.REFUSED:
             return Refusal(objects.NOT_ALLOWED, self.spool.reason_of(held.object_id))
         return Custody()
+
+    def receipt_of(self, held: SpoolObject) -> bytes:
+        """Return the receipt of a received object; b"" when there was no room to keep it, or it cannot be read."""
+        try:
+            return self.spool.receipt_of(held.object_id)
+        except DiskError:
+            return b""
+
+    def settled(self, held: SpoolObject, offer: Offer) -> Custody | Receipt | Refusal | None:
+        """Return what is said to an offer under the id of `held`; None: it is forgotten, and the offer is taken.
+
+        Of two objects with one id the server decides which it believes: each must get there, one after the other. And
+        without its receipt a received object is worth nothing to its kit: brought again, it gets the receipt again.
+        """
+        is_same = held.digest == offer.digest
+        if held.state is State.RECEIVED and not (is_same and self.receipt_of(held)):
+            self.spool.forget(held.object_id)
+            return None
+        return self.word_on(held) if is_same else other_bytes(offer, held)
 
     def heard(self, object_id: bytes, receipt: bytes) -> None:
         """Keep the server's receipt, and remember whom to tell."""
@@ -113,9 +135,10 @@ class Depot:
         return drained
 
 
-def other_bytes(offer: Offer) -> Refusal:
-    """Return what is said to an id that is here with other bytes."""
-    return Refusal(objects.NOT_WANTED, f"object {offer.object_id.hex()} is here with other bytes")
+def other_bytes(offer: Offer, held: SpoolObject | None) -> Refusal:
+    """Return what is said to an id that is here with other bytes: wait, until the server has spoken on those."""
+    reason = objects.NOT_WANTED if held is not None and held.state is State.REFUSED else objects.BUSY
+    return Refusal(reason, f"object {offer.object_id.hex()} is here with other bytes")
 
 
 class FromKits:
@@ -127,9 +150,12 @@ class FromKits:
     def offered(self, peer: bytes, offer: Offer) -> RangeSet | Custody | Receipt | Refusal:
         if offer.kind not in FROM_KITS:
             return Refusal(objects.NOT_ALLOWED, f"a kit offers no {objects.KINDS.get(offer.kind, offer.kind)}")
+        if offer.size > OBJECT_SIZE_MAX:
+            return Refusal(objects.TOO_LARGE, f"{offer.size} bytes; at most {OBJECT_SIZE_MAX}")
         held = self._depot.spool.get(offer.object_id)
-        if held is not None:
-            return self._depot.word_on(held) if held.digest == offer.digest else other_bytes(offer)
+        answer = self._depot.settled(held, offer) if held is not None else None
+        if answer is not None:
+            return answer
         self._depot.make_room(offer.size)
         whole = self._depot.held_back(peer, offer)
         return self._depot.adopt(whole) if whole is not None else self._depot.landing.open(peer, offer)

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.depot import Depot, FromKits, ToServer
 from node import spool as spools
-from node.seams import Custody, Damaged, Receipt, Refusal
+from node.seams import Custody, Damaged, Offer, Receipt, Refusal
 from node.spool import State
 from tests.gateway.ground import KIT, OTHER, RESERVE, hand_over, offer
 from tests.sim.disk import Crash, SimDisk
@@ -139,14 +139,55 @@ def test_a_receipt_for_what_was_never_here_is_dropped(station):
     assert station.depot.drain() == (False, [])
 
 
-def test_other_bytes_under_the_same_id_are_refused_and_the_first_ones_stay(station):
-    given = offer(DATA)
+def test_other_bytes_under_the_same_id_wait_until_the_server_has_spoken_on_the_first(station):
+    """Refused for good, a study went into `refused` of its kit: who knew its id could keep it from the centre."""
+    given, other = offer(DATA), offer(b"other", object_id=offer(DATA).object_id)
     hand_over(station.kits, DATA)
-    answer = hand_over(station.kits, b"other", offer(b"other", object_id=given.object_id), OTHER.public)
+    answer = hand_over(station.kits, b"other", other, OTHER.public)
     assert isinstance(answer, Refusal)
-    assert not answer.temporary
+    assert answer.temporary
     assert given.object_id.hex() in answer.text
     assert station.bytes_of(given) == DATA
+    station.server.receipt(given.object_id, b"word")
+    assert hand_over(station.kits, b"other", other, OTHER.public) == Custody()
+    assert station.bytes_of(other) == b"other"
+
+
+def test_other_bytes_under_an_id_that_the_server_refused_are_refused(station):
+    hand_over(station.kits, DATA)
+    station.server.refused(offer(DATA).object_id, Refusal(objects.NOT_ALLOWED))
+    answer = hand_over(station.kits, b"other", offer(b"other", object_id=offer(DATA).object_id), OTHER.public)
+    assert answer.reason == objects.NOT_WANTED
+
+
+def test_a_kit_is_never_given_an_empty_receipt(station):
+    """With no room to keep the receipt the station gave an empty one, which no kit believes, at every offer."""
+    hand_over(station.kits, DATA)
+    station.server.receipt(offer(DATA).object_id, b"")
+    assert hand_over(station.kits, DATA) == Custody()
+    assert len(station.server.pending()) == 1, "the server is asked again"
+    station.server.receipt(offer(DATA).object_id, b"word")
+    assert hand_over(station.kits, DATA) == Receipt(b"word")
+
+
+def test_a_receipt_on_a_bad_sector_is_fetched_again_and_ends_no_process(station, monkeypatch):
+    hand_over(station.kits, DATA)
+    station.server.receipt(offer(DATA).object_id, b"word")
+
+    def unreadable(object_id):
+        raise DiskError("bad sector")
+
+    monkeypatch.setattr(station.depot.spool, "receipt_of", unreadable)
+    assert hand_over(station.kits, DATA) == Custody()
+
+
+def test_an_offer_that_no_server_takes_prunes_nothing(station):
+    """One offer of 2**40 bytes made the station forget every receipt that it held."""
+    hand_over(station.kits, DATA)
+    station.server.receipt(offer(DATA).object_id, b"word")
+    huge = Offer(b"h" * 16, objects.STUDY, objects.SIZE_MAX, bytes(16))
+    assert station.kits.offered(OTHER.public, huge).reason == objects.TOO_LARGE
+    assert hand_over(station.kits, DATA) == Receipt(b"word")
 
 
 def test_two_kits_bring_other_bytes_under_one_id_at_the_same_time(station):
@@ -158,7 +199,7 @@ def test_two_kits_bring_other_bytes_under_one_id_at_the_same_time(station):
     assert station.kits.finish(KIT.public, first.object_id) == Custody()
     answer = station.kits.finish(OTHER.public, second.object_id)
     assert isinstance(answer, Refusal)
-    assert not answer.temporary
+    assert answer.temporary
     after = Station(station.disk.crash())
     assert after.bytes_of(first) == DATA
     assert after.disk.list("whole") == []
