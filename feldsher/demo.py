@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from feldsher import demo_view
@@ -26,11 +27,11 @@ CUT_S: Final = 4.0
 CUT_EVERY_S: Final = 25.0
 ONCE_S_MAX: Final = 85.0
 ONCE_STUDIES: Final = 3
+ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.epilog = "example: feldsher demo --once --json"
     parser.add_argument("--once", action="store_true", help="three studies, two cuts, three kills; ends by itself")
     parser.add_argument("--json", action="store_true", help="with --once: print one JSON object and nothing else")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="use this new folder and keep it")
@@ -38,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stage is cleared away in either case
+    for number in ENDS:
+        signal.signal(number, _end)
     say: Callable[[str], None] = (lambda text: print(text, file=sys.stderr)) if args.json else print
     try:
         if not args.once:
@@ -50,6 +52,13 @@ def _run(args: argparse.Namespace) -> int:
     print(json.dumps(result) if args.json else _sentence(result))
     good = result["identical"] == result["captured"] == ONCE_STUDIES and not result["duplicates"] + result["lost"]
     return 0 if good else StageError.exit_code
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """Leave, however it was asked for, so that the stage is cleared away; asking twice must not disturb that."""
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _sentence(result: dict[str, Any]) -> str:
@@ -66,8 +75,13 @@ def _sentence(result: dict[str, Any]) -> str:
 async def _show(folder: Path | None) -> None:
     print("setting up a centre, a gateway, a kit and three devices …", flush=True)
     with await Stage.build(folder) as stage:
-        _start_all(stage)
+        stage.start("centre")
         await asyncio.to_thread(stage.wait_for_web)
+        stage.start("gateway")
+        await _until(
+            stage, lambda: stage.status("gateway").get("roster_version", -1) >= 0, "the gateway's roster", 30.0
+        )
+        stage.start("kit")
         await _until(stage, lambda: bool(stage.status("kit")), "the kit's first word", 30.0)
         _devices_for_ever(stage)
         view, next_cut, mend_at = demo_view.View(stage), time.monotonic() + CUT_EVERY_S, 0.0

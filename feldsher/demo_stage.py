@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 from hardware.simulated.radio import Radio, Shape
 from hardware.simulated.scanner import patient_label
 from node.daemon import read_status
-from wire.errors import FeldsherError
+from wire.errors import FeldsherError, UsageError
 
 USER: Final = "doctor"
 PASSWORD_SIZE: Final = 9
@@ -68,8 +68,12 @@ class Stage:
     async def build(cls, folder: Path | None) -> Self:
         """Make the folder, enrol kit and gateway at a new centre, open the radio. Starts nothing yet."""
         stage = cls(folder or Path(tempfile.mkdtemp(prefix="feldsher-demo-")), keep=folder is not None)
-        await stage.radio.open()
-        stage._enrol()
+        try:
+            await stage.radio.open()
+            stage._enrol()
+        except BaseException:  # Ctrl-C too leaves no folder
+            stage.close()
+            raise
         return stage
 
     def __enter__(self) -> Self:
@@ -78,6 +82,10 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, kindly at first, and remove the folder."""
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
@@ -109,7 +117,10 @@ class Stage:
         from server.centre import Centre
 
         for node in ("gateway", "kit"):
-            self.data(node).mkdir(mode=0o700, parents=True)
+            try:
+                self.data(node).mkdir(mode=0o700, parents=True)
+            except OSError as error:
+                raise UsageError(f"--keep {self.folder}: a new folder is wanted: {error.strerror}") from error
         with Centre.open(self.data("centre")) as centre:
             centre.people.add(USER, self.password)
             host, port = self.radio.address
@@ -180,7 +191,11 @@ class Stage:
     def _spawn(self, name: str, words: list[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "feldsher", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, "-m", "feldsher", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,  # Ctrl-C is for the demo, which then ends them in order
             )
 
 

@@ -3,6 +3,7 @@
 On a terminal it redraws in place; into a file or a pipe it writes a line when something changes.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from node.spool import SpoolObject, State
 
 REFRESH_S: Final = 0.25
 STUDIES_MAX: Final = 8
+LABEL_WIDTH: Final = 12
 COLOURS: Final = {"power": 32, "device": 33, "link": 34, "alarm": 31}
 WAY: Final = {
     State.WAITING: "in the kit",
@@ -50,13 +52,14 @@ class View:
         lines += [self._led(led, rhythm, means, now) for led, (rhythm, means) in kit["leds"].items()]
         devices = "  ".join(f"{name} {'●' if there else '○'}" for name, there in kit["ports"].items())
         lines += ["", f"  devices   {devices}", f"  patient   {'a label was scanned' if kit['label_scanned'] else '-'}"]
-        lines += [f"  radio     {self._radio()}", f"  link      {watching.link_line(kit['link'])}", ""]
+        lines += [f"  radio     {self._radio()}", f"  link      {self._link(kit)}", ""]
         under_way = {one["object_id"]: one for one in kit["link"]["sending"]}
         lines += ["  studies, newest first"]
         for one in list(reversed(studies))[:STUDIES_MAX]:
             lines.append(self._study(one, under_way.get(one.object_id.hex())))
-        lines += ["", f"  the centre's page   {self._stage.address}   log in as {USER} / {self._stage.password}"]
-        return [*lines, "  Ctrl-C ends the demo."]
+        lines += ["", f"  the centre's page   {self._stage.address}"]
+        lines += [f"  log in as           {USER} / {self._stage.password}", "", "  Ctrl-C ends the demo."]
+        return lines
 
     def _led(self, led: str, rhythm: str, means: str, now: float) -> str:
         lamp = f"\x1b[{COLOURS[led]}m●\x1b[0m" if lit(rhythm, now) else "\x1b[2m○\x1b[0m"
@@ -66,6 +69,14 @@ class View:
         if self._stage.radio.is_cut:
             return "\x1b[31mcut\x1b[0m" if self._is_terminal else "cut"
         return "9,600 bit/s, half a second there and back, 2 % lost"
+
+    def _link(self, kit: dict[str, Any]) -> str:
+        """Return the link's line without its last words where the terminal is too narrow for them."""
+        room = shutil.get_terminal_size().columns - LABEL_WIDTH
+        words = watching.link_line(kit["link"]).split(", ")
+        while len(", ".join(words)) > room and len(words) > 1:
+            words.pop()
+        return ", ".join(words)
 
     def _study(self, one: SpoolObject, sending: dict[str, Any] | None) -> str:
         head = f"    {one.number:>3}  {one.object_id.hex()[:8]}  {watching.size(one.size or 0):>9}  {WAY[one.state]}"

@@ -1,8 +1,12 @@
 """The demo, as a stranger would run it: real processes, two cuts, three kills, and a judgement by bytes."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +24,37 @@ def test_three_studies_survive_two_cuts_and_three_kills():
     assert result["kills"] == 3
     assert result["wire_bytes"] > 0
     assert result["seconds"] < 90
+
+
+def folders(place: Path) -> list[Path]:
+    return list(place.glob("feldsher-demo-*"))
+
+
+def processes_in(place: Path) -> list[str]:
+    """Return the command lines of the processes that name the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        found += [words] if str(place) in words else []
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("line", ["setting up", "study"], ids=["while it sets up", "while it runs"])
+def test_however_the_demo_is_ended_it_leaves_no_process_and_no_folder(tmp_path, number, line):
+    words = [sys.executable, "-m", "feldsher", "demo"]
+    environ = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    demo = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert demo.stdout is not None
+    with demo, demo.stdout as shown:
+        next(text for text in shown if line in text)
+        os.killpg(demo.pid, number)  # as a terminal does it: to the whole group
+        time.sleep(0.05)
+        demo.send_signal(number)  # and once more
+        assert demo.wait(20) == 0
+    assert folders(tmp_path) == []
+    assert processes_in(tmp_path) == []
