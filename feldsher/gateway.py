@@ -1,4 +1,4 @@
-"""`feldsher gateway`: run the ground station, and see what it holds."""
+"""`feldsher gateway`: put an enrolment on the ground station, run it, and see what it holds."""
 
 import argparse
 import asyncio
@@ -12,8 +12,16 @@ ENROLMENT = "enrolment.toml"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add `run` and `status`."""
+    """Add the subcommands."""
     subparsers = parser.add_subparsers(metavar="WHAT", required=True)
+    enrol = subparsers.add_parser(
+        "enrol",
+        help="put the file that the centre made on this gateway",
+        epilog="example: feldsher gateway enrol north.toml --data /var/lib/feldsher",
+    )
+    enrol.add_argument("file", type=Path, help="made at the centre by `feldsher server gateway add`")
+    enrol.add_argument("--data", type=Path, required=True, help="the gateway's data folder, made when missing")
+    enrol.set_defaults(run=_enrol)
     run = subparsers.add_parser(
         "run", help="run until SIGTERM", epilog="example: feldsher gateway run --data /var/lib/feldsher"
     )
@@ -24,9 +32,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = subparsers.add_parser(
         "status", help="links and objects", epilog="example: feldsher gateway status --data D"
     )
-    status.add_argument("--data", type=Path, required=True)
+    status.add_argument("--data", type=Path, required=True, help="the gateway's data folder")
     watching.add_options(status)
     status.set_defaults(run=_status)
+
+
+def _enrol(args: argparse.Namespace) -> int:
+    from node.enrolment import load_gateway
+    from node.secret import write_secret
+
+    enrolment, target = load_gateway(args.file), args.data / ENROLMENT
+    if target.exists():
+        there = load_gateway(target).name
+        raise UsageError(f"{args.data}: gateway {there} is enrolled here already; its {ENROLMENT} is left as it is")
+    try:
+        args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{args.data}: no data folder can be here: {error.strerror}") from error
+    write_secret(target, args.file.read_text())
+    print(f"this is gateway {enrolment.name} now; remove {args.file} from wherever it travelled: it holds secrets")
+    return 0
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ def configure_store(subparsers: Any) -> None:  # noqa: ANN401  argparse has no p
         description="May be used while the kit runs. Ends with 65 when something that was kept is damaged or missing.",
         epilog="example: feldsher kit check --data /var/lib/feldsher",
     )
-    check.add_argument("--data", type=Path, required=True)
+    check.add_argument("--data", type=Path, required=True, help="the data folder of a kit or gateway")
     check.add_argument("--json", action="store_true", help="one JSON object, for programs")
     check.set_defaults(run=_check)
     repair = subparsers.add_parser(
@@ -28,7 +28,7 @@ def configure_store(subparsers: Any) -> None:  # noqa: ANN401  argparse has no p
         description=f"The new files are in {REPAIRED}/ of the data folder; the damaged ones stay where they are.",
         epilog="example: feldsher kit repair --data /var/lib/feldsher",
     )
-    repair.add_argument("--data", type=Path, required=True)
+    repair.add_argument("--data", type=Path, required=True, help="the data folder of a kit or gateway")
     repair.set_defaults(run=_repair)
 
 

@@ -4,24 +4,49 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from feldsher import __version__
-from wire.errors import FeldsherError
+from wire.errors import FeldsherError, UsageError
 
+EXAMPLES = {
+    "demo": "demo --once --json",
+    "kit": "kit status --data /var/lib/feldsher --watch",
+    "gateway": "gateway run --data /var/lib/feldsher",
+    "server": "server kit add van-1 --out van-1.toml",
+    "link": "link send ecg.dcm --to udp://10.77.0.2:7000 --keys KEYS",
+    "tags": "tags check FILE",
+    "simulate": "simulate device analyser --pty-link /tmp/analyser --count 3 --every 10",
+}
 COMMANDS = {
     "demo": "the whole road on this machine: devices, kit, a link that breaks, gateway, server, web page",
-    "kit": "the kit in the van: run, status, devices, capture, export, enrol",
-    "gateway": "the ground station: run, status",
+    "kit": "the kit in the van: enrol, run, status, selftest, devices, capture, check, repair, export",
+    "gateway": "the ground station: enrol, run, status",
     "server": "the centre: run, migrate, user, kit, gateway, study",
     "link": "files between any two machines over a link that breaks: keys, serve, send",
     "tags": "any tag file: show, check, repair, export, sample",
     "simulate": "a simulated diagnostic device on a pty",
 }
 
+MISSING = ("required: COMMAND", "required: WHAT", "required: ACTION")
+"""How argparse ends its complaint when no subcommand was named."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, but wrong use ends with the code of its class, and a missing subcommand shows which there are."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with 64."""
+        if message.endswith(MISSING):
+            self.print_help(sys.stderr)
+        else:
+            self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
+
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """Return the parser; only the module of `command` is imported, so that a kit loads no server code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="feldsher",
         description="Captures medical studies in a van and carries them, whole and once, over links that break.",
         epilog="example: feldsher demo",
@@ -29,7 +54,9 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"feldsher {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=summary, description=summary)
+        sub = subparsers.add_parser(
+            name, help=summary, description=summary, epilog=f"example: feldsher {EXAMPLES[name]}"
+        )
         if name == command:
             importlib.import_module(f"feldsher.{name}").configure(sub)
     return parser

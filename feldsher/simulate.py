@@ -20,13 +20,13 @@ FAULTS = {"analyser": analyser.FAULTS, "oximeter": oximeter.FAULTS, "scanner": s
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = "example: feldsher simulate device analyser --pty-link /tmp/analyser --count 3 --every 10"
     subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     device = subparsers.add_parser(
         "device",
         help="a diagnostic device",
         description="Prints the path that a kit is to open, then speaks. Ends with 0 when all of it was acknowledged.",
-        epilog="faults: " + "; ".join(f"{kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
+        epilog="example: feldsher simulate device scanner --pty-link /tmp/labels --patient 24310077; faults: "
+        + "; ".join(f"{kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
     )
     device.add_argument("device", choices=sorted(FAULTS), help="which device")
     _add_place(device)
@@ -65,6 +65,8 @@ def build(args: argparse.Namespace, start: int = 0) -> Device:
         raise UsageError(f"--fault {unknown[0]}: the {args.device} knows: {known}")
     if args.count < 1 or args.every < 0:
         raise UsageError(f"--count {args.count} --every {args.every}: at least one, and not before the one before")
+    if args.finger <= 0:
+        raise UsageError(f"--finger {args.finger:g}: more than 0 seconds are wanted")
     numbers = range(start, start + args.count)
     ids = [_patient(args, at) for at in numbers]
     if args.device == "oximeter":

@@ -6,6 +6,7 @@ two transactions loses nothing, a crash inside one leaves nothing of it. One wri
 lock when it begins, so that a transaction never fails half-way because another one wrote first.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Database:
 
     def migrate(self) -> str:
         """Bring the schema to the newest revision and return its name. Running it again changes nothing."""
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # its words at each start tell nobody anything
         have, want = self.revision()
         if have != want:
             with self.write() as connection:
