@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from node import daemon
 from node.claim import claim
 from provisioning import enrolment
 from server.centre import Centre
@@ -31,6 +32,7 @@ LISTEN_DEFAULT: Final = "127.0.0.1:8080"
 CONNECTIONS_MAX: Final = 500
 KEEP_ALIVE_S: Final = 15
 STOP_S_MAX: Final = 5
+WATCHDOG_S: Final = 5
 
 EXAMPLES: Final = {
     "run": "--listen 127.0.0.1:8080 --link udp://0.0.0.0:7700 --link tcp://0.0.0.0:7700",
@@ -51,7 +53,6 @@ Command = Callable[[Centre, argparse.Namespace], Any]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = "example: feldsher server kit add van-1 --out van-1.toml"
     commands = parser.add_subparsers(dest="server_command", metavar="COMMAND", required=True)
     run = _command(commands, "run", _run, "serve the web pages and the link until stopped")
     run.add_argument("--listen", default=LISTEN_DEFAULT, metavar="ADDR:PORT", help="of the web pages (%(default)s)")
@@ -78,7 +79,9 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 
 def _group(commands: Any, name: str, text: str) -> Any:  # noqa: ANN401 - argparse has no public name for it
-    parser = commands.add_parser(name, help=text, description=text)
+    words = next(words for words in EXAMPLES if words.startswith(f"{name} "))
+    example = f"example: feldsher server {words} {EXAMPLES[words]}"
+    parser = commands.add_parser(name, help=text, description=text, epilog=example)
     return parser.add_subparsers(dest=f"{name}_command", metavar="ACTION", required=True)
 
 
@@ -86,7 +89,7 @@ def _configure_users(commands: Any) -> None:  # noqa: ANN401
     group = _group(commands, "user", "who may look at the pages")
     add = _command(group, "add", _with(_user_add), "make a user; asks for the password")
     add.add_argument("name")
-    add.add_argument("--role", choices=ROLES, default=ROLES[0])
+    add.add_argument("--role", choices=ROLES, default=ROLES[0], help="an admin sees the office too")
     add.add_argument("--zone", default="UTC", help="time zone in which times are shown (%(default)s)")
     _command(group, "list", _with(_user_list), "list the users")
     passwd = _command(group, "passwd", _with(_user_passwd), "give a user a new password")
@@ -319,7 +322,7 @@ async def _serve(centre: Centre, host: str, port: int, urls: list[str]) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    parts: list[Coroutine[Any, Any, Any]] = [_serve_pages(centre, host, port), stopped.wait()]
+    parts: list[Coroutine[Any, Any, Any]] = [_serve_pages(centre, host, port), stopped.wait(), _tell_systemd()]
     if urls:
         from server.kernel import start
 
@@ -331,6 +334,14 @@ async def _serve(centre: Centre, host: str, port: int, urls: list[str]) -> None:
     await asyncio.wait(running, timeout=STOP_S_MAX)
     for task in done:
         task.result()
+
+
+async def _tell_systemd() -> None:
+    """Say that the centre is there, and go on saying it as long as the loop turns."""
+    daemon.tell_systemd("READY=1")
+    while True:
+        daemon.tell_systemd("WATCHDOG=1")
+        await asyncio.sleep(WATCHDOG_S)
 
 
 async def _serve_pages(centre: Centre, host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -237,3 +238,16 @@ def test_every_command_has_help_with_an_example(capsys, words):
         main(["server", *words.split(), "--help"])
     assert ended.value.code == 0
     assert f"example: feldsher server {words}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_systemd_hears_that_the_centre_is_there_and_that_it_lives(data, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        process = start(data)
+        try:
+            assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
