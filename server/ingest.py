@@ -10,14 +10,16 @@ Owns what happens between "all bytes are here" and "the receipt may go". May cal
    bytes.
 
 The same id with the same bytes is answered from the table. The same id with other bytes is never mixed in: it is kept
-aside, refused and written down. What is damaged, or signed by nobody we know, is kept and shown as such; only what a
-revoked kit signed is set aside unseen. Nothing is dropped.
+aside, refused and written down; only what a kit signed takes the place of what none did, which is then kept aside: a
+gateway sees the ids of all that passes, and must not be able to keep a study out by bringing other bytes first. What is
+damaged, or signed by nobody we know, is kept and shown as such; only what a revoked kit signed is set aside unseen.
+Nothing is dropped.
 """
 
 import threading
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from node.clock import Clock
@@ -27,7 +29,7 @@ from server.database import Database, Event, record
 from server.files import Chunks, Files, Stored
 from server.keys import Keys
 from server.peers import Peers
-from server.reading import Reading, read_study
+from server.reading import Reading, Signature, read_study
 from wire import objects
 from wire.errors import DiskFull, FormatError
 from wire.objects import Offer, Receipt, Refusal
@@ -93,6 +95,8 @@ class Ingest:
             before = _object(connection, offer.object_id.hex())
         if before is not None and before.digest == stored.digest:
             return Receipt(before.receipt)
+        if before is not None and reading is not None and self._is_better(offer, reading, before):
+            return Receipt(self._enter(offer, stored, sender, reading, before))
         if before is not None:
             reason = f"object {offer.object_id.hex()} came before with other bytes: this copy is kept aside"
             return self._set_aside(offer, stored, sender, Refusal(objects.NOT_WANTED, reason))
@@ -111,7 +115,23 @@ class Ingest:
         raw = self._files.read(stored.digest)
         return read_study(raw, self._keys.seal_secret, self._peers.kit_by_signer, offer.object_id)
 
-    def _enter(self, offer: Offer, stored: Stored, sender: str, reading: Reading | None) -> bytes:
+    def _is_better(self, offer: Offer, reading: Reading, before: Row[Any]) -> bool:
+        """Tell whether a kit vouches for these bytes, and none for those that came before under the same id."""
+        if reading.signature != Signature.GOOD or reading.study != offer.object_id.hex():
+            return False
+        if before.kind not in OPENED:
+            return True
+        try:
+            raw = self._files.read(before.digest)
+        except FormatError:
+            return True
+        there = read_study(raw, self._keys.seal_secret, self._peers.kit_by_signer, offer.object_id)
+        return there.signature != Signature.GOOD or there.study != reading.study
+
+    def _enter(
+        self, offer: Offer, stored: Stored, sender: str, reading: Reading | None, before: Row[Any] | None = None
+    ) -> bytes:
+        """Enter the object, in the place of `before`, which is kept aside then."""
         now_ms = self._clock.time_ms()
         digest = bytes.fromhex(stored.digest)
         result = DAMAGED if reading is not None and reading.damaged else WHOLE
@@ -120,6 +140,8 @@ class Ingest:
         row = {"object_id": offer.object_id.hex(), "kind": offer.kind, "digest": stored.digest, "size": stored.size}
         row |= {"study": study, "sender": sender[:64], "received_ms": now_ms, "receipt": receipt}
         with self._database.write() as connection:
+            if before is not None:
+                _make_way(connection, before, now_ms)
             connection.execute(insert(t.objects).values(**row))
             if reading is not None:
                 copy = studies.Copy(study, stored.digest, stored.size, offer.priority, now_ms)
@@ -158,6 +180,15 @@ def _known(connection: Connection, offer: Offer) -> Receipt | Refusal | None:
     if row is not None and (of_this >= COPIES_ASIDE_MAX or count >= ASIDE_MAX):
         return Refusal(objects.NOT_WANTED, f"object {object_id} came before, and no more copies of it are kept aside")
     return None
+
+
+def _make_way(connection: Connection, before: Row[Any], now_ms: int) -> None:
+    reason = _reason(Refusal(objects.NOT_WANTED, f"object {before.object_id}: a kit has signed other bytes"))
+    row = {name: getattr(before, name) for name in ("object_id", "digest", "kind", "size", "sender")}
+    connection.execute(insert(t.refused).values(**row, refused_ms=now_ms, reason=reason, kept=1))
+    connection.execute(delete(t.objects).where(t.objects.c.object_id == before.object_id))
+    detail = f"{before.object_id} from {before.sender}, {before.digest}: made way for what a kit signed"
+    record(connection, now_ms, Event("object displaced", before.sender, before.study, detail=detail))
 
 
 def _object(connection: Connection, object_id: str) -> Row[Any] | None:

@@ -88,6 +88,31 @@ def test_another_study_under_the_same_object_id_is_kept_aside(centre, van, take)
     assert "object refused" in [one.kind for one in rows(centre, t.events)]
 
 
+@pytest.mark.parametrize("kind", [objects.STUDY, objects.FILE])
+def test_bytes_brought_first_under_the_id_of_a_study_do_not_keep_it_out(centre, van, take, kind):
+    """A gateway sees the ids of what passes: what it brought first stood, and the kit's study was refused for good."""
+    pair = samples.laboratory(van)
+    false = (pair[0], b"anything at all")
+    take(false, kind)
+    answer = take(pair)
+    assert isinstance(answer, Receipt)
+    verify_receipt(answer.data, centre.keys.sign_public, pair[0], hashlib.blake2b(pair[1], digest_size=32).digest())
+    line = only(centre)
+    assert (line.patient, line.signature) == ("4711", Signature.GOOD)
+    (aside,) = rows(centre, t.refused)
+    assert centre.files.read(aside.digest) == false[1], "nothing is dropped"
+    assert isinstance(take(false, kind), Refusal)
+    assert take(pair) == answer
+
+
+def test_a_study_signed_by_a_kit_does_not_displace_another_by_coming_under_its_id(centre, van, take):
+    first, second = samples.laboratory(van), samples.laboratory(van, "9999")
+    unsigned = (first[0], first[1][:-78])
+    stands = take(unsigned)
+    assert isinstance(take((first[0], second[1])), Refusal)
+    assert take(unsigned) == stands
+
+
 def test_copies_kept_aside_are_bounded(centre, van, take, monkeypatch):
     monkeypatch.setattr(door, "COPIES_ASIDE_MAX", 3)
     object_id, raw = samples.laboratory(van)
