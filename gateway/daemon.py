@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway.station import Station, Upstream
 from node import daemon, entropy
@@ -17,24 +17,17 @@ from node.bearers import parse_url
 from node.dialling import call_each
 from node.disk import RealDisk
 from node.enrolment import GatewayEnrolment
-from node.link import Event
 from node.reactor import CallerShell, HostShell
 from node.spool import State
 from wire.noise import KeyPair
 
 log = logging.getLogger("feldsher")
-QUIET: Final = frozenset({"bearer", "silence"})
 
 
 def open_station(enrolment: GatewayEnrolment, disk: RealDisk) -> Station:
     """Return the station whose data lie on `disk`; opening recovers."""
     upstream = Upstream(enrolment.server.public, enrolment.psk, enrolment.server_sign_public)
-    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, note)
-
-
-def note(event: Event) -> None:
-    """Write one event of a link to the log."""
-    log.log(logging.DEBUG if event.kind in QUIET else logging.INFO, "%s: %s", event.kind, event.text)
+    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, daemon.log_event)
 
 
 def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[str, Any]:

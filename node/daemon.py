@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.clock import SystemClock
+from node.link import Event
 
 STATUS_FILE: Final = "status.json"
 STATUS_S: Final = 1.0
 STATUS_SIZE_MAX: Final = 1 << 20
+QUIET: Final = frozenset({"bearer", "silence"})
+"""Events of a link that come all day long: in the log only when it is asked to say everything."""
 
 log = logging.getLogger("feldsher")
 
@@ -30,6 +33,11 @@ def start_log(*, verbose: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
+
+
+def log_event(event: Event) -> None:
+    """Write one event of a link to the log."""
+    log.log(logging.DEBUG if event.kind in QUIET else logging.INFO, "%s: %s", event.kind, event.text)
 
 
 def write_status(folder: Path, status: Mapping[str, Any]) -> None:

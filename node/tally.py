@@ -1,4 +1,8 @@
-"""What a caller and a host tell of themselves: events for a log, counters, and how far each object is."""
+"""What a caller and a host tell of themselves: events for a log, counters, and how far each object is.
+
+Called by `node.caller` and `node.host` only. Nothing here is durable: the counts of a peer live as long as the process,
+over all its sessions, and events until somebody fetches them.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -62,6 +66,7 @@ class Tally:
 
 
 def note_verdicts(events: Events, line: Line) -> None:
+    """Move the verdicts that the last call brought into `events`."""
     exchange = line.exchange
     for object_id, answer in exchange.sender.verdicts:
         kind = "refused" if isinstance(answer, Refusal) else "sent"
@@ -80,6 +85,7 @@ def _verdict_text(answer: Answer) -> str:
 
 
 def progress_of(line: Line | None, tally: Tally, now: float) -> Progress:
+    """Return how far everything is on this line; without one, what the sessions before it counted."""
     sending: list[ObjectProgress] = []
     receiving: list[ObjectProgress] = []
     rate = 0.0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from node.bearers import parse_url
+from node.daemon import log_event
 from node.disk import Disk
 from node.landing import Landing, Whole
 from node.link import Event, Grant, Host
@@ -29,7 +30,6 @@ POLL_S: Final = 1.0
 RESERVE_BYTES: Final = 256 << 20
 """Kept free on the centre's disk for the database and for what is under way."""
 CHUNK_SIZE: Final = 1 << 20
-QUIET: Final = frozenset({"bearer", "silence"})
 
 log = logging.getLogger("feldsher")
 
@@ -156,13 +156,9 @@ class Kernel:
 
 async def start(centre: Centre, urls: Sequence[str]) -> None:
     """Run a kernel on these addresses until cancelled. Raises UsageError, DiskError."""
-    kernel = Kernel(centre, lambda event: log.log(_level(event), "%s: %s", event.kind, event.text))
+    kernel = Kernel(centre, log_event)
     shell = HostShell(kernel, lambda: None)
     for url in urls:
         log.info("listening for gateways and kits on %s", await shell.listen(parse_url(url)))
     shell.tick()
     await shell.run()
-
-
-def _level(event: Event) -> int:
-    return logging.DEBUG if event.kind in QUIET else logging.INFO

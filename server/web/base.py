@@ -50,6 +50,7 @@ _HELP: Final = {
 
 
 def centre_of(request: Request) -> Centre:
+    """Return the centre whose pages these are."""
     centre: Centre = request.app.state.centre
     return centre
 
@@ -60,6 +61,7 @@ def address_of(request: Request) -> str:
 
 
 def session_of(request: Request) -> Session | None:
+    """Return who asks, by the cookie; None for who is not logged in, or not any more."""
     token = request.cookies.get(COOKIE, "")
     return centre_of(request).people.session(token) if 0 < len(token) <= TOKEN_SIZE_MAX else None
 

@@ -206,6 +206,7 @@ def _download(data: bytes, media_type: str, name: str) -> Response:
 
 
 def page_number(request: Request, name: str) -> int:
+    """Return the number in the query, 0 for none or for what is no number; at most PAGE_MAX."""
     text = request.query_params.get(name, "0")
     return min(int(text), PAGE_MAX) if text.isascii() and text.isdigit() and len(text) <= NUMBER_SIZE_MAX else 0
 
