@@ -204,7 +204,7 @@ class Capture:
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called."""
         times = [at for line in self._ports.values() if (at := line.driver.deadline()) is not None]
-        if self._closing:
+        if self._closing and not self._failed:
             times.append(self._close_at)
         return min(times, default=None)
 

@@ -158,6 +158,26 @@ def test_disk_error_is_never_acknowledged_and_after_reopening_the_message_is_tak
     assert len(wholes[0].observations) == 1
 
 
+def test_a_disk_that_failed_while_a_study_was_closed_asks_for_no_tick_in_the_past():
+    """The loop around the kit spun until the stores were opened anew."""
+    quiet = SimDisk()
+    van = Van(quiet)
+    before = quiet.calls
+    converse(van, analyser())
+    waiting = 0
+    for at in range(1, quiet.calls - before + 1):
+        disk = SimDisk()
+        van = Van(disk)
+        disk.fail("EIO", at)
+        wire = Wire(analyser(), CaptureHost(van.capture, "lab"))
+        wire.run(until=4.0)
+        if van.capture.disk_failed:
+            due = van.capture.deadline()
+            assert due is None or due > wire.now, at
+            waiting += 1
+    assert waiting
+
+
 def test_an_oximeters_samples_wait_while_the_disk_is_full():
     disk = SimDisk(capacity=1 << 22)
     van = Van(disk, ports={"lab": ("nonin", {}, "scan")})
