@@ -7,6 +7,7 @@ lock when it begins, so that a transaction never fails half-way because another 
 """
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Event:
     study: str = ""
     address: str = ""
     detail: str = ""
+
+
+class UnavailableError(DiskError):
+    """The database takes nothing now: another process holds it, its server is away, or its disk is full."""
 
 
 class Database:
@@ -119,7 +124,14 @@ def _as_disk_error() -> Iterator[None]:
     except DBAPIError as error:
         if type(error).__name__ != "OperationalError":
             raise
-        raise DiskError(f"database: {error.orig}") from error
+        kind = UnavailableError if _is_passing(error) else DiskError
+        raise kind(f"database: {error.orig}") from error
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """Tell whether waiting may help. A server is away until it is back; SQLite says which it is."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
 
 
 def _engine(url: URL) -> Engine:

@@ -9,6 +9,7 @@ The roster is offered to every gateway that has not confirmed the newest version
 answers at once. `POLL_S` after a revocation at the latest, the revoked node's sessions are dropped.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -21,8 +22,10 @@ from node.link import Event, Grant, Host
 from node.reactor import HostShell
 from node.seams import Bearer, Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
 from server.centre import Centre
+from server.database import UnavailableError
 from server.peers import Gateway
 from server.roster import RosterOutbox, signed_roster
+from wire import objects
 from wire.noise import KeyPair
 
 POLL_S: Final = 1.0
@@ -53,7 +56,10 @@ class FromPeers:
             self._ingest(whole)
 
     def offered(self, peer: bytes, offer: Offer) -> RangeSet | Custody | Receipt | Refusal:
-        answer = self._centre.ingest.known(offer)
+        try:
+            answer: Receipt | Refusal | None = self._centre.ingest.known(offer)
+        except UnavailableError as error:
+            return Refusal(objects.BUSY, str(error))
         if answer is None and (held := self._held.get(offer.object_id)) and held.offer.digest == offer.digest:
             answer = self._ingest(held)
         return answer or self._landing.open(peer, offer)
@@ -66,9 +72,13 @@ class FromPeers:
         return self._ingest(whole) if isinstance(whole, Whole) else whole
 
     def _ingest(self, whole: Whole) -> Receipt | Refusal:
-        sender = self._centre.peers.by_link_key(whole.peer)
-        name = sender.name if sender else whole.peer.hex()[:16]
-        answer = self._centre.ingest.accept(whole.offer, chunks(self._centre.disk, whole.path), name)
+        answer: Receipt | Refusal
+        try:
+            sender = self._centre.peers.by_link_key(whole.peer)
+            name = sender.name if sender else whole.peer.hex()[:16]
+            answer = self._centre.ingest.accept(whole.offer, chunks(self._centre.disk, whole.path), name)
+        except UnavailableError as error:
+            answer = Refusal(objects.BUSY, str(error))
         if isinstance(answer, Refusal) and answer.temporary:
             self._held[whole.offer.object_id] = whole
         else:
@@ -105,15 +115,20 @@ class Kernel:
         self.host.bearer_down(bearer, now)
 
     def receive(self, bearer: Bearer, frame: bytes, now: float) -> None:
-        """A frame has come. Never raises on hostile bytes; raises DiskError when a disk fails."""
-        self.host.receive(bearer, frame, now)
+        """A frame has come. Never raises on hostile bytes; raises DiskError when a disk fails.
+
+        Who calls while the database does not answer is not heard, and calls again.
+        """
+        with contextlib.suppress(UnavailableError):
+            self.host.receive(bearer, frame, now)
         self._report(now)
 
     def tick(self, now: float) -> None:
         """Let time pass; to be called at `deadline()`, or earlier."""
         if now >= self._poll_at:
             self._poll_at = now + POLL_S
-            self._follow_peers(now)
+            with contextlib.suppress(UnavailableError):
+                self._follow_peers(now)
         self.host.tick(now)
         self._report(now)
 
@@ -137,7 +152,6 @@ class Kernel:
         version = self._centre.peers.version()
         if version == self._version:
             return
-        self._version = version
         self._roster = signed_roster(self._centre)
         for link_public in list(self._rosters):
             if self._centre.peers.by_link_key(link_public) is None:
@@ -145,6 +159,7 @@ class Kernel:
                 del self._rosters[link_public]
             else:
                 self._outbox_for(link_public)
+        self._version = version
         self.host.nudge(None, now)
 
     def _report(self, now: float) -> None:

@@ -13,7 +13,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from server import tables as t
-from server.database import DETAIL_SIZE_MAX, Database, Event, alembic_config, record, set_setting, setting
+from server.database import (
+    DETAIL_SIZE_MAX,
+    Database,
+    Event,
+    UnavailableError,
+    alembic_config,
+    record,
+    set_setting,
+    setting,
+)
 from wire.errors import ConfigError, DiskError
 
 
@@ -154,3 +163,19 @@ def test_the_file_is_an_ordinary_sqlite_file(database, tmp_path):
     with sqlite3.connect(tmp_path / "test.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_a_full_disk_is_no_reason_to_end(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database.migrate()
+
+    def fill():
+        with database.write() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            for number in range(1000):
+                set_setting(connection, f"name {number}", "x" * 1000)
+
+    with pytest.raises(UnavailableError, match="full"):
+        fill()
+    database.close()

@@ -1,6 +1,7 @@
 """The kernel: what is received is in the centre first, the roster reaches every gateway, and who is revoked is out."""
 
 import contextlib
+import sqlite3
 
 import pytest
 
@@ -9,6 +10,7 @@ from node.entropy import seeded
 from node.idle import NothingTaken
 from node.link import Caller, CallerState
 from node.seams import Damaged, Offer, Receipt, Refusal
+from server import database as databases
 from server.centre import Centre
 from server.database import Database
 from server.kernel import POLL_S, FromPeers, Kernel
@@ -17,6 +19,7 @@ from server.roster import VERSIONS_MAX, RosterOutbox, signed_roster
 from tests.gateway.ground import hand_over
 from tests.server.conftest import QUICK, TestClock
 from tests.server.samples import Kit, offer, raw_tag
+from tests.server.taker import open_centre
 from tests.sim.disk import Crash, SimDisk
 from tests.sim.roads import Roads
 from tests.wire.air import MemoryInbox, MemoryOutbox
@@ -181,6 +184,25 @@ def test_nobody_gives_the_centre_a_roster_or_a_receipt(world, kind):
     answer = world.inbox.offered(PEER, Offer(bytes(16), kind, 10, bytes(16)))
     assert isinstance(answer, Refusal)
     assert answer.reason == objects.NOT_WANTED
+
+
+def test_a_database_held_by_another_process_refuses_for_now_and_asks_for_no_byte_twice(tmp_path, monkeypatch):
+    """`database is locked` ended the kernel, and the pages with it."""
+    monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 20)
+    with open_centre(tmp_path) as centre:
+        kit = Kit("van-1", centre.keys.seal_public, "van-1")
+        kit.enrol(centre)
+        object_id, data = kit.study([[raw_tag()]])
+        inbox, given = FromPeers(centre, RESERVE), offer(object_id, objects.STUDY, data)
+        other = sqlite3.connect(tmp_path / "centre.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for answer in (hand_over(inbox, data, given, PEER), inbox.offered(PEER, given)):
+            assert answer.reason == objects.BUSY
+            assert "locked" in answer.text
+        other.execute("COMMIT")
+        other.close()
+        assert isinstance(inbox.offered(PEER, given), Receipt)
+        assert centre.disk.list("link/whole") == []
 
 
 # The kernel on roads
@@ -355,3 +377,24 @@ def test_a_refusal_for_now_keeps_the_offer_and_one_for_good_ends_it():
     outbox.offer(b"other")
     outbox.in_custody(outbox.pending()[0].object_id)
     assert outbox.pending() == ()
+
+
+def test_a_database_that_is_away_for_a_minute_ends_nothing_and_what_changed_meanwhile_is_followed(
+    region, world, monkeypatch
+):
+    caller = region.call()
+    assert region.roads.run(5, lambda: len(caller.rosters) == 1)
+    Kit("van-1", world.keys.seal_public, "van-1").enrol(world.centre)
+
+    def away():
+        raise databases.UnavailableError("database: connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.database, "read", away)
+        late = region.call(NORTH)
+        caller.outbox.add(bytes(100))
+        caller.nudge(region.roads.now)
+        region.roads.run(60)
+        assert late.state is CallerState.CALLING
+        assert not caller.outbox.receipts
+    assert region.roads.run(120, lambda: len(caller.rosters) == 2 and len(caller.outbox.receipts) == 1)
