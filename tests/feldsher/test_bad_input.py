@@ -239,9 +239,9 @@ def test_a_port_that_vanishes_is_shown_and_the_other_device_is_heard(place):
     start_kit(place, ("first", "second"))
     place.until(lambda: len(place.held()) == 2, "the first study", alive=("kit",))
     first.stop()
-    place.until(lambda: place.status("kit")["ports"]["first"] is False, "the port is missed", alive=("kit",))
-    assert "the port vanished" in place.log("kit")
-    assert place.status("kit")["leds"]["device"][0] == "slow"
+    place.until(lambda: "the port vanished" in place.log("kit"), "the port is missed", alive=("kit",))
+    place.until(lambda: place.status("kit")["ports"]["first"] is False, "the status says so", alive=("kit",))
+    place.until(lambda: place.status("kit")["leds"]["device"][0] == "slow", "the LED says so", alive=("kit",))
     second = analyser(place, 1, "second")
     place.until(lambda: len(place.held()) == 4, "the second study", alive=("kit",))
     assert second.acknowledged
