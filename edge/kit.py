@@ -219,6 +219,8 @@ class Kit:
             limits=Limits(study_size_max=limits.study_bytes_max, study_room=limits.study_room_bytes),
         )
         self.recovered = self.studies.recover()
+        for study in self.recovered.alarms:
+            self.alarm(f"study {study.study_id.hex()}: {study.lost_bytes} bytes in a hole are lost; see broken/")
         self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self.alarm)
 
     def _call(self) -> Caller:

@@ -225,6 +225,19 @@ def test_a_study_that_was_open_at_the_power_cut_is_closed_and_spooled_at_the_nex
     assert after.disk.list("open") == []
 
 
+def test_a_study_with_a_hole_asks_for_a_look_and_the_rest_of_it_goes(van):
+    half_a_message(van)
+    (name,) = van.disk.list("open")
+    left = van.disk.crash()
+    left.damage(f"open/{name}", left.size(f"open/{name}") // 2, bytes(60))
+    after = Van(left)
+    (told,) = after.told("alarm")
+    assert name.split("-")[1].removesuffix(".study") in told
+    assert after.leds()["alarm"] == SLOW
+    assert left.list("broken") == [name]
+    assert [one.kind for one in after.spool()] == [objects.SUMMARY, objects.STUDY]
+
+
 def test_a_stop_closes_what_is_open(van):
     half_a_message(van)
     van.kit.stop(van.roads.now)
