@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from feldsher import watching
-from wire.errors import UsageError
-
-ENROLMENT = "enrolment.toml"
+from feldsher.enrolling import ENROLMENT, enrol
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     subparsers = parser.add_subparsers(metavar="WHAT", required=True)
-    enrol = subparsers.add_parser(
+    enrolling = subparsers.add_parser(
         "enrol",
         help="put the file that the centre made on this gateway",
         epilog="example: feldsher gateway enrol north.toml --data /var/lib/feldsher",
     )
-    enrol.add_argument("file", type=Path, help="made at the centre by `feldsher server gateway add`")
-    enrol.add_argument("--data", type=Path, required=True, help="the gateway's data folder, made when missing")
-    enrol.set_defaults(run=_enrol)
+    enrolling.add_argument("file", type=Path, help="made at the centre by `feldsher server gateway add`")
+    enrolling.add_argument("--data", type=Path, required=True, help="the gateway's data folder, made when missing")
+    enrolling.set_defaults(run=_enrol)
     run = subparsers.add_parser(
         "run", help="run until SIGTERM", epilog="example: feldsher gateway run --data /var/lib/feldsher"
     )
@@ -39,19 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _enrol(args: argparse.Namespace) -> int:
     from node.enrolment import load_gateway
-    from node.secret import write_secret
 
-    enrolment, target = load_gateway(args.file), args.data / ENROLMENT
-    if target.exists():
-        there = load_gateway(target).name
-        raise UsageError(f"{args.data}: gateway {there} is enrolled here already; its {ENROLMENT} is left as it is")
-    try:
-        args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{args.data}: no data folder can be here: {error.strerror}") from error
-    write_secret(target, args.file.read_text())
-    print(f"this is gateway {enrolment.name} now; remove {args.file} from wherever it travelled: it holds secrets")
-    return 0
+    return enrol(args, load_gateway, "gateway")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -68,16 +55,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    return watching.show(args, lambda: _read(args.data), _lines)
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    from node.daemon import read_status
-
-    status = read_status(folder)
-    if not status:
-        raise UsageError(f"{folder}: no gateway has run here")
-    return status
+    return watching.show(args, lambda: watching.read(args.data, "gateway"), _lines)
 
 
 def _lines(status: dict[str, Any]) -> list[str]:

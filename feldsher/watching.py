@@ -5,7 +5,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
+
+from wire.errors import UsageError
 
 REFRESH_S: Final = 1.0
 SILENCE_S_MAX: Final = 10.0
@@ -33,6 +36,16 @@ def show(
         if not args.watch:
             return 0
         time.sleep(REFRESH_S)
+
+
+def read(folder: Path, node: str) -> dict[str, Any]:
+    """Return what the daemon of the `node` in `folder` said last. Raises UsageError when none has run there."""
+    from node.daemon import read_status
+
+    status = read_status(folder)
+    if not status:
+        raise UsageError(f"{folder}: no {node} has run here")
+    return status
 
 
 def silence(status: dict[str, Any], what: str) -> list[str]:
