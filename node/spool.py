@@ -20,6 +20,7 @@ moves without. Only what was received is ever removed, oldest first, and only wh
 the spool refuses all calls until it is opened anew.
 """
 
+import bisect
 import hashlib
 import re
 from collections.abc import Sequence
@@ -83,6 +84,7 @@ NEXT: Final = {
 """What is heard twice or late changes nothing; a receipt is proof, whatever was said before."""
 
 _FURTHEST_FIRST: Final = (State.RECEIVED, State.REFUSED, State.CUSTODY, State.WAITING)
+UNCONFIRMED: Final = frozenset({State.WAITING, State.CUSTODY})
 BESIDE: Final = {State.RECEIVED: ".receipt", State.REFUSED: ".reason"}
 """What the name of the file beside an object in this state adds to the object's."""
 _KIND_OF: Final = {name: kind for kind, name in KINDS.items()}
@@ -149,6 +151,10 @@ class Spool:
         self._objects_max = objects_max
         self._objects: dict[bytes, SpoolObject] = {}
         self._next_number = 1
+        self._queue: list[tuple[int, int, bytes]] = []
+        """Order and id of what is without a receipt, sorted: every answer of the peer asks for all of them."""
+        self._offers: dict[bytes, Offer] = {}
+        """Of what stands in the queue."""
         self._pending: tuple[Offer, ...] | None = None
         self.foreign: list[str] = []
         """Paths in our folders that are not ours: left alone."""
@@ -170,7 +176,7 @@ class Spool:
     def pending(self) -> Sequence[Offer]:
         """Return what is still without a receipt, in custody or not, most urgent and oldest first."""
         if self._pending is None:
-            self._pending = tuple(one.offer for one in self.objects(State.WAITING, State.CUSTODY))
+            self._pending = tuple(self._offers[object_id] for _, _, object_id in self._queue)
         return self._pending
 
     def read(self, object_id: bytes, offset: int, size: int) -> bytes:
@@ -332,8 +338,8 @@ class Spool:
         self._disk.sync_folder(self._in(one.state))
         if one.state is State.RECEIVED:
             self._remove_if_there(self._beside(one, State.RECEIVED))
+        self._unqueue(one)
         del self._objects[object_id]
-        self._pending = None
 
     def _prune_one(self) -> bool:
         received = [one for one in self._objects.values() if one.state is State.RECEIVED]
@@ -400,9 +406,20 @@ class Spool:
         return one
 
     def _keep(self, one: SpoolObject) -> None:
+        before = self._objects.get(one.object_id)
+        if before is not None:
+            self._unqueue(before)
         self._objects[one.object_id] = one
         self._next_number = max(self._next_number, one.number + 1)
-        self._pending = None
+        if one.state in UNCONFIRMED:
+            bisect.insort(self._queue, (*one.order, one.object_id))
+            self._offers[one.object_id] = one.offer
+            self._pending = None
+
+    def _unqueue(self, one: SpoolObject) -> None:
+        if self._offers.pop(one.object_id, None) is not None:
+            del self._queue[bisect.bisect_left(self._queue, (*one.order, one.object_id))]
+            self._pending = None
 
     def _in(self, state: State) -> str:
         return join(self._folder, state.value)

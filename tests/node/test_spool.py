@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from node.seams import Outbox
-from node.spool import NEXT, REASON_SIZE_MAX, RECEIPT_SIZE_MAX, RESERVE_SIZE, Heard, Spool, State, digest_of, parse_name
+from node.spool import (
+    NEXT,
+    REASON_SIZE_MAX,
+    RECEIPT_SIZE_MAX,
+    RESERVE_SIZE,
+    Heard,
+    Spool,
+    SpoolObject,
+    State,
+    digest_of,
+    parse_name,
+)
 from tests.sim.disk import Crash, SimDisk
 from wire.errors import DiskError, DiskFull, Misuse, UsageError
 from wire.objects import BUSY, COMMAND, DISK_FULL, NOT_WANTED, RECEIPT, STUDY, SUMMARY, Refusal
@@ -368,3 +379,36 @@ class SpoolWithCrashes(RuleBasedStateMachine):
 
 SpoolWithCrashes.TestCase.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
 TestSpoolWithCrashes = SpoolWithCrashes.TestCase
+
+
+def test_what_is_pending_is_the_same_however_it_came_about():
+    """The queue is kept up to date with each change; before, 5,000 objects cost 8 ms for each word of the peer."""
+    rng, disk = random.Random(5), SimDisk(1)
+    spool = Spool(disk)
+    ids = [number.to_bytes(16, "big") for number in range(60)]
+    changes = (spool.in_custody, lambda i: spool.receipt(i, b"word"), lambda i: spool.refused(i, "no"), spool.again)
+    for _ in range(400):
+        one = rng.choice(ids)
+        if spool.get(one) is None:
+            spool.put(one, STUDY, b"x", priority=rng.randint(1, 9))
+        elif spool.get(one).state is State.RECEIVED:
+            spool.forget(one)
+        else:
+            rng.choice(changes)(one)
+        found = tuple(one.offer for one in spool.objects(State.WAITING, State.CUSTODY))
+        assert spool.pending() == found
+        assert [offer.again for offer in spool.pending()] == [offer.again for offer in found]
+    assert Spool(disk).pending() == spool.pending()
+
+
+def test_a_word_of_the_peer_costs_no_work_for_each_object_that_waits(monkeypatch):
+    spool = Spool(SimDisk(1))
+    for number in range(500):
+        spool.put(number.to_bytes(16, "big"), STUDY, b"x")
+    made = []
+    real = SpoolObject.offer.fget
+    monkeypatch.setattr(SpoolObject, "offer", property(lambda one: made.append(one) or real(one)))
+    for number in range(10):
+        spool.in_custody(number.to_bytes(16, "big"))
+        spool.pending()
+    assert len(made) == 10
