@@ -1,17 +1,18 @@
 """The key files of a link between two machines: `serve.toml` for the end that is called, `send.toml` for the caller.
 
 Made together by `feldsher link keys DIR`; DIR may be copied to both machines, and each end reads only its own file.
-They are secrets: readable by their owner only. Kits and gateways get theirs by enrolment instead (`provisioning`).
+They are secrets: readable by their owner only, and each is on the disk whole or not at all. Kits and gateways get
+theirs by enrolment instead (`provisioning`). May call: `node.secret`.
 """
 
-import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from node.entropy import Entropy
-from wire.errors import ConfigError, UsageError
+from node.secret import write_secret
+from wire.errors import ConfigError, DiskError, UsageError
 from wire.noise import KEY_SIZE, KeyPair
 
 SERVE: Final = "serve.toml"
@@ -45,19 +46,17 @@ def make_keys(folder: Path, entropy: Entropy) -> None:
         SEND: _HEAD.format("`link send`")
         + f'secret = "{send.secret.hex()}"\nfar_public = "{serve.public.hex()}"\npsk = "{psk.hex()}"\n',
     }
+    for name in texts:
+        if (folder / name).exists():
+            raise UsageError(f"{folder / name} is there already; keys are never written over")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in texts:
-            if (folder / name).exists():
-                raise UsageError(f"{folder / name} is there already; keys are never written over")
         for name, text in texts.items():
-            fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(fd, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(fd)
+            write_secret(folder / name, text)
     except OSError as error:
         raise UsageError(f"cannot write keys into {folder}: {error.strerror}") from error
+    except DiskError as error:
+        raise UsageError(f"cannot write keys: {error}") from error
 
 
 def load_send(folder: Path) -> SendKeys:
