@@ -27,7 +27,7 @@ check: $(STAMP)  ## style and types
 test: $(STAMP) check  ## everything that must hold before a commit is pushed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-quick: $(STAMP)  ## the part of `make test` that takes seconds
+quick: $(STAMP)  ## the tests without the slow ones and those that need root: two minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not root"
 
 sim: $(STAMP)  ## the simulated world, by hand: make sim SEEDS=1000

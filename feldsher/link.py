@@ -128,6 +128,8 @@ def _log(events: list[Event]) -> None:
 
 def run_send(args: argparse.Namespace) -> int:
     """Send files and return when the far side has confirmed every one."""
+    if args.timeout is not None and not args.timeout > 0:
+        raise UsageError(f"--timeout {args.timeout:g}: more than 0 seconds are wanted")
     url, paths = parse_url(args.to), list(dict.fromkeys(args.files))
     keys = linkkeys.load_send(args.keys)
     for path in paths:

@@ -220,3 +220,10 @@ def test_a_full_disk_on_the_far_side_is_told(folder):
             assert "disk is full" in done.stderr
     finally:
         subprocess.run(["umount", "in"], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "nan"])
+def test_a_timeout_that_is_over_before_it_begins_is_wrong_use(folder, seconds):
+    done = run(folder, "send", "a", "--to", "udp://127.0.0.1:1", "--keys", "keys", f"--timeout={seconds}")
+    assert done.returncode == 64
+    assert "--timeout" in done.stderr
