@@ -21,6 +21,8 @@ from wire.objects import Receipt
 from wire.session import WELCOME_OVERHEAD, FrameKind, HintCode, make_hint, peek, read_hello
 
 HALF_OPEN_MAX: Final = 64
+HALF_OPEN_OF_ONE_MAX: Final = 4
+"""Of one caller: who begins a session after another drives out its own, not those of others."""
 HALF_OPEN_S: Final = 60.0
 SESSIONS_MAX: Final = 4096
 WELCOME_FACTOR: Final = 3
@@ -219,6 +221,11 @@ class Host:
             del self._peers[line.exchange.peer]
 
     def _add_half_open(self, half: _HalfOpen) -> None:
+        of_this = [
+            index for index, there in self._half_open.items() if there.line.exchange.peer == half.line.exchange.peer
+        ]
+        if len(of_this) >= HALF_OPEN_OF_ONE_MAX:
+            self._drop_half_open(of_this[0])
         if len(self._half_open) >= HALF_OPEN_MAX:
             self._drop_half_open(next(iter(self._half_open)))
         self._half_open[half.line.session.index] = half

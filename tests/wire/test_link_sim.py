@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from node.host import HALF_OPEN_OF_ONE_MAX
 from node.link import HALF_OPEN_MAX, CallerState, Grant
 from node.sending import EAGER_SIZE, OFFERS_OF_ONE_MAX
 from tests.wire.air import GATEWAY, KIT, PSK, MemoryInbox, Profile, Wire, World
@@ -168,11 +169,15 @@ def test_a_replayed_first_message_does_not_disturb_the_session():
 
 
 def test_replayed_first_messages_of_yesterday_take_over_nothing_and_are_bounded():
-    world = World(Profile(delay=0.1), 2)
+    world = World(Profile(delay=0.1), 2, call=False)
+    grant = Grant(PSK, "any")
+    world.start_host(lambda _: grant)
+    world.start_caller()
     world.run(1)
     rng = random.Random(5)
+    others = [KeyPair.from_secret(rng.randbytes(32)) for _ in range(2 * HALF_OPEN_MAX // HALF_OPEN_OF_ONE_MAX)]
     for n in range(3 * HALF_OPEN_MAX):
-        call = Call(KIT, GATEWAY.public, PSK, n, rng.randbytes(32), b"")
+        call = Call(others[n % len(others)], GATEWAY.public, PSK, n, rng.randbytes(32), b"")
         world.host.receive(Wire(world.air, 1, "attacker"), call.hello, world.now)
     assert len(world.host._half_open) == HALF_OPEN_MAX
     assert len(world.host._lines) == HALF_OPEN_MAX + 1
@@ -182,6 +187,31 @@ def test_replayed_first_messages_of_yesterday_take_over_nothing_and_are_bounded(
     assert world.caller.tally.counters.handshakes == 1
     world.run(200)
     assert not world.host._half_open, "sessions that never proved themselves stay"
+
+
+class Elsewhere(Wire):
+    """A wire whose far end is not in this world."""
+
+    def send(self, frame):
+        pass
+
+
+def test_one_caller_that_begins_session_after_session_keeps_nobody_out():
+    world = World(Profile(delay=0.1), 2, call=False)
+    grant = Grant(PSK, "any")
+    world.start_host(lambda _: grant)
+    world.start_caller()
+    hostile, rng = KeyPair.from_secret(b"h" * 32), random.Random(5)
+    for n in range(20):
+        world.run(0.01 * n)
+        for k in range(HALF_OPEN_MAX):
+            call = Call(hostile, GATEWAY.public, PSK, k, rng.randbytes(32), b"")
+            world.host.receive(Elsewhere(world.air, 1, "attacker"), call.hello, world.now)
+        assert len(world.host._half_open) <= HALF_OPEN_OF_ONE_MAX + 1
+    world.run(1)
+    assert world.caller.state is CallerState.UP
+    assert world.caller.tally.counters.handshakes == 1
+    assert world.host.tallies[KIT.public].counters.handshakes == 1
 
 
 def test_an_urgent_object_overtakes_a_file():
