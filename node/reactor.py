@@ -177,7 +177,8 @@ class HostShell(Shell):
         try:
             return await (self._listen_udp(url) if url.scheme == "udp" else self._listen_tcp(url))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"cannot listen on {url}: {error.strerror or error}") from error
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            raise UsageError(f"cannot listen on {url}: {reason}") from error
 
     async def run(self) -> None:
         """Run until cancelled. Raises what the host's own disk raises."""
