@@ -3,7 +3,7 @@
 import pytest
 
 from edge.capture import CLOSE_RETRY_S, CLOSING_COUNT_MAX, NOTES_COUNT_MAX, STEPS_MAX, Capture
-from edge.driver import Commit, Fault, Note, StudyBegins, StudyEnds
+from edge.driver import RAW_SIZE_MAX, Commit, Fault, Note, StudyBegins, StudyEnds
 from edge.drivers.astm_records import FIELD_COUNT_MAX, Delimiters
 from edge.entries import HELD_COUNT_MAX, EntryQueue
 from tests.edge.van import Van, studies_in
@@ -115,3 +115,35 @@ def test_a_record_of_too_many_fields_is_read_up_to_the_limit(count):
     assert len(fields) <= FIELD_COUNT_MAX + 1
     assert fields[:FIELD_COUNT_MAX] == written[:FIELD_COUNT_MAX]
     assert b"|".join(fields) == b"|".join(written)
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(RAW_SIZE_MAX, True), (RAW_SIZE_MAX + 1, False)])
+def test_an_entry_that_is_larger_than_any_device_makes_is_a_defect_of_its_driver(van, monkeypatch, size, is_kept):
+    hear(van, monkeypatch, [StudyBegins("laboratory"), Commit(b"first"), Commit(bytes(size)), StudyEnds()])
+    (study,) = studies_in(van.stores)
+    assert study.raw == b"first" + (bytes(size) if is_kept else b"")
+    assert bool(van.told("fault")) is not is_kept
+
+
+# What a driver may not say
+
+
+def test_an_entry_outside_a_study_is_dropped_and_told(van, monkeypatch):
+    hear(van, monkeypatch, [Commit(b"stray"), StudyBegins("laboratory"), Commit(b"raw"), StudyEnds()])
+    (study,) = studies_in(van.stores)
+    assert study.raw == b"raw"
+    assert van.told("fault") == ["driver: an entry outside a study was dropped"]
+
+
+def test_a_study_that_begins_within_another_ends_that_one_as_partial(van, monkeypatch):
+    begins = StudyBegins("laboratory")
+    hear(van, monkeypatch, [begins, Commit(b"one"), begins, Commit(b"two"), StudyEnds()])
+    one, two = studies_in(van.stores)
+    assert (one.raw, two.raw) == (b"one", b"two")
+    assert (one.summary.partial, two.summary.partial) == (True, False)
+
+
+def test_studies_without_an_entry_leave_nothing_behind(van, monkeypatch):
+    hear(van, monkeypatch, [StudyEnds(), StudyBegins("laboratory"), Note("nothing came"), StudyEnds()])
+    assert studies_in(van.stores) == []
+    assert van.stores.disk.list("open") == []

@@ -35,7 +35,6 @@ class Profile:
     outages: list = field(default_factory=list)
     up_s: float = 0.0
     down_s: float = 0.0
-    new_address: bool = False
 
     def is_up(self, t: float) -> bool:
         if self.up_s and t % (self.up_s + self.down_s) >= self.up_s:
@@ -74,7 +73,7 @@ class Air:
         self.profile, self.random, self.now = profile, random.Random(seed), 0.0
         self.busy_until, self.last_arrival = [0.0, 0.0], [0.0, 0.0]
         self.flying, self.serial = [], 0
-        self.bytes, self.packets, self.queue_drops = [0, 0], [0, 0], 0
+        self.bytes, self.packets = [0, 0], [0, 0]
         self.queue_delay_max = 0.0
         self.tap = None
 
@@ -88,7 +87,6 @@ class Air:
             return
         start = max(self.now, self.busy_until[way])
         if (start - self.now) * p.rate / 8 + size > p.queue:
-            self.queue_drops += 1
             return
         self.queue_delay_max = max(self.queue_delay_max, start - self.now)
         end = start + size * 8 / p.rate
