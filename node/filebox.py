@@ -172,7 +172,10 @@ class FileInbox:
         return self._intake.write(peer, object_id, offset, data)
 
     def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
-        failure = self._intake.finish(peer, object_id, f"{STATE}/whole/{object_id.hex()}")
+        try:
+            failure = self._intake.finish(peer, object_id, f"{STATE}/whole/{object_id.hex()}")
+        except DiskFull as error:  # a rename needs room for a name
+            return Refusal(objects.DISK_FULL, str(error))
         return failure or self._unpack(object_id.hex())
 
     def _is_done(self, offer: Offer) -> bool:
@@ -180,10 +183,14 @@ class FileInbox:
         path = f"{STATE}/done/{offer.object_id.hex()}"
         if not self._disk.exists(path):
             return False
-        files = json.loads(self._disk.read(path))
-        if files["digest"] != offer.digest.hex():
+        try:
+            note = json.loads(self._disk.read(path))
+            digest, files = note["digest"], [(str(name), int(size)) for name, size in note["files"]]
+        except (ValueError, KeyError, TypeError):  # the disk has damaged it: the object is asked for again
             return False
-        return all(self._disk.exists(name) and self._disk.size(name) == size for name, size in files["files"])
+        if digest != offer.digest.hex():
+            return False
+        return all(self._disk.exists(name) and self._disk.size(name) == size for name, size in files)
 
     def _unpack(self, object_id: str) -> Receipt | Refusal:
         """Make files of a whole object. Repeating it after a crash in its middle gives the same files."""
@@ -198,15 +205,15 @@ class FileInbox:
                         self._disk.remove(whole)
                         return refusal
             made = self._write_files(object_id, whole)
+            receipt = digest.digest()[: objects.DIGEST_SIZE]
+            done = {"digest": receipt.hex(), "files": [[name, meta.size] for name, meta in made]}
+            put_file(self._disk, f"{STATE}/done/{object_id}", json.dumps(done).encode())
         except FormatError as error:
             self._disk.remove(whole)
             return Refusal(objects.BROKEN, str(error))
         except DiskFull as error:
             self._clear_new()
             return Refusal(objects.DISK_FULL, str(error))
-        receipt = digest.digest()[: objects.DIGEST_SIZE]
-        done = {"digest": receipt.hex(), "files": [[name, meta.size] for name, meta in made]}
-        put_file(self._disk, f"{STATE}/done/{object_id}", json.dumps(done).encode())
         self._disk.remove(whole)
         for name, meta in made:
             self._arrived(name, meta)

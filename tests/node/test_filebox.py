@@ -271,3 +271,58 @@ def test_any_bytes_in_a_bundle_are_a_format_error_or_nothing(data):
         list(bundle.read(Tag(7, kinds.BUNDLE, data, state=TAGS)))
     except FormatError:
         return
+
+
+def test_a_disk_that_is_full_at_any_call_is_a_refusal_and_the_file_comes_later():
+    """With no room for the rename, or for the note that the object is done, `link serve` ended."""
+    (offer, data), refused = object_of(FILES), 0
+    for call in range(1, 500):
+        disk = SimDisk(1)
+        inbox, _ = inbox_on(disk)
+        have = inbox.offered(PEER, offer)
+        for at in range(0, offer.size, 60_000):
+            inbox.write(PEER, offer.object_id, at, data[at : at + 60_000])
+        disk.fail("ENOSPC", call)
+        answer = inbox.finish(PEER, offer.object_id)
+        assert have == RangeSet()
+        if disk.calls < disk.fail_at:
+            break
+        refused += isinstance(answer, Refusal) and answer.reason == objects.DISK_FULL
+        assert isinstance(hand_over(inbox, offer, data), Receipt), call
+        assert {name: disk.read(name) for name in FILES} == FILES
+    assert refused >= 10
+
+
+@pytest.mark.parametrize("note", [b"", b"not JSON", b"[]", b"\xff", b'{"digest": 1}'])
+def test_a_note_of_what_is_done_that_the_disk_has_damaged_counts_as_none(note):
+    disk = SimDisk(1)
+    inbox, _ = inbox_on(disk)
+    offer, data = object_of(FILES)
+    assert isinstance(hand_over(inbox, offer, data), Receipt)
+    path = f"{STATE}/done/{offer.object_id.hex()}"
+    disk.remove(path)
+    disk.append(path, note)
+    assert isinstance(hand_over(inbox, offer, data), Receipt)
+    assert {name for name in disk.list("") if not name.startswith(".")} == set(FILES)
+
+
+def test_a_folder_put_in_the_place_of_a_file_that_had_arrived_does_not_end_the_server(tmp_path):
+    with RealDisk(tmp_path) as disk:
+        inbox, _ = inbox_on(disk)
+        offer, data = object_of({"a.txt": b"alpha"})
+        hand_over(inbox, offer, data)
+        (tmp_path / "a.txt").unlink()
+        (tmp_path / "a.txt").mkdir()
+        assert isinstance(hand_over(inbox, offer, data), Receipt)
+        assert (tmp_path / "a (2).txt").read_bytes() == b"alpha"
+
+
+def test_a_link_to_nowhere_in_the_folder_is_not_written_through(tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "elsewhere"
+    inside.mkdir()
+    (inside / "a.txt").symlink_to(outside)
+    with RealDisk(inside) as disk:
+        inbox, _ = inbox_on(disk)
+        assert isinstance(hand_over(inbox, *object_of({"a.txt": b"alpha"})), Receipt)
+    assert not outside.exists()
+    assert b"alpha" in [path.read_bytes() for path in inside.iterdir() if path.is_file()]
