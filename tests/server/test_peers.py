@@ -95,6 +95,14 @@ def test_an_enrolment_file_is_never_written_over(centre, tmp_path):
     assert centre.peers.kits() == []
 
 
+def test_the_file_of_a_gateway_that_cannot_be_entered_is_removed_again(centre, tmp_path):
+    enrolment.add_gateway(centre, "north", tmp_path / "north.toml", LISTEN, SERVER)
+    with pytest.raises(UsageError, match="north"):
+        enrolment.add_gateway(centre, "north", tmp_path / "again.toml", LISTEN, SERVER)
+    assert not (tmp_path / "again.toml").exists()
+    assert load_gateway(tmp_path / "north.toml").name == "north"
+
+
 def test_a_folder_that_is_not_there(centre, tmp_path):
     with pytest.raises(DiskError, match="cannot be written"):
         enrolment.add_kit(centre, "van-1", tmp_path / "nowhere" / "van-1.toml")
