@@ -129,6 +129,8 @@ class Sender:
         self._outbox = outbox
         self.counts = counts
         self.sendings: dict[int, Sending] = {}
+        self._moving: dict[int, Sending] = {}
+        """Those not in custody, OFFERED_MAX and a few: every frame asks for them, and thousands may be in custody."""
         self._offers_made: dict[bytes, int] = {}
         """Of each object that has no verdict; one in custody that is offered again counts anew."""
         self._not_before: dict[bytes, float] = {}
@@ -146,7 +148,7 @@ class Sender:
             if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before:
                 del self.sendings[channel]
         offered = {sending.offer.object_id for sending in self.sendings.values()}
-        active = sum(1 for sending in self.sendings.values() if sending.state is not State.CUSTODY)
+        active = len(self._moving)
         new: list[Sending] = []
         for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
             if active + len(new) >= OFFERED_MAX or self._next_channel >= CHANNEL_MAX:
@@ -163,7 +165,7 @@ class Sender:
 
     def next_segment(self, room: int, last_first: bool = False) -> Segment | None:
         """Return the next segment of at most `room` bytes; the most urgent object goes first."""
-        ready = [s for s in self.sendings.values() if s.todo]
+        ready = [s for s in self._moving.values() if s.todo]
         if not ready or room < 1:
             return None
         sending = min(ready, key=lambda s: (s.offer.priority, s.channel))
@@ -183,16 +185,16 @@ class Sender:
     @property
     def pending_size(self) -> int:
         """How many bytes are to be sent, with the heads of their segments."""
-        return sum(SEGMENT_OVERHEAD_MAX + sending.todo.total for sending in self.sendings.values())
+        return sum(SEGMENT_OVERHEAD_MAX + sending.todo.total for sending in self._moving.values())
 
     @property
     def has_segments(self) -> bool:
-        return any(sending.todo for sending in self.sendings.values())
+        return any(sending.todo for sending in self._moving.values())
 
     @property
     def is_waiting(self) -> bool:
         """Something is offered and not yet answered for good."""
-        return any(sending.state is not State.CUSTODY for sending in self.sendings.values())
+        return bool(self._moving)
 
     def open_early(self) -> None:
         """Nothing is known of what the peer has: let the end of the first large object go with the HELLO.
@@ -242,6 +244,8 @@ class Sender:
             return []
         said = _SAID[type(answer)]
         before, sending.state = sending.state, next_state(sending.state, said)
+        if sending.state in {State.CUSTODY, State.GONE}:
+            self._moving.pop(channel, None)
         if sending.state is State.GONE:
             del self.sendings[channel]
         if isinstance(answer, Have):
@@ -255,7 +259,7 @@ class Sender:
         self._offers_made[offer.object_id] = self._offers_made.get(offer.object_id, 0) + 1
         if offer.size <= EAGER_SIZE and not offer.again:
             sending.todo.add(0, offer.size)
-        self.sendings[sending.channel] = sending
+        self.sendings[sending.channel] = self._moving[sending.channel] = sending
         return sending
 
     def _heard_have(self, sending: Sending, before: State, have: Have) -> list[Sending]:

@@ -1,5 +1,7 @@
 """What the sender offers again, when, and how little it sends then."""
 
+from dataclasses import replace
+
 import pytest
 
 from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, OFFERED_MAX, REFUSED_PAUSE_S, Sender, SendingCounts, State
@@ -112,6 +114,13 @@ class Shelf:
             del self.offers[object_id]
 
 
+class Keeper(Shelf):
+    """An outbox whose objects are in custody, and stay."""
+
+    def in_custody(self, object_id):
+        self.offers[object_id] = replace(self.offers[object_id], again=True)
+
+
 def offer_of(number):
     return Offer(number.to_bytes(16, "big"), objects.STUDY, 1, bytes(16))
 
@@ -188,3 +197,28 @@ def test_a_full_disk_of_our_own_at_custody_stops_nothing():
     one = sender(Doubter(DiskFull("no room")))
     one.heard(0, Custody(), 5.0)
     assert one.sendings[0].state is State.CUSTODY
+
+
+def test_what_is_in_custody_is_not_looked_at_for_every_frame():
+    """With 3,000 objects in custody a frame cost 9 ms, of which nearly all went by those that had nothing to send."""
+    one = Sender(Keeper(1000), SendingCounts())
+    channel = 0
+    while one.refresh(1.0):
+        while one.is_waiting:
+            one.heard(channel, Custody(), 1.0)
+            channel += 1
+    assert len(one.sendings) == 1000
+    assert not one._moving
+    assert not one.has_segments
+    assert one.pending_size == 0
+
+
+def test_an_object_in_custody_that_the_peer_lacks_after_all_is_sent():
+    one = sender(Keeper(1))
+    one.heard(0, Custody(), 1.0)
+    assert not one.is_waiting
+    one.refresh(1.0 + CUSTODY_PAUSE_S)
+    assert one.is_waiting
+    one.heard(1, Have(RangeSet()), 2.0 + CUSTODY_PAUSE_S)
+    assert one.has_segments
+    assert one.next_segment(100).data == b"x"
