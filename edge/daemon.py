@@ -125,8 +125,8 @@ class Daemon:
         }
 
     def _own(self, port: Port) -> PortOwner:
-        wake = lambda: self._loop.call_soon_threadsafe(self._step)  # noqa: E731
-        return PortOwner(port.name, port.path, line_of(port), self._clock, _quiet(wake))
+        wake = _quiet(lambda: self._loop.call_soon_threadsafe(self._step))
+        return PortOwner(port.name, port.path, line_of(port), self._clock, wake)
 
     async def _call(self) -> None:
         """Call one gateway after the other, each for as long as it answers."""

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import kit_devices, kit_store, watching
+from feldsher import enrolling, kit_devices, kit_store, watching
+from feldsher.enrolling import ENROLMENT
 from wire.errors import UsageError
 
-ENROLMENT: Final = "enrolment.toml"
 CONFIG: Final = "kit.toml"
 
 
@@ -59,19 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _enrol(args: argparse.Namespace) -> int:
     from node.enrolment import load_kit
-    from node.secret import write_secret
 
-    enrolment = load_kit(args.file)
-    if (args.data / ENROLMENT).exists():
-        there = load_kit(args.data / ENROLMENT).name
-        raise UsageError(f"{args.data}: kit {there} is enrolled here already; its {ENROLMENT} is left as it is")
-    try:
-        args.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{args.data}: no data folder can be here: {error.strerror}") from error
-    write_secret(args.data / ENROLMENT, args.file.read_text())
-    print(f"this is kit {enrolment.name} now; remove {args.file} from wherever it travelled: it holds secrets")
-    return 0
+    return enrolling.enrol(args, load_kit, "kit")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -89,16 +78,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    return watching.show(args, lambda: _read(args.data), _lines)
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    from node.daemon import read_status
-
-    status = read_status(folder)
-    if not status:
-        raise UsageError(f"{folder}: no kit has run here")
-    return status
+    return watching.show(args, lambda: watching.read(args.data, "kit"), _lines)
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
