@@ -38,7 +38,7 @@ from wire.receipt import DAMAGED, WHOLE, sign_receipt
 OBJECT_SIZE_MAX: Final = 1 << 30
 """A larger object is refused when it is offered."""
 COPIES_ASIDE_MAX: Final = 16
-"""So many different copies of one object are kept aside; further ones are refused unread."""
+"""So many different copies of one object that a kit signed are kept aside; further ones are refused unread."""
 ASIDE_MAX: Final = 10_000
 OPENED: Final = frozenset({objects.STUDY, objects.SUMMARY})
 TAKEN: Final = OPENED | {objects.FILE, objects.COMMAND}
@@ -177,9 +177,16 @@ def _known(connection: Connection, offer: Offer) -> Receipt | Refusal | None:
     of_this = connection.execute(
         select(func.count()).select_from(t.refused).where(r.object_id == object_id)
     ).scalar_one()
-    if row is not None and (of_this >= COPIES_ASIDE_MAX or count >= ASIDE_MAX):
+    is_over = of_this >= COPIES_ASIDE_MAX or count >= ASIDE_MAX
+    if row is not None and is_over and _is_vouched_for(connection, row):
         return Refusal(objects.NOT_WANTED, f"object {object_id} came before, and no more copies of it are kept aside")
     return None
+
+
+def _is_vouched_for(connection: Connection, row: Row[Any]) -> bool:
+    """Tell whether a kit has signed what came under this id: else the kit's own is still to come, and is read."""
+    query = select(t.studies.c.signature).where(t.studies.c.study == row.study)
+    return connection.execute(query).scalar() == Signature.GOOD
 
 
 def _make_way(connection: Connection, before: Row[Any], now_ms: int) -> None:

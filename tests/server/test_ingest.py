@@ -105,6 +105,18 @@ def test_bytes_brought_first_under_the_id_of_a_study_do_not_keep_it_out(centre, 
     assert take(pair) == answer
 
 
+def test_false_copies_brought_up_to_the_limit_do_not_keep_the_study_out(centre, van, take, monkeypatch):
+    monkeypatch.setattr(door, "COPIES_ASIDE_MAX", 3)
+    pair = samples.laboratory(van)
+    for n in range(6):
+        take((pair[0], b"anything" + bytes([n])))
+    assert isinstance(take(pair), Receipt)
+    assert only(centre).signature == Signature.GOOD
+    aside = len(rows(centre, t.refused))
+    assert isinstance(take((pair[0], b"one more")), Refusal)
+    assert len(rows(centre, t.refused)) == aside
+
+
 def test_a_study_signed_by_a_kit_does_not_displace_another_by_coming_under_its_id(centre, van, take):
     first, second = samples.laboratory(van), samples.laboratory(van, "9999")
     unsigned = (first[0], first[1][:-78])
