@@ -18,6 +18,7 @@ from wire.seal import key_id, seal_pair, sign_pair
 from wire.stream import StreamReader, StreamWriter, Verdict
 from wire.study import (
     LOSS_COUNT_MAX,
+    MAP_BYTE_COST,
     SIGNATURE_TAG_SIZE,
     TAG_COST,
     End,
@@ -417,6 +418,16 @@ def test_a_study_of_countless_empty_tags_is_opened_up_to_there():
     entries, study = read_within(bomb(40, [Tag(kinds.CAPTURE, kinds.RAW, b"")] * TAG_COUNT_MAX), 64 << 20)
     assert sum(len(entry.tags) for entry in entries) <= (64 << 20) // TAG_COST + TAG_COUNT_MAX
     assert study.damaged
+
+
+def test_maps_that_take_long_to_read_fill_the_room_sooner_than_raw_bytes():
+    data, room = bytes(512 << 10), 16 << 20
+    counts = []
+    for number in (kinds.RAW, kinds.RESULT):
+        tag = Tag(kinds.CAPTURE, number, codec.pack(data, codec.ZSTD), state=codec.ZSTD)
+        counts.append(len(read_within(bomb(40, [tag]), room)[0]))
+    assert counts[0] >= 30
+    assert counts[1] <= room // (len(data) * MAP_BYTE_COST) + 1
 
 
 def test_tags_that_cost_much_and_unpack_to_nothing_cost_less_each_time():
