@@ -45,7 +45,7 @@ PIECE_COST: Final = 4096
 """What each SEALED tag counts for, whether it opens or not: opening one takes as long as reading so many bytes."""
 TAG_COST: Final = 1024
 """What each inner tag counts for beside its data."""
-MAP_BYTE_COST: Final = 16
+MAP_BYTE_COST: Final = 64
 """What a byte counts for that a record is read from: half a megabyte of empty lists takes a third of a second."""
 _BULK: Final = frozenset({(kinds.CAPTURE, kinds.RAW), (kinds.CAPTURE, kinds.WAVEFORM), (kinds.IMAGE, kinds.PICTURE)})
 SIGNATURE_TAG_SIZE: Final = 6 + KEY_ID_SIZE + SIGNATURE_SIZE

@@ -421,7 +421,7 @@ def test_a_study_of_countless_empty_tags_is_opened_up_to_there():
 
 
 def test_maps_that_take_long_to_read_fill_the_room_sooner_than_raw_bytes():
-    data, room = bytes(512 << 10), 16 << 20
+    data, room = bytes(256 << 10), 32 << 20
     counts = []
     for number in (kinds.RAW, kinds.RESULT):
         tag = Tag(kinds.CAPTURE, number, codec.pack(data, codec.ZSTD), state=codec.ZSTD)
