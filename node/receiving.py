@@ -22,6 +22,10 @@ CLOSED_MAX: Final = 4096
 """Channels with a verdict that are remembered, so that late segments of theirs are known to be nothing new."""
 
 
+ANSWERS_MAX: Final = 4096
+"""Answers that wait because the peer acknowledges none; one who offers on and on without listening is cut off."""
+
+
 @dataclass
 class Receiving:
     """One object on its way in."""
@@ -58,6 +62,8 @@ class Receiver:
         """Answer an offer. A channel stands for one object for as long as the session lives."""
         if self.knows(channel):
             raise PeerError(f"channel {channel} is offered a second time")
+        if len(self.answers) >= ANSWERS_MAX:
+            raise PeerError(f"{ANSWERS_MAX} answers wait to be taken, and more is offered")
         if len(self.receivings) >= CHANNELS_MAX:
             return self._close(channel, offer, Refusal(objects.BUSY, f"{CHANNELS_MAX} objects are open"))
         answer = self._inbox.offered(self._peer, offer)

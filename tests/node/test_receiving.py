@@ -1,79 +1,32 @@
-"""What a receiver makes of an inbox in which another session of the same peer has been at work."""
+"""What a peer that breaks the rules can make the receiving half keep."""
 
 import pytest
 
-from node.disk import RealDisk
-from node.landing import Landing, Whole
-from node.receiving import Receiver, ReceivingCounts
-from node.seams import NotOpen, Receipt
-from node.spool import digest_of
+from node.receiving import ANSWERS_MAX, CHANNELS_MAX, Receiver, ReceivingCounts
+from tests.wire.air import MemoryInbox
 from wire import objects
-from wire.objects import Have, Offer
-from wire.ranges import RangeSet
-from wire.records import Segment
-
-PEER = bytes(32)
-DATA = bytes(range(256)) * 8
-OFFER = Offer(bytes(16), objects.STUDY, len(DATA), digest_of(DATA))
+from wire.errors import PeerError
+from wire.objects import Have, Offer, Refusal
 
 
-class Box:
-    """An inbox over a landing, as gateway and server have it; what is done is answered by its receipt."""
-
-    def __init__(self, disk):
-        self.landing = Landing(disk, "", 0)
-        self.done = False
-
-    def offered(self, peer, offer):
-        return Receipt(b"word") if self.done else self.landing.open(peer, offer)
-
-    def write(self, peer, object_id, offset, data):
-        return self.landing.write(peer, object_id, offset, data)
-
-    def finish(self, peer, object_id):
-        whole = self.landing.finish(peer, object_id)
-        if not isinstance(whole, Whole):
-            return whole
-        self.done = True
-        return Receipt(b"word")
+def offer(number):
+    return Offer(number.to_bytes(16, "big"), objects.STUDY, 10, bytes(16))
 
 
-@pytest.fixture
-def box(tmp_path):
-    with RealDisk(tmp_path) as disk:
-        yield Box(disk)
+def test_a_peer_that_offers_on_and_on_and_takes_no_answer_is_cut_off():
+    """Its answers were kept without bound: 300 bytes of the host's memory for every 40 that it sent."""
+    receiver = Receiver(b"p" * 32, MemoryInbox(), ReceivingCounts())
+    for number in range(ANSWERS_MAX):
+        receiver.offered(number, offer(number))
+    with pytest.raises(PeerError, match="answers wait"):
+        receiver.offered(ANSWERS_MAX, offer(ANSWERS_MAX))
+    assert len(receiver.receivings) == CHANNELS_MAX
+    assert isinstance(receiver.answers[0], Have)
+    assert isinstance(receiver.answers[CHANNELS_MAX], Refusal)
 
 
-def session(box):
-    one = Receiver(PEER, box, ReceivingCounts())
-    one.offered(0, OFFER)
-    return one
-
-
-def test_what_another_session_has_finished_is_answered_by_its_receipt(box):
-    old, new = session(box), session(box)
-    old.take(Segment(0, 0, DATA[:1000]))
-    new.take(Segment(0, 0, DATA[:1000]))
-    new.take(Segment(0, 1000, DATA[1000:]))
-    assert new.answers[0].data == b"word"
-    old.take(Segment(0, 1000, DATA[1000:]))
-    assert old.answers[0] == Receipt(b"word")
-    assert not old.receivings
-
-
-def test_what_another_session_has_thrown_away_is_begun_anew(box):
-    old, new = session(box), session(box)
-    old.take(Segment(0, 0, DATA[:1000]))
-    new.take(Segment(0, 1000, bytes(len(DATA) - 1000)))
-    new.take(Segment(0, 0, DATA[:1000]))
-    assert new.answers[0] == Have(RangeSet())
-    old.take(Segment(0, 1000, DATA[1000:]))
-    assert old.answers[0] == Have(RangeSet())
-    old.offered(1, OFFER)
-    old.take(Segment(1, 0, DATA))
-    assert old.answers[1].data == b"word"
-
-
-def test_a_landing_says_so_when_nothing_is_open(box):
-    assert box.landing.write(PEER, bytes(16), 0, b"x") == NotOpen()
-    assert box.landing.finish(PEER, bytes(16)) == NotOpen()
+def test_a_peer_that_takes_its_answers_may_offer_for_ever():
+    receiver = Receiver(b"p" * 32, MemoryInbox(), ReceivingCounts())
+    for number in range(2 * ANSWERS_MAX):
+        receiver.offered(number, offer(number))
+        receiver.answers.clear()
