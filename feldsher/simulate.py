@@ -63,9 +63,9 @@ def build(args: argparse.Namespace, start: int = 0) -> Device:
     if unknown:
         known = ", ".join(FAULTS[args.device])
         raise UsageError(f"--fault {unknown[0]}: the {args.device} knows: {known}")
-    if args.count < 1 or args.every < 0:
+    if args.count < 1 or not args.every >= 0:
         raise UsageError(f"--count {args.count} --every {args.every}: at least one, and not before the one before")
-    if args.finger <= 0:
+    if not args.finger > 0:
         raise UsageError(f"--finger {args.finger:g}: more than 0 seconds are wanted")
     numbers = range(start, start + args.count)
     ids = [_patient(args, at) for at in numbers]

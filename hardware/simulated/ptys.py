@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hardware.simulated.device import Device
+from wire.errors import DeviceError
 
 WAIT_S_MAX: Final = 0.25
 READ_SIZE: Final = 4_096
@@ -48,12 +49,17 @@ def _point(link: str, path: str) -> None:
 
 @contextmanager
 def open_line(path: str, baud: int) -> Iterator[tuple[int, str]]:
-    """Give (descriptor, path) of a real serial line, raw, at `baud` 8N1."""
+    """Give (descriptor, path) of a real serial line, raw, at `baud` 8N1. Raises DeviceError, OSError."""
+    speed = getattr(termios, f"B{baud}", None)
+    if speed is None:
+        raise DeviceError(f"{path}: there is no such speed as {baud} baud")
     line = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
+        if not os.isatty(line):
+            raise DeviceError(f"{path}: this is no serial line")
         tty.setraw(line)
         settings = termios.tcgetattr(line)
-        settings[4] = settings[5] = getattr(termios, f"B{baud}")
+        settings[4] = settings[5] = speed
         termios.tcsetattr(line, termios.TCSANOW, settings)
         yield line, path
     finally:

@@ -82,3 +82,17 @@ def test_the_demo_wants_a_new_folder(tmp_path, capsys):
     (tmp_path / "gateway").mkdir()
     assert main(["demo", "--once", "--keep", str(tmp_path)]) == UsageError.exit_code
     assert "a new folder is wanted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("analyser --port /dev/null", 79, "no serial line"),
+        ("analyser --port /dev/ptmx --baud 12345", 79, "no such speed"),
+        ("analyser --every nan", 64, "--every"),
+        ("oximeter --finger 0", 64, "--finger"),
+    ],
+)
+def test_a_simulated_device_that_cannot_be_is_refused_in_one_line(words, code, told, capsys):
+    assert main(["simulate", "device", *words.split()]) == code
+    assert told in capsys.readouterr().err
