@@ -36,6 +36,11 @@ class Roster:
                 self._enter(disk.read(FILE))
 
     @property
+    def is_known(self) -> bool:
+        """A roster has come: until then nobody can be called a stranger."""
+        return self.version >= 0
+
+    @property
     def kits(self) -> list[RosterEntry]:
         """Everybody on the roster, revoked ones too, by name."""
         return sorted(self._entries.values(), key=lambda entry: entry.name)

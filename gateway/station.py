@@ -51,9 +51,8 @@ class Station:
         self._on_event = on_event
         self.depot = Depot(disk, reserve_bytes)
         self.roster = Roster(disk, upstream.sign_public)
-        self.host = Host(
-            identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy, tell_strangers=True
-        )
+        self.host = Host(identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy)
+        self.host.tells_strangers = self.roster.is_known
         self._call = partial(
             Caller,
             identity,
@@ -104,6 +103,7 @@ class Station:
 
     def _settle(self, now: float) -> None:
         """Carry over from one link to the other what the last call brought."""
+        self.host.tells_strangers = self.roster.is_known
         arrived, receipts = self.depot.drain()
         revoked = self.roster.drain_revoked()
         self._crossed = self._crossed or bool(arrived or receipts or revoked)

@@ -63,7 +63,9 @@ class Host:
         tell_strangers: bool = False,
     ) -> None:
         self._identity, self._authorize, self._outbox_for = identity, authorize, outbox_for
-        self._inbox, self._entropy, self._tell_strangers = inbox, entropy, tell_strangers
+        self._inbox, self._entropy = inbox, entropy
+        self.tells_strangers = tell_strangers
+        """Whether who is not let in is told so, or met with silence."""
         self._lines: dict[int, Line] = {}
         self._peers: OrderedDict[bytes, Line] = OrderedDict()
         self._half_open: OrderedDict[int, _HalfOpen] = OrderedDict()
@@ -151,7 +153,7 @@ class Host:
             answering = read_hello(self._identity, frame, self._find_psk)
         except AuthError as error:
             self._events.note("stranger", b"", f"{bearer.name}: {error}")
-            if self._tell_strangers:
+            if self.tells_strangers:
                 self._hint(bearer, far_index, HintCode.NOT_LET_IN, frame, now)
             raise
         tally = self._tally(answering.peer)
