@@ -2,13 +2,16 @@
 
 import argparse
 import asyncio
+import contextlib
+import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from feldsher import enrolling, kit_devices, kit_store, watching
 from feldsher.enrolling import ENROLMENT
-from wire.errors import UsageError
+from wire.errors import ConfigError, FeldsherError, UsageError
 
 CONFIG: Final = "kit.toml"
 
@@ -34,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = subparsers.add_parser(
         "status", help="LEDs, devices, link, studies", epilog="example: feldsher kit status --data D --watch"
     )
-    status.add_argument("--data", type=Path, required=True)
+    status.add_argument("--data", type=Path, required=True, help="the kit's data folder")
     watching.add_options(status)
     status.set_defaults(run=_status)
     selftest = subparsers.add_parser(
@@ -42,14 +45,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="check enrolment, configuration, card and ports",
         epilog="example: feldsher kit selftest --data D",
     )
-    selftest.add_argument("--data", type=Path, required=True)
+    selftest.add_argument("--data", type=Path, required=True, help="the data folder of a kit that does not run")
+    selftest.add_argument("--json", action="store_true", help="one JSON list, for programs")
     selftest.set_defaults(run=_selftest)
     export = subparsers.add_parser(
         "export",
         help="copy the sealed studies out, to be carried by hand",
         epilog="example: feldsher kit export --data D --into /media/stick",
     )
-    export.add_argument("--data", type=Path, required=True)
+    export.add_argument("--data", type=Path, required=True, help="the kit's data folder; the kit may run")
     export.add_argument("--into", type=Path, required=True, help="a folder; what is there already is left alone")
     export.set_defaults(run=_export)
     kit_store.configure_store(subparsers)
@@ -109,37 +113,48 @@ def _link(status: dict[str, Any]) -> str:
 
 
 def _selftest(args: argparse.Namespace) -> int:
+    from node.claim import claim
+
+    with claim(args.data):  # a running kit holds its ports: better one clear word than a failure for each
+        checks = list(_selftest_checks(args.data))
+    if args.json:
+        print(json.dumps([{"check": what, "ok": not code, "error": error} for what, code, error in checks]))
+    else:
+        for what, code, error in checks:
+            print(f"FAILED  {what}: {error}" if code else f"ok      {what}")
+    return next((code for _, code, _ in checks if code), 0)
+
+
+def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield (what was checked, exit code of the failure or 0, what is wrong)."""
     from edge import config
     from edge.daemon import line_of
     from edge.ports import open_line
-    from node.disk import RealDisk, put_file
     from node.enrolment import load_kit
-    from wire.errors import FeldsherError
 
-    worst = 0
+    yield _tried("enrolment", lambda: load_kit(data / ENROLMENT))
+    yield _tried("card: write, fsync, rename, remove", lambda: _try_card(data))
+    yield _tried("configuration", lambda: config.load(data / CONFIG))
+    with contextlib.suppress(ConfigError):
+        for port in config.load(data / CONFIG).port:
+            what = f"port {port.name} ({port.path})"
+            yield _tried(what, lambda port=port: open_line(port.path, line_of(port)).close())  # type: ignore[misc]  # mypy does not infer a lambda with a default
 
-    def check(what: str, test: Any) -> Any:  # noqa: ANN401  whatever the test returns
-        nonlocal worst
-        try:
-            result = test()
-        except FeldsherError as error:
-            worst = worst or error.exit_code
-            print(f"FAILED  {what}: {error}")
-            return None
-        print(f"ok      {what}")
-        return result
 
-    def card() -> None:
-        disk = RealDisk(args.data)
+def _tried(what: str, test: Callable[[], object]) -> tuple[str, int, str]:
+    try:
+        test()
+    except FeldsherError as error:
+        return what, error.exit_code, str(error)
+    return what, 0, ""
+
+
+def _try_card(data: Path) -> None:
+    from node.disk import RealDisk, put_file
+
+    with RealDisk(data) as disk:
         put_file(disk, "selftest", bytes(4096))
         disk.remove("selftest")
-
-    check("enrolment", lambda: load_kit(args.data / ENROLMENT))
-    check("card: write, fsync, rename, remove", card)
-    kit = check("configuration", lambda: config.load(args.data / CONFIG))
-    for port in kit.port if kit else ():
-        check(f"port {port.name} ({port.path})", lambda port=port: open_line(port.path, line_of(port)).close())
-    return worst
 
 
 def _export(args: argparse.Namespace) -> int:

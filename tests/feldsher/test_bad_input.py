@@ -1,5 +1,6 @@
 """What a technician does wrong, and what the world does to a running daemon: one clear line, its exit code, no loss."""
 
+import json
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from feldsher.main import main
 from hardware.simulated import ptys
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.results import message
+from node.claim import claim
 from node.spool import State
 from tests.feldsher.place import Bench, Place, feldsher, free_port, pid_memory_bytes
 
@@ -163,6 +165,19 @@ def test_a_selftest_names_everything_that_is_wrong_and_ends_with_the_first_class
     assert "FAILED  enrolment" in out
     assert "ok      card" in out
     assert "/dev/no-such-port" in out
+
+
+def test_a_selftest_beside_a_running_kit_says_so_in_one_line(kit, capsys):
+    with claim(kit):
+        assert main(["kit", "selftest", "--data", str(kit)]) == USAGE
+    assert "another process uses this data folder; stop it first" in capsys.readouterr().err
+
+
+def test_a_selftest_is_read_by_a_program(kit, capsys):
+    main(["kit", "selftest", "--data", str(kit), "--json"])
+    checks = json.loads(capsys.readouterr().out)
+    assert {one["check"].split()[0] for one in checks} >= {"enrolment", "card:", "configuration"}
+    assert all(one["ok"] == (not one["error"]) for one in checks)
 
 
 # Addresses
