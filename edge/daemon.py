@@ -81,6 +81,7 @@ class Daemon:
         self._disk = RealDisk(folder)
         self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note)
         self._catalog = Catalog(self._disk, self._clock, entropy.system)
+        self._listed: list[dict[str, Any]] = []
         for recovered in self.kit.recovered.studies:
             log.warning("recovered: %s", recovered)
         self._ports = {port.name: self._own(port) for port in config.port}
@@ -106,18 +107,15 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """Return what `kit status` shows."""
-        kit, now = self.kit, self._clock.now()
+        kit, now, number = self.kit, self._clock.now(), self.kit.spool.counts()
         return {
             "name": kit.enrolment.name,
             "leds": {led: [rhythm, meaning(led, rhythm)] for led, rhythm in rhythms(kit.panel.condition).items()},
             "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "capturing": kit.capture.capturing,
-            "objects": {state.value: len(kit.spool.objects(state)) for state in State},
-            "studies": [
-                {"number": study.doc_id, "study": study["study"], "size": study["size"], "state": study["state"]}
-                for study in self._catalog.studies()[-LISTED_COUNT:]
-            ],
+            "objects": {state.value: number[state] for state in State},
+            "studies": self._listed,
             "gateway": kit.gateway.name,
             "denied": kit.denied,
             "disk_failed": kit.disk_failed,
@@ -154,7 +152,16 @@ class Daemon:
         """Keep the catalog in step with the folders. It proves nothing, so a failing card ends only the listing."""
         try:
             while True:
-                self._catalog.refresh(self.kit.spool, self.kit.studies.journals)
+                if self._catalog.refresh(self.kit.spool, self.kit.studies.journals) or not self._listed:
+                    self._listed = [
+                        {
+                            "number": study.doc_id,
+                            "study": study["study"],
+                            "size": study["size"],
+                            "state": study["state"],
+                        }
+                        for study in self._catalog.studies()[-LISTED_COUNT:]
+                    ]
                 await asyncio.sleep(LIST_S)
         except (DiskError, DiskFull) as error:
             log.warning("the catalog is not kept any more until the next start: %s", error)

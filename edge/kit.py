@@ -13,7 +13,6 @@ object that alone cannot be read is set aside in `refused` with the reason, and 
 """
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -196,7 +195,7 @@ class Kit:
 
     def counts(self) -> Counts:
         """Return how many objects are where."""
-        number = Counter(one.state for one in self.spool.objects())
+        number = self.spool.counts()
         return Counts(number[State.WAITING], number[State.CUSTODY], number[State.RECEIVED], number[State.REFUSED])
 
     def stop(self, now: float) -> None:

@@ -32,10 +32,11 @@ def open_station(enrolment: GatewayEnrolment, disk: RealDisk) -> Station:
 
 def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[str, Any]:
     """Return what `gateway status` shows: both links, and how many objects are where."""
+    number = station.depot.spool.counts()
     return {
         "name": enrolment.name,
         "roster_version": station.roster.version,
-        "objects": {state.value: len(station.depot.spool.objects(state)) for state in State},
+        "objects": {state.value: number[state] for state in State},
         "server": station.caller.progress(now).to_dict(),
         "kits": {
             station.roster.name_of(peer): progress.to_dict() for peer, progress in station.host.progress(now).items()

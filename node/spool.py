@@ -23,6 +23,7 @@ the spool refuses all calls until it is opened anew.
 import bisect
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
@@ -172,6 +173,10 @@ class Spool:
         """Return the objects in these states (none named: in all), most urgent and oldest first."""
         wanted = [one for one in self._objects.values() if not states or one.state in states]
         return sorted(wanted, key=lambda one: one.order)
+
+    def counts(self) -> Counter[State]:
+        """Return how many objects are in each state."""
+        return Counter(one.state for one in self._objects.values())
 
     def pending(self) -> Sequence[Offer]:
         """Return what is still without a receipt, in custody or not, most urgent and oldest first."""

@@ -11,15 +11,15 @@ answers at once. `POLL_S` after a revocation at the latest, the revoked node's s
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from node.bearers import parse_url
 from node.daemon import log_event
-from node.disk import Disk
 from node.landing import Landing, Whole
 from node.link import Event, Grant, Host
 from node.reactor import HostShell
+from node.sealer import chunks_of
 from node.seams import Bearer, Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
 from server.centre import Centre
 from server.database import UnavailableError
@@ -32,15 +32,8 @@ POLL_S: Final = 1.0
 """How often the database is asked whether kits or gateways have changed."""
 RESERVE_BYTES: Final = 256 << 20
 """Kept free on the centre's disk for the database and for what is under way."""
-CHUNK_SIZE: Final = 1 << 20
 
 log = logging.getLogger("feldsher")
-
-
-def chunks(disk: Disk, path: str) -> Iterator[bytes]:
-    """Yield the bytes of a file, piece by piece."""
-    for offset in range(0, disk.size(path), CHUNK_SIZE):
-        yield disk.read(path, offset, CHUNK_SIZE)
 
 
 class FromPeers:
@@ -76,7 +69,7 @@ class FromPeers:
         try:
             sender = self._centre.peers.by_link_key(whole.peer)
             name = sender.name if sender else whole.peer.hex()[:16]
-            answer = self._centre.ingest.accept(whole.offer, chunks(self._centre.disk, whole.path), name)
+            answer = self._centre.ingest.accept(whole.offer, chunks_of(self._centre.disk, whole.path), name)
         except UnavailableError as error:
             answer = Refusal(objects.BUSY, str(error))
         if isinstance(answer, Refusal) and answer.temporary:
