@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from node import linkkeys
-from node.bearers import Url, parse_url
 from node.disk import RealDisk
 from node.entropy import system
 from node.filebox import FileInbox, FileOutbox, Parcel
 from node.link import Caller, Event, Grant, Host
 from node.progress import Progress
 from node.reactor import CallerShell, HostShell
+from node.url import Url, parse_url
 from wire import objects
 from wire.bundle import FileMeta, check_name
 from wire.errors import AuthError, DiskFull, FeldsherError, LinkDown, PeerError, UsageError

@@ -13,12 +13,12 @@ from typing import Any
 
 from gateway.station import Station, Upstream
 from node import daemon, entropy
-from node.bearers import parse_url
 from node.dialling import call_each
 from node.disk import RealDisk
 from node.enrolment import GatewayEnrolment
 from node.reactor import CallerShell, HostShell
 from node.spool import State
+from node.url import parse_url
 from wire.noise import KeyPair
 
 log = logging.getLogger("feldsher")

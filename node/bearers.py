@@ -1,4 +1,4 @@
-"""The real bearers of this issue: UDP and TCP, both ends, on asyncio. They carry frames and know nothing of them.
+"""Bearers over IP: UDP and TCP, both ends, on asyncio. They carry frames and know nothing of them.
 
 A TCP stream carries each frame behind its length, u16. So little is left in the kernel's hands (NOT_SENT_SIZE) that
 an urgent frame does not wait there behind a file; the pace of `wire/rate.py` bounds what is under way beyond.
@@ -9,11 +9,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
-from urllib.parse import urlsplit
 
-from wire.errors import UsageError
+from node.url import Url
 from wire.session import FRAME_SIZE_MAX
 
 UDP_MTU_HOST: Final = 1400
@@ -35,38 +33,10 @@ Receive = Callable[["UdpBearer | TcpBearer", bytes], None]
 Note = Callable[["UdpBearer | TcpBearer"], None]
 
 
-@dataclass(frozen=True)
-class Url:
-    """Where to call or to listen: `udp://HOST:PORT` or `tcp://HOST:PORT`, an IPv6 address in brackets."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-
-def parse_url(text: str) -> Url:
-    """Return the parts of `text`. Raises UsageError that says what is wrong with it."""
-    example = "for example udp://10.77.0.2:7000 or tcp://[2001:db8::1]:7000"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"not an address: {text!r} ({error}); {example}") from error
-    if parts.scheme not in ("udp", "tcp"):
-        raise UsageError(f"not an address: {text!r} has the scheme {parts.scheme!r}, want udp or tcp; {example}")
-    if not parts.hostname or port is None or parts.path not in ("", "/") or parts.query or parts.username:
-        raise UsageError(f"not an address: {text!r} needs a host and a port and nothing else; {example}")
-    return Url(parts.scheme, parts.hostname, port)
-
-
 class UdpBearer:
     """Datagrams to one address. `address` None: the socket is connected."""
 
-    is_stream = False
+    is_stream = is_message = False
 
     def __init__(self, transport: asyncio.DatagramTransport, name: str, mtu: int, address: Address | None) -> None:
         self._transport, self.name, self.mtu, self._address = transport, name, mtu, address
@@ -87,7 +57,7 @@ class UdpBearer:
 class TcpBearer:
     """One connection."""
 
-    is_stream = True
+    is_stream, is_message = True, False
     mtu = TCP_MTU
     overhead = TCP_OVERHEAD
 

@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from node.bearers import parse_url
 from node.link import Caller
 from node.reactor import CallerShell, Node
+from node.url import parse_url
 
 SILENCE_S_MAX: Final = 30.0
 """An address that has not answered for so long gives way to the next, when there is another."""

@@ -11,12 +11,11 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost, Url
+from node.roads import calling, listening
 from node.seams import Bearer
-from wire.errors import UsageError
+from node.url import Url
+from wire.errors import LinkDown, UsageError
 
-CONNECT_S_MAX: Final = 4.0
-"""A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
 RECONNECT_S: Final = 1.0
 STREAMS_MAX: Final = 512
 TICK_S_MIN: Final = 0.001
@@ -101,56 +100,23 @@ class CallerShell(Shell):
             self.stop()
 
     async def _tend(self) -> None:
+        road = calling(self._url.scheme)
         while True:
             try:
-                await (self._run_udp() if self._url.scheme == "udp" else self._run_tcp())
-            except (OSError, TimeoutError) as error:
-                self._note_error(error)
+                await road(self, self._url)
+            except (OSError, TimeoutError, LinkDown) as error:
+                self.note_error(error)
             await asyncio.sleep(RECONNECT_S)
 
-    def _note_error(self, error: Exception) -> None:
+    def note_error(self, error: Exception | str) -> None:
         """Keep what the system says, in its words and without addresses that the reader knows."""
         number = error.errno if isinstance(error, OSError) else None
-        if isinstance(error, socket.gaierror):
+        if isinstance(error, str | LinkDown):
+            self.last_error = str(error)
+        elif isinstance(error, socket.gaierror):
             self.last_error = f"{self._url.host}: {error.strerror}"
         else:
             self.last_error = os.strerror(number) if number else "no connection"
-
-    async def _run_udp(self) -> None:
-        closed = asyncio.Event()
-        transport, protocol = await self._loop.create_datagram_endpoint(
-            lambda: UdpCaller(self._receive_udp, self._note_error, closed.set, str(self._url)),
-            remote_addr=(self._url.host, self._url.port),
-        )
-        bearer = protocol.bearer
-        assert bearer is not None  # noqa: S101 - connection_made was called
-        try:
-            self.up(bearer)
-            await closed.wait()
-        finally:
-            transport.close()
-            self.down(bearer)
-
-    def _receive_udp(self, bearer: UdpBearer | TcpBearer, frame: bytes) -> None:
-        self.last_error = ""
-        self.receive(bearer, frame)
-
-    async def _run_tcp(self) -> None:
-        closed = asyncio.Event()
-
-        def down(bearer: UdpBearer | TcpBearer) -> None:
-            self.down(bearer)
-            closed.set()
-
-        async with asyncio.timeout(CONNECT_S_MAX):
-            transport, _ = await self._loop.create_connection(
-                lambda: TcpEnd(self.receive, self.up, down, self.tick, str(self._url)), self._url.host, self._url.port
-            )
-        self.last_error = ""
-        try:
-            await closed.wait()
-        finally:
-            transport.abort()
 
 
 class HostShell(Shell):
@@ -174,11 +140,14 @@ class HostShell(Shell):
 
     async def listen(self, url: Url) -> Url:
         """Listen on `url` and return the address with the port that was given. Raises UsageError."""
+        road = listening(url.scheme)
         try:
-            return await (self._listen_udp(url) if url.scheme == "udp" else self._listen_tcp(url))
+            there, close = await road(self, url)
         except (OSError, OverflowError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or error
             raise UsageError(f"cannot listen on {url}: {reason}") from error
+        self._closing.append(close)
+        return there
 
     async def run(self) -> None:
         """Run until cancelled. Raises what the host's own disk raises."""
@@ -189,23 +158,8 @@ class HostShell(Shell):
                 close()
             self.stop()
 
-    async def _listen_udp(self, url: Url) -> Url:
-        transport, _ = await self._loop.create_datagram_endpoint(
-            lambda: UdpHost(self.receive), local_addr=(url.host, url.port)
-        )
-        self._closing.append(transport.close)
-        return Url("udp", url.host, transport.get_extra_info("sockname")[1])
-
-    async def _listen_tcp(self, url: Url) -> Url:
-        server = await self._loop.create_server(
-            lambda: TcpEnd(self.receive, self.up, self.down, self.tick), url.host, url.port, family=_family(url.host)
-        )
-        self._closing.append(server.close)
-        return Url("tcp", url.host, server.sockets[0].getsockname()[1])
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_UNSPEC
+    def note_error(self, error: Exception | str) -> None:
+        """Keep nothing: what a listening end cannot do is said by the modem's own state."""
 
 
 __all__ = ["CallerShell", "HostShell", "Node", "Shell"]

@@ -52,6 +52,10 @@ class Bearer(Protocol):
     def is_stream(self) -> bool:
         """Frames arrive in order or not at all."""
 
+    @property
+    def is_message(self) -> bool:
+        """Each frame is a message of its own: billed, minutes long; answers wait until they are fetched."""
+
     def room(self) -> int:
         """Return how many bytes it would take now without queueing them for long."""
 

@@ -14,13 +14,13 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from node.bearers import parse_url
 from node.daemon import log_event
 from node.landing import Landing, Whole
 from node.link import Event, Grant, Host
 from node.reactor import HostShell
 from node.sealer import chunks_of
 from node.seams import Bearer, Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
+from node.url import parse_url
 from server.centre import Centre
 from server.database import UnavailableError
 from server.peers import Gateway

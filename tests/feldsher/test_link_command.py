@@ -175,7 +175,7 @@ def test_a_name_that_nobody_knows_is_told(folder):
     [
         (["send", "missing", "--to", "udp://127.0.0.1:9", "--keys", "keys"], 64, "missing"),
         (["send", ".", "--to", "udp://127.0.0.1:9", "--keys", "keys"], 64, "name of a file"),
-        (["send", "a", "--to", "ftp://host", "--keys", "keys"], 64, "udp or tcp"),
+        (["send", "a", "--to", "ftp://host", "--keys", "keys"], 64, "serial, tcp, udp"),
         (["send", "a", "--to", "udp://host", "--keys", "keys"], 64, "host and a port"),
         (["send", "a", "--to", "udp://host:99999", "--keys", "keys"], 64, "not an address"),
         (["send", "a", "--to", "udp://127.0.0.1:9", "--keys", "nowhere"], 78, "nowhere/send.toml"),

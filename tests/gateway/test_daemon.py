@@ -7,7 +7,6 @@ import socket
 import pytest
 
 from gateway import daemon
-from node.bearers import parse_url
 from node.daemon import read_status
 from node.enrolment import Contact, GatewayEnrolment
 from node.entropy import seeded
@@ -15,6 +14,7 @@ from node.idle import NothingTaken
 from node.link import Caller, Grant, Host
 from node.reactor import CallerShell, HostShell
 from node.seams import Receipt
+from node.url import parse_url
 from tests.gateway.ground import GROUND, KIT, PSK, SERVER, SIGN_PUBLIC, UP_PSK, kit_entry, offer, roster, roster_offer
 from tests.wire.air import MemoryInbox, MemoryOutbox
 from wire.errors import UsageError

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.bearers import TcpEnd, Url, parse_url
+from node.bearers import TcpEnd
+from node.url import Url, parse_url
 from wire.errors import UsageError
 from wire.session import FRAME_SIZE_MAX
 

@@ -6,12 +6,12 @@ import contextlib
 import pytest
 
 from node import dialling
-from node.bearers import parse_url
 from node.dialling import call_each
 from node.entropy import seeded
 from node.idle import NothingTaken, NothingToSend
 from node.link import Caller, Grant, Host
 from node.reactor import HostShell
+from node.url import parse_url
 from wire.errors import DiskError, UsageError
 from wire.noise import KeyPair
 

@@ -43,7 +43,7 @@ class SimBearer:
         self._link, self.side, self.epoch = link, side, epoch
         self.mtu = MTU_BYTES
         self.overhead = OVERHEAD_BYTES
-        self.is_stream = link.shape.is_stream
+        self.is_stream, self.is_message = link.shape.is_stream, False
         self.closed = False
 
     @property

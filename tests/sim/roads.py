@@ -13,7 +13,7 @@ STEPS_MAX = 200_000
 class RoadEnd:
     """One end of a road; the seam `node.seams.Bearer`."""
 
-    mtu, overhead, is_stream = 1200, 28, False
+    mtu, overhead, is_stream, is_message = 1200, 28, False, False
 
     def __init__(self, roads, node, name):
         self._roads, self.node, self.name = roads, node, name

@@ -53,7 +53,8 @@ class Wire:
 
     def __init__(self, air: "Air", way: int, name: str = "wire") -> None:
         self.air, self.way, self.name = air, way, name
-        self.mtu, self.overhead, self.is_stream = air.profile.mtu, OVERHEAD, False
+        self.mtu, self.overhead = air.profile.mtu, OVERHEAD
+        self.is_stream = self.is_message = False
 
     def room(self) -> int:
         return 1 << 20

@@ -1,0 +1,76 @@
+"""The roads over IP: a connected UDP socket, a TCP connection, and both listening ends, on asyncio.
+
+Owns sockets while they are open; nothing survives. Called by shells through `node/roads.py` only.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost
+from node.roads import Shell
+from node.url import Url
+
+CONNECT_S_MAX: Final = 4.0
+"""A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
+
+
+async def call_udp(shell: Shell, url: Url) -> None:
+    """Keep a connected socket until it breaks."""
+    closed = asyncio.Event()
+
+    def receive(bearer: UdpBearer | TcpBearer, frame: bytes) -> None:
+        shell.note_error("")
+        shell.receive(bearer, frame)
+
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: UdpCaller(receive, shell.note_error, closed.set, str(url)), remote_addr=(url.host, url.port)
+    )
+    bearer = protocol.bearer
+    assert bearer is not None  # noqa: S101 - connection_made was called
+    try:
+        shell.up(bearer)
+        await closed.wait()
+    finally:
+        transport.close()
+        shell.down(bearer)
+
+
+async def call_tcp(shell: Shell, url: Url) -> None:
+    """Keep a connection until it breaks."""
+    closed = asyncio.Event()
+
+    def down(bearer: UdpBearer | TcpBearer) -> None:
+        shell.down(bearer)
+        closed.set()
+
+    async with asyncio.timeout(CONNECT_S_MAX):
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: TcpEnd(shell.receive, shell.up, down, shell.tick, str(url)), url.host, url.port
+        )
+    shell.note_error("")
+    try:
+        await closed.wait()
+    finally:
+        transport.abort()
+
+
+async def listen_udp(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
+    """Listen on a datagram socket."""
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: UdpHost(shell.receive), local_addr=(url.host, url.port)
+    )
+    return Url("udp", url.host, transport.get_extra_info("sockname")[1]), transport.close
+
+
+async def listen_tcp(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
+    """Listen for connections."""
+    server = await asyncio.get_running_loop().create_server(
+        lambda: TcpEnd(shell.receive, shell.up, shell.down, shell.tick), url.host, url.port, family=_family(url.host)
+    )
+    return Url("tcp", url.host, server.sockets[0].getsockname()[1]), server.close
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_UNSPEC

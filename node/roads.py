@@ -1,0 +1,80 @@
+"""Which code gives bearers for which scheme of an address, at the calling and at the listening end.
+
+A road is a coroutine that opens one bearer, hands it to its shell (`node/reactor.py`), and returns when the bearer is
+gone; the shell calls it again. What only some machines need (serial lines, modems) is imported when it is asked for.
+Nothing of a road survives the process.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+from node.seams import Bearer
+from node.url import Url
+from wire.errors import UsageError
+
+
+class Shell(Protocol):
+    """What a road sees of the shell that it serves."""
+
+    def now(self) -> float: ...
+    def up(self, bearer: Bearer) -> None: ...
+    def down(self, bearer: Bearer) -> None: ...
+    def receive(self, bearer: Bearer, frame: bytes) -> None: ...
+    def tick(self) -> None:
+        """A bearer that had no room has some again."""
+
+    def note_error(self, error: Exception | str) -> None:
+        """Keep for people why there is no bearer; "" when there is nothing to say any more."""
+
+
+Calling = Callable[[Shell, Url], Awaitable[None]]
+"""Returns when the bearer is gone. Raises OSError, TimeoutError or LinkDown when there is none to be had now."""
+Listening = Callable[[Shell, Url], Awaitable[tuple[Url, Callable[[], None]]]]
+"""Returns the address with what was left open in it filled in, and what ends the listening. Raises OSError."""
+
+_Road = TypeVar("_Road")
+
+
+def calling(scheme: str) -> Calling:
+    """Return the road for a caller. Raises UsageError for a scheme that cannot be called."""
+    return _find(_CALLING, scheme, "called")
+
+
+def listening(scheme: str) -> Listening:
+    """Return the road for a host. Raises UsageError for a scheme that cannot be listened on."""
+    return _find(_LISTENING, scheme, "listened on")
+
+
+def _find(roads: dict[str, Callable[[], _Road]], scheme: str, what: str) -> _Road:
+    try:
+        return roads[scheme]()
+    except KeyError:
+        raise UsageError(f"{scheme}:// cannot be {what}; want one of {', '.join(sorted(roads))}") from None
+
+
+def _call_udp() -> Calling:
+    from node.internet import call_udp
+
+    return call_udp
+
+
+def _call_tcp() -> Calling:
+    from node.internet import call_tcp
+
+    return call_tcp
+
+
+def _listen_udp() -> Listening:
+    from node.internet import listen_udp
+
+    return listen_udp
+
+
+def _listen_tcp() -> Listening:
+    from node.internet import listen_tcp
+
+    return listen_tcp
+
+
+_CALLING: Final[dict[str, Callable[[], Calling]]] = {"udp": _call_udp, "tcp": _call_tcp}
+_LISTENING: Final[dict[str, Callable[[], Listening]]] = {"udp": _listen_udp, "tcp": _listen_tcp}

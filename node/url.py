@@ -1,0 +1,72 @@
+"""Where to call or to listen, as people write it: one line of text for each way that a bearer can be had.
+
+    udp://HOST:PORT   tcp://HOST:PORT                    IPv6 addresses in brackets
+    serial:///dev/ttyUSB0?baud=19200                   a bare line; with dial=NUMBER or answer=yes a modem's call
+    modem:///dev/ttyUSB2?apn=internet&to=udp://H:PORT  the sockets inside a modem
+    sbd:///dev/ttyUSB0                                 Iridium SBD on a kit
+    sbd://0.0.0.0:10800                                its far end on a gateway: DirectIP
+    dir:///media/stick                                 a folder that is carried
+
+Pure text: nothing is opened or looked up here. What a scheme's options mean is checked where it is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from wire.errors import UsageError
+
+ADDRESSED: Final = frozenset({"udp", "tcp"})
+"""Schemes that want a host and a port, and nothing else."""
+PLACED: Final = frozenset({"serial", "modem", "dir"})
+"""Schemes that want the path of a device or a folder, and may have options."""
+EITHER: Final = frozenset({"sbd"})
+SCHEMES: Final = ADDRESSED | PLACED | EITHER
+OPTIONS_MAX: Final = 32
+
+
+@dataclass(frozen=True)
+class Url:
+    """The parts. `host` and `port` are "" and 0 where there is a path, and `path` is "" where there are those."""
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        place = f"{host}:{self.port}" if host else quote(self.path)
+        return f"{self.scheme}://{place}{'?' if self.options else ''}{urlencode(self.options, safe=':/')}"
+
+
+def parse_url(text: str) -> Url:
+    """Return the parts of `text`. Raises UsageError that says what is wrong with it."""
+    example = "for example udp://10.77.0.2:7000, tcp://[2001:db8::1]:7000, serial:///dev/ttyUSB0 or dir:///media/stick"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query), max_num_fields=OPTIONS_MAX))
+    except ValueError as error:
+        raise UsageError(f"not an address: {text!r} ({error}); {example}") from error
+    if parts.scheme not in SCHEMES:
+        known = ", ".join(sorted(SCHEMES))
+        raise UsageError(f"not an address: {text!r} has the scheme {parts.scheme!r}, want one of {known}; {example}")
+    is_placed = parts.scheme in PLACED or (parts.scheme in EITHER and not parts.netloc)
+    if is_placed:
+        return _placed(text, parts.scheme, parts.netloc, parts.path, options)
+    if not parts.hostname or port is None or parts.path not in ("", "/") or parts.username:
+        raise UsageError(f"not an address: {text!r} needs a host and a port and nothing else; {example}")
+    if options and parts.scheme in ADDRESSED:
+        raise UsageError(f"not an address: {text!r} needs a host and a port and no options; {example}")
+    return Url(parts.scheme, parts.hostname, port, "", options)
+
+
+def _placed(text: str, scheme: str, netloc: str, path: str, options: dict[str, str]) -> Url:
+    if netloc or not path.startswith("/") or path == "/":
+        raise UsageError(
+            f"not an address: {text!r} needs an absolute path after three slashes; for example {scheme}:///…/name"
+        )
+    return Url(scheme, "", 0, unquote(path), options)
