@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 
 from wire import objects, records, tag
+from wire.framing import Deframer, enclose
 from wire.objects import Custody, Have, Offer, Receipt, Refusal, decode_message, encode_message
 from wire.ranges import RangeSet
 from wire.records import Ack, Control, Floor, Ping, Segment
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
-EXAMPLES = [bytes.fromhex(found) for found in re.findall(r"^\| `([0-9a-f ]+)` \|", PAGE, re.MULTILINE)]
+LINES, MESSAGES_PAGE = PAGE.split("## Frames on a line of bytes")[1].split("## Records")
+HEX = re.compile(r"^\| `([0-9a-f ]+)` \|", re.MULTILINE)
+EXAMPLES = [bytes.fromhex(found) for found in HEX.findall(MESSAGES_PAGE)]
+ON_A_LINE = [bytes.fromhex(found) for found in HEX.findall(LINES)]
+FRAMES = [[], [b"\3\5\7"], [], [b"\3\0\0\7\x08"], [b"\4\1"]]
 RECORDS = [
     [Ping()],
     [Ack(RangeSet([(0, 4), (5, 9)]), 0.02)],
@@ -43,3 +48,9 @@ def test_messages_stand_as_the_page_shows_them(number, expected):
     raw = EXAMPLES[len(RECORDS) + number]
     assert tag.encode(encode_message(3, expected)) == raw
     assert decode_message(tag.decode(raw)) == (3, expected)
+
+
+@pytest.mark.parametrize(("raw", "frames"), list(zip(ON_A_LINE, FRAMES, strict=True)))
+def test_frames_stand_on_a_line_as_the_page_shows_them(raw, frames):
+    assert Deframer().feed(raw) == frames
+    assert all(raw.endswith(enclose(frame)) for frame in frames)

@@ -1,0 +1,123 @@
+"""Frames on a line of bytes that also carries noise and a modem's own words, and that loses bytes.
+
+A TCP stream gives each frame its length; on a serial line one lost byte would shift every length after it. Here a frame
+is rewritten without zeros (COBS: Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on
+Networking 7(2), 1999) and a zero stands between frames, so that whatever happened, the next zero is a boundary. Each
+run of non-zero bytes stands behind its length plus one; the zero after it is implied. A length byte of 255 means 254
+bytes and no zero. `docs/protocol.md`, "Frames on a line of bytes", has examples.
+
+There is no checksum: the session authenticates every frame, and what noise made of one is dropped there. Texts such as
+`CONNECT 9600` hold no zero, so they join the piece before them or the one after; a sender therefore opens each burst
+with a zero of its own. Since a frame ends with a zero, what we send never ends with `+++` and a silence, at which a
+modem would leave its call. The line must pass all 256 values: no XON/XOFF.
+
+Pure. Nothing survives; a receiver that begins in the middle of a frame loses that frame.
+"""
+
+from typing import Final
+
+from wire.session import FRAME_SIZE_MAX
+
+MARK: Final = b"\0"
+"""Between frames; and before the first one after a pause."""
+RUN_SIZE_MAX: Final = 254
+
+
+def overhead_max(size: int) -> int:
+    """Return how many bytes at most a frame of `size` takes beside its own, the mark included."""
+    return size // RUN_SIZE_MAX + 2
+
+
+ENCLOSED_SIZE_MAX: Final = FRAME_SIZE_MAX + overhead_max(FRAME_SIZE_MAX)
+
+
+def enclose(frame: bytes) -> bytes:
+    """Return `frame` without zeros, and the mark that ends it."""
+    out = bytearray()
+    *ended, last = frame.split(MARK)
+    for run in ended:
+        full = len(run) // RUN_SIZE_MAX * RUN_SIZE_MAX
+        _put_full(out, run[:full])
+        out.append(len(run) - full + 1)
+        out += run[full:]
+    full = (len(last) - 1) // RUN_SIZE_MAX * RUN_SIZE_MAX if last else 0
+    _put_full(out, last[:full])
+    out.append(len(last) - full + 1)  # 255 for a last run of 254: no zero follows the last one anyway
+    return bytes(out + last[full:] + MARK)
+
+
+def _put_full(out: bytearray, run: bytes) -> None:
+    for at in range(0, len(run), RUN_SIZE_MAX):
+        out.append(RUN_SIZE_MAX + 1)
+        out += run[at : at + RUN_SIZE_MAX]
+
+
+def disclose(piece: bytes) -> bytes | None:
+    """Return the frame that stands between two marks; None when it is none: a length points beyond the end."""
+    out, at = bytearray(), 0
+    while at < len(piece):
+        end = at + piece[at]
+        if end > len(piece):
+            return None
+        out += piece[at + 1 : end]
+        if piece[at] <= RUN_SIZE_MAX and end < len(piece):
+            out += MARK
+        at = end
+    return bytes(out)
+
+
+class Deframer:
+    """The receiving end of one line: bytes in, in any pieces, and frames out. Any bytes are lawful."""
+
+    def __init__(self, size_max: int = FRAME_SIZE_MAX) -> None:
+        self._piece_size_max = size_max + overhead_max(size_max) - len(MARK)
+        self._size_max = size_max
+        self._buffer = bytearray()
+        self._is_skipping = False
+        self.lost_bytes = 0
+        """Bytes that were part of no frame: noise, a modem's words, what is left of broken frames."""
+
+    @property
+    def pending_size(self) -> int:
+        """Bytes since the last mark that are kept: at most those of the largest frame."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the frames that `data` completes. What noise left whole in form is among them."""
+        *ended, rest = data.split(MARK)
+        frames = []
+        for piece in ended:
+            self._keep(piece)
+            frame = self._finish()
+            frames += [] if frame is None else [frame]
+        self._keep(rest)
+        return frames
+
+    def reset(self) -> None:
+        """Forget what was begun: the line is another one now."""
+        self.lost_bytes += len(self._buffer)
+        self._buffer.clear()
+        self._is_skipping = False
+
+    def _keep(self, piece: bytes) -> None:
+        self._buffer += piece
+        if self._is_skipping or len(self._buffer) > self._piece_size_max:
+            self.lost_bytes += len(self._buffer)
+            self._buffer.clear()
+            self._is_skipping = True
+
+    def _finish(self) -> bytes | None:
+        """Return the frame that a mark has ended, None when there is none."""
+        piece = bytes(self._buffer)
+        self._buffer.clear()
+        self._is_skipping = False
+        if not piece:
+            return None
+        frame = disclose(piece)
+        if not frame or len(frame) > self._size_max:
+            self.lost_bytes += len(piece)
+            return None
+        return frame
+
+
+__all__ = ["ENCLOSED_SIZE_MAX", "MARK", "RUN_SIZE_MAX", "Deframer", "disclose", "enclose", "overhead_max"]
