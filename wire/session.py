@@ -55,13 +55,13 @@ class HintCode(enum.IntEnum):
 
 
 def peek(frame: bytes) -> tuple[FrameKind, int]:
-    """Return (kind, the index in the header). Raises PeerError for what is no frame of ours."""
+    """Return (kind, the index in the header). Raises AuthError for what is no frame of ours: nobody vouches for it."""
     if not HEADER_SIZE <= len(frame) <= FRAME_SIZE_MAX:
-        raise PeerError(f"a frame of {len(frame)} bytes; want {HEADER_SIZE} to {FRAME_SIZE_MAX}")
+        raise AuthError(f"a frame of {len(frame)} bytes; want {HEADER_SIZE} to {FRAME_SIZE_MAX}")
     try:
         kind = FrameKind(frame[0])
     except ValueError as error:
-        raise PeerError(f"a frame of kind {frame[0]}") from error
+        raise AuthError(f"a frame of kind {frame[0]}") from error
     return kind, int.from_bytes(frame[1:3], "big")
 
 
@@ -71,13 +71,13 @@ def make_hint(index: int, code: HintCode, about: bytes) -> bytes:
 
 
 def read_hint(frame: bytes) -> tuple[HintCode, bytes]:
-    """Return (code, echo). Raises PeerError."""
+    """Return (code, echo). Raises AuthError."""
     if len(frame) != 4 + ECHO_SIZE:
-        raise PeerError(f"a hint of {len(frame)} bytes; want {4 + ECHO_SIZE}")
+        raise AuthError(f"a hint of {len(frame)} bytes; want {4 + ECHO_SIZE}")
     try:
         return HintCode(frame[3]), frame[4:]
     except ValueError as error:
-        raise PeerError(f"a hint with code {frame[3]}") from error
+        raise AuthError(f"a hint with code {frame[3]}") from error
 
 
 class ReplayWindow:
@@ -135,7 +135,7 @@ class Session:
     def open(self, frame: bytes) -> tuple[int, bytes] | None:
         """Return (counter, payload); None for a frame that was seen before or is too old. Raises AuthError."""
         if len(frame) < DATA_OVERHEAD:
-            raise PeerError(f"a data frame of {len(frame)} bytes; at least {DATA_OVERHEAD}")
+            raise AuthError(f"a data frame of {len(frame)} bytes; at least {DATA_OVERHEAD}")
         counter = self.window.expand(int.from_bytes(frame[3:HEADER_SIZE], "big"))
         if not self.window.is_new(counter):
             return None
