@@ -1,7 +1,8 @@
 """An emulated link in virtual time and the smallest outbox and inbox, for tests of the whole stack.
 
 The model per direction is that of a modem line: a queue with a bound feeds a serialiser; a packet then meets loss,
-a copy, a flipped bit, jitter; outages take what is queued and on the air. One seed, one run.
+a copy, a flipped bit, jitter (order is kept, but for what `reorder` picks). An outage takes what is queued, and with
+`takes_air` what is on the air; with `is_cut` the kit comes back with another address. One seed, one run.
 """
 
 import heapq
@@ -32,14 +33,26 @@ class Profile:
     flips: float = 0.0
     queue: int = 16384
     mtu: int = 1472
+    """The largest frame that the end's own interface takes."""
+    path_mtu: int = 0
+    """Above so many bytes, with headers, a packet vanishes on the way; 0: no such bound."""
     outages: list = field(default_factory=list)
     up_s: float = 0.0
     down_s: float = 0.0
+    is_cut: bool = False
+    takes_air: bool = False
 
     def is_up(self, t: float) -> bool:
         if self.up_s and t % (self.up_s + self.down_s) >= self.up_s:
             return False
         return not any(start <= t < end for start, end in self.outages)
+
+    def cuts(self, t: float) -> int:
+        """How many outages have begun."""
+        if self.up_s:
+            n, phase = divmod(t, self.up_s + self.down_s)
+            return int(n) + (phase >= self.up_s)
+        return sum(1 for start, _ in self.outages if start <= t)
 
     def up_seconds(self, t: float) -> float:
         if self.up_s:
@@ -51,8 +64,8 @@ class Profile:
 class Wire:
     """A bearer's end: what is sent goes into the air."""
 
-    def __init__(self, air: "Air", way: int, name: str = "wire") -> None:
-        self.air, self.way, self.name = air, way, name
+    def __init__(self, air: "Air", way: int, name: str = "wire", epoch: int | None = None) -> None:
+        self.air, self.way, self.name, self.epoch = air, way, name, epoch
         self.mtu, self.overhead = air.profile.mtu, OVERHEAD
         self.is_stream = self.is_message = False
 
@@ -61,7 +74,7 @@ class Wire:
 
     def send(self, frame: bytes) -> None:
         assert len(frame) <= self.mtu
-        self.air.offer(self.way, frame)
+        self.air.offer(self.way, frame, self.epoch)
 
     def close(self) -> None:
         pass
@@ -75,25 +88,29 @@ class Air:
         self.busy_until, self.last_arrival = [0.0, 0.0], [0.0, 0.0]
         self.flying, self.serial = [], 0
         self.bytes, self.packets = [0, 0], [0, 0]
+        self.queue_drops, self.busy_s = [0, 0], [0.0, 0.0]
         self.queue_delay_max = 0.0
         self.tap = None
 
-    def offer(self, way: int, frame: bytes) -> None:
+    def offer(self, way: int, frame: bytes, to_epoch: int | None = None) -> None:
         p, size = self.profile, len(frame) + OVERHEAD
         self.bytes[way] += size
         self.packets[way] += 1
         if self.tap:
             self.tap(way, frame, self.now)
-        if not p.is_up(self.now):
+        epoch = p.cuts(self.now) if p.is_cut else 0
+        if not p.is_up(self.now) or (way == 1 and p.is_cut and to_epoch != epoch) or 0 < p.path_mtu < size:
             return
         start = max(self.now, self.busy_until[way])
         if (start - self.now) * p.rate / 8 + size > p.queue:
+            self.queue_drops[way] += 1
             return
         self.queue_delay_max = max(self.queue_delay_max, start - self.now)
         end = start + size * 8 / p.rate
         if not p.is_up(end):
             return
         self.busy_until[way] = end
+        self.busy_s[way] += end - start
         if self.random.random() < p.loss:
             return
         for _ in range(2 if self.random.random() < p.copies else 1):
@@ -106,7 +123,7 @@ class Air:
                 at = self.random.randrange(len(frame))
                 frame = frame[:at] + bytes((frame[at] ^ 1 << self.random.randrange(8),)) + frame[at + 1 :]
             self.serial += 1
-            heapq.heappush(self.flying, (arrival, self.serial, way, frame))
+            heapq.heappush(self.flying, (arrival, self.serial, way, frame, epoch))
 
 
 class MemoryOutbox:
@@ -203,7 +220,7 @@ class World:
         grant = Grant(PSK, "kit")
         authorize = authorize or (lambda public: grant if public == KIT.public else None)
         self.host = Host(GATEWAY, authorize, lambda _: self.down, self.at_host, self.entropy, tell_strangers=True)
-        self.host_wires: dict[int, Wire] = {}
+        self.host_wires: dict[tuple[int, int], Wire] = {}
 
     def start_caller(self, **keys) -> None:
         words = {"identity": KIT, "far_public": GATEWAY.public, "psk": PSK} | keys
@@ -223,19 +240,20 @@ class World:
         assert due >= air.now
         air.now = due
         while air.flying and air.flying[0][0] <= air.now:
-            _, _, way, frame = heapq.heappop(air.flying)
-            if not air.profile.is_up(air.now):
+            _, _, way, frame, epoch = heapq.heappop(air.flying)
+            if air.profile.takes_air and not air.profile.is_up(air.now):
                 continue
             if way == 0:
-                self.host.receive(self.host_wire(), frame, air.now)
+                self.host.receive(self.host_wire(epoch), frame, air.now)
             else:
                 self.caller.receive(self.wire, frame, air.now)
         self.caller.tick(air.now)
         self.host.tick(air.now)
         return True
 
-    def host_wire(self) -> Wire:
-        return self.host_wires.setdefault(self.address, Wire(self.air, 1, f"address {self.address}"))
+    def host_wire(self, epoch: int = 0) -> Wire:
+        name = f"address {self.address}.{epoch}"
+        return self.host_wires.setdefault((self.address, epoch), Wire(self.air, 1, name, epoch))
 
     def run(self, until: float, done=None) -> float:
         """Run to `until` or until `done()`; returns the time."""

@@ -29,6 +29,7 @@ def any_profile(rng: random.Random) -> Profile:
         queue=rng.choice((8192, 16384, 65536)),
         up_s=rng.choice((0, 30, 60)),
         down_s=rng.choice((5, 15, 40)),
+        takes_air=rng.random() < 0.5,
     )
 
 
