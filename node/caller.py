@@ -7,6 +7,7 @@ from strangers is counted and dropped; only errors of our own disk come out of `
 import enum
 from typing import Final
 
+from node.admission import Admits, admits_usually
 from node.entropy import Entropy
 from node.exchange import Exchange
 from node.line import Line
@@ -15,7 +16,7 @@ from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
-from wire.objects import Receipt
+from wire.objects import Offer, Receipt
 from wire.session import HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
 
 HELLO_FIRST_S: Final = 4.5
@@ -82,10 +83,13 @@ class Caller:
         entropy: Entropy,
         *,
         keep_alive_s: float | None = KEEP_ALIVE_S,
+        admits: Admits = admits_usually,
     ) -> None:
         self._identity, self._far_public, self._psk = identity, far_public, psk
         self._outbox, self._inbox, self._entropy = outbox, inbox, entropy
         self._keep_alive_s = keep_alive_s
+        self.admits = admits
+        """Which objects may go over which bearer; asked at each bearer and each nudge."""
         self.state = CallerState.CALLING
         self.tally = Tally()
         self._events = Events()
@@ -193,6 +197,9 @@ class Caller:
         """Return how far everything is."""
         return progress_of(self._line, self.tally, now)
 
+    def _may_go(self, offer: Offer, bearer: Bearer) -> bool:
+        return self.admits(offer, bearer)
+
     def _change(self, event: CallerEvent) -> None:
         self.state = CALLER_TRANSITIONS[self.state, event]
 
@@ -231,7 +238,16 @@ class Caller:
 
     def _make_call(self, bearer: Bearer, now: float) -> tuple[Call, Exchange]:
         size = bearer.mtu + bearer.overhead
-        exchange = Exchange(self._far_public, self._outbox, self._inbox, size, self.tally.sent, self.tally.received)
+        exchange = Exchange(
+            self._far_public,
+            self._outbox,
+            self._inbox,
+            size,
+            self.tally.sent,
+            self.tally.received,
+            admits=self._may_go,
+        )
+        exchange.on_bearer(bearer)
         if self._line is None:
             composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
         else:  # the session may be sound: nothing goes twice on a doubt
@@ -256,6 +272,7 @@ class Caller:
         exchange.flow.seen.due_at = now  # the first frame of ours proves to the host that this is no replay
         self._line = line
         line.bearer = self._bearer
+        exchange.on_bearer(self._bearer)
         self._change(CallerEvent.WELCOME)
         self.tally.counters.handshakes += 1
         self.denials, self.last_heard = 0, now

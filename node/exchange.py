@@ -6,8 +6,9 @@ from what outbox and inbox keep. It calls outbox and inbox, and is called by `no
 
 from typing import Final
 
+from node.admission import Admits, admits_usually
 from node.receiving import Receiver, ReceivingCounts
-from node.seams import Inbox, Outbox
+from node.seams import Bearer, Inbox, Outbox
 from node.sending import Sender, SendingCounts
 from wire.flow import COMMAND_SIZE_MAX, Composed, Flow
 from wire.objects import Answer, Offer, decode_message, encode_message
@@ -20,12 +21,26 @@ class Exchange:
     """Objects over one session."""
 
     def __init__(
-        self, peer: bytes, outbox: Outbox, inbox: Inbox, mtu: int, sent: SendingCounts, received: ReceivingCounts
+        self,
+        peer: bytes,
+        outbox: Outbox,
+        inbox: Inbox,
+        mtu: int,
+        sent: SendingCounts,
+        received: ReceivingCounts,
+        *,
+        admits: Admits = admits_usually,
     ) -> None:
         self.peer = peer
         self.flow = Flow(mtu)
         self.sender = Sender(outbox, sent)
         self.receiver = Receiver(peer, inbox, received)
+        self._admits = admits
+        self._stale = True
+
+    def on_bearer(self, bearer: Bearer) -> None:
+        """Go on over `bearer`: what it does not admit waits for another."""
+        self.sender.admits = lambda offer: self._admits(offer, bearer)
         self._stale = True
 
     def nudge(self) -> None:

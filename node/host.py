@@ -160,6 +160,7 @@ class Host:
         size = bearer.mtu + bearer.overhead
         outbox = self._outbox_for(answering.peer)
         exchange = Exchange(answering.peer, outbox, self._inbox, size, tally.sent, tally.received)
+        exchange.on_bearer(bearer)
         exchange.receive(0, answering.payload, now)
         room = min(bearer.mtu, WELCOME_FACTOR * len(frame)) - WELCOME_OVERHEAD
         composed = exchange.compose_welcome(room, now)

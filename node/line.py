@@ -48,6 +48,8 @@ class Line:
         if bearer is self.bearer:
             return
         self.bearer = bearer
+        if bearer is not None:
+            self.exchange.on_bearer(bearer)
         if bearer is None or not (is_new_way or bearer.is_stream):
             return
         self.exchange.flow.ledger.forgive()

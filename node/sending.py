@@ -11,11 +11,13 @@ OFFERS_OF_ONE_MAX times. An object whose refusal was temporary is offered again 
 that the outbox still has behind a final word (a receipt that it does not believe, a full disk of its own); one in
 custody after CUSTODY_PAUSE_S and in every new session; then not a byte of it goes before the peer has said that it
 lacks it.
+What the present bearer does not admit is neither offered nor sent over it; it goes on over the next.
 Nothing here is durable: what must survive is in the outbox.
 """
 
 import contextlib
 import enum
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +38,8 @@ REFUSED_PAUSE_S: Final = 30.0
 CUSTODY_PAUSE_S: Final = 3600.0
 """An object is offered again when its receipt has not followed its custody for so long: the peer may have forgotten."""
 CHANNEL_MAX: Final = 1 << 30
+MOVING_MAX: Final = 2 * OFFERED_MAX
+"""Objects without a verdict, with those that the present bearer does not admit: as many as a receiver opens."""
 
 
 class State(enum.Enum):
@@ -97,6 +101,8 @@ class Sending:
     todo: RangeSet = field(default_factory=RangeSet)
     arrived: RangeSet = field(default_factory=RangeSet)
     under_way: RangeSet = field(default_factory=RangeSet)
+    is_admitted: bool = True
+    """May go over the present bearer."""
 
     @property
     def is_whole(self) -> bool:
@@ -128,6 +134,8 @@ class Sender:
     def __init__(self, outbox: Outbox, counts: SendingCounts) -> None:
         self._outbox = outbox
         self.counts = counts
+        self.admits: Callable[[Offer], bool] = lambda offer: True
+        """What may go over the present bearer; `refresh` asks it."""
         self.sendings: dict[int, Sending] = {}
         self._moving: dict[int, Sending] = {}
         """Those not in custody, OFFERED_MAX and a few: every frame asks for them, and thousands may be in custody."""
@@ -148,14 +156,19 @@ class Sender:
             if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before:
                 del self.sendings[channel]
         offered = {sending.offer.object_id for sending in self.sendings.values()}
-        active = len(self._moving)
+        for sending in self._moving.values():
+            sending.is_admitted = self.admits(sending.offer)
+        active = sum(sending.is_admitted for sending in self._moving.values())
         new: list[Sending] = []
         for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
-            if active + len(new) >= OFFERED_MAX or self._next_channel >= CHANNEL_MAX:
+            if active + len(new) >= OFFERED_MAX or len(self._moving) >= MOVING_MAX:
+                break
+            if self._next_channel >= CHANNEL_MAX:
                 break
             if offer.object_id in self._settled:
                 self._not_before[offer.object_id] = self._settled.pop(offer.object_id)
-            if offer.object_id not in offered and offer.object_id not in self._not_before:
+            is_new = offer.object_id not in offered and offer.object_id not in self._not_before
+            if is_new and self.admits(offer):
                 new.append(self._open(offer))
         return new
 
@@ -165,7 +178,7 @@ class Sender:
 
     def next_segment(self, room: int, last_first: bool = False) -> Segment | None:
         """Return the next segment of at most `room` bytes; the most urgent object goes first."""
-        ready = [s for s in self._moving.values() if s.todo]
+        ready = [s for s in self._moving.values() if s.is_admitted and s.todo]
         if not ready or room < 1:
             return None
         sending = min(ready, key=lambda s: (s.offer.priority, s.channel))
@@ -185,16 +198,16 @@ class Sender:
     @property
     def pending_size(self) -> int:
         """How many bytes are to be sent, with the heads of their segments."""
-        return sum(SEGMENT_OVERHEAD_MAX + sending.todo.total for sending in self._moving.values())
+        return sum(SEGMENT_OVERHEAD_MAX + sending.todo.total for sending in self._admitted())
 
     @property
     def has_segments(self) -> bool:
-        return any(sending.todo for sending in self._moving.values())
+        return any(sending.todo for sending in self._admitted())
 
     @property
     def is_waiting(self) -> bool:
-        """Something is offered and not yet answered for good."""
-        return bool(self._moving)
+        """Something is offered, may go now, and is not yet answered for good."""
+        return any(True for _ in self._admitted())
 
     def open_early(self) -> None:
         """Nothing is known of what the peer has: let the end of the first large object go with the HELLO.
@@ -252,6 +265,9 @@ class Sender:
             return self._heard_have(sending, before, answer)
         self._heard_verdict(sending, before, answer, now)
         return []
+
+    def _admitted(self) -> Iterator[Sending]:
+        return (sending for sending in self._moving.values() if sending.is_admitted)
 
     def _open(self, offer: Offer) -> Sending:
         sending = Sending(self._next_channel, offer)
