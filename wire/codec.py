@@ -6,7 +6,7 @@
 | 1 | zstd | one zstd frame that declares its content size |
 | 2 | zstd with our dictionary | dictionary number u8, one zstd frame without magic, with content size |
 | 3 | waveform | `wire.leads`: integer samples, predicted across leads |
-| 4 | image | reserved; the bytes as they are |
+| 4 | image | `wire.picture`: a JPEG file as JPEG XL, restored byte for byte |
 
 The number stands in the low four bits of the tag's state. A number that is not known is FormatError here; who only
 keeps or passes on a tag does not unpack it. `unpack` never gives back, nor allocates for the result, more than
@@ -19,7 +19,7 @@ from typing import Final
 
 import zstandard
 
-from wire import kinds, leads
+from wire import kinds, leads, picture
 from wire.dictionary import NUMBERS, PACKING, dictionary
 from wire.errors import FormatError, Misuse
 
@@ -41,7 +41,7 @@ WINDOW_SIZE_MAX: Final = 8 << 20
 
 def pack(data: bytes, codec: int) -> bytes:
     """Return `data` packed. Raises Misuse for a codec that is not ours, FormatError for data not of its form."""
-    if codec in {NONE, IMAGE}:
+    if codec == NONE:
         return data
     if codec == ZSTD:
         return _compress(data, None)
@@ -49,12 +49,14 @@ def pack(data: bytes, codec: int) -> bytes:
         return bytes((PACKING,)) + _compress(data, PACKING)
     if codec == WAVEFORM:
         return leads.pack_plain(data)
+    if codec == IMAGE:
+        return picture.pack(data)
     raise Misuse(f"no codec {codec}")
 
 
 def unpack(data: bytes, codec: int, size_max: int) -> bytes:
     """Return what was packed. Raises FormatError: damage, over `size_max` bytes, or a codec that is not known."""
-    if codec in {NONE, IMAGE}:
+    if codec == NONE:
         plain = data
     elif codec == ZSTD:
         plain = _decompress(data, None, size_max)
@@ -64,6 +66,8 @@ def unpack(data: bytes, codec: int, size_max: int) -> bytes:
         plain = _decompress(data[1:], data[0], size_max)
     elif codec == WAVEFORM:
         plain = leads.unpack_plain(data, size_max)
+    elif codec == IMAGE:
+        plain = picture.unpack(data, size_max)
     else:
         raise FormatError(f"codec {codec} is not known")
     if len(plain) > size_max:
@@ -87,7 +91,9 @@ def pack_best(kind: tuple[int, int], data: bytes) -> tuple[int, bytes]:
 def _candidates(kind: tuple[int, int], size: int) -> tuple[int, ...]:
     if kind == (kinds.CAPTURE, kinds.WAVEFORM):
         return WAVEFORM, ZSTD
-    if size <= DICTIONARY_GAIN_SIZE_MAX and kind != (kinds.IMAGE, kinds.PICTURE):
+    if kind == (kinds.IMAGE, kinds.PICTURE):
+        return IMAGE, ZSTD
+    if size <= DICTIONARY_GAIN_SIZE_MAX:
         return ZSTD_DICTIONARY, ZSTD
     return (ZSTD,)
 

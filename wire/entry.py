@@ -8,7 +8,8 @@ changed, renumbered or brought from another study does not open, and a piece tha
 
 Losing a piece loses the entry, never its neighbours. Opening holds at most one entry, ENTRY_SIZE_MAX bytes, whatever a
 sender claims. An inner tag whose codec is not known, or whose data do not unpack, is kept as it stands, with its fault
-named: its neighbours, the device's raw bytes among them, are what matters then.
+named: its neighbours, the device's raw bytes among them, are what matters then. A picture of codec 4 stays packed too,
+and is no fault: whoever looks at it restores it then (`wire.picture` says why).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -221,7 +222,7 @@ def _joined(tags: Iterable[Tag]) -> Iterator[Tag]:
 
 
 def _unpacked(tag: Tag, room: int) -> tuple[Tag, str]:
-    if not tag.codec or tag.state & SEALED:
+    if not tag.codec or tag.codec == codecs.IMAGE or tag.state & SEALED:
         return tag, ""
     try:
         data = codecs.unpack(tag.data, tag.codec, room)

@@ -5,10 +5,11 @@
 
 import contextlib
 
+from benchmarks.photographs import jpeg
 from tests.fuzz.driver import drive
 from wire import kinds
+from wire.codec import IMAGE, ZSTD, ZSTD_DICTIONARY, pack, pack_best, unpack
 from wire.codec import WAVEFORM as WAVEFORM_CODEC
-from wire.codec import ZSTD, ZSTD_DICTIONARY, pack, pack_best, unpack
 from wire.errors import FormatError
 from wire.waveform import Waveform
 
@@ -26,6 +27,8 @@ ECG = Waveform(
 TEXT = b"R|1|^^^^WBC^1|  5.5|10*3/uL||N||||               ||20240723172452\r" * 9
 SEEDS = [bytes((n,)) + data for n, data in enumerate((TEXT, pack(TEXT, ZSTD), pack(TEXT, ZSTD_DICTIONARY)))]
 SEEDS += [bytes((WAVEFORM_CODEC,)) + pack(ECG, WAVEFORM_CODEC), bytes((5,)) + ECG]
+PHOTO = jpeg(48, 32)
+SEEDS += [bytes((IMAGE,)) + pack(PHOTO, IMAGE), bytes((5,)) + PHOTO]
 
 
 def check(data: bytes) -> None:

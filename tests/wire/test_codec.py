@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from benchmarks import train_dictionary
 from benchmarks.records import container, entries
 from wire import codec, kinds
-from wire.codec import IMAGE, NONE, ZSTD, ZSTD_DICTIONARY, pack, pack_best, unpack
+from wire.codec import NONE, ZSTD, ZSTD_DICTIONARY, pack, pack_best, unpack
 from wire.dictionary import NUMBERS, PACKING, dictionary
 from wire.errors import FormatError, Misuse
 from wire.record import Result
 
 SAMPLES = Path(os.environ.get("FELDSHER_SAMPLES", Path(__file__).parents[3] / "shared/device-samples"))
 RAW = (kinds.CAPTURE, kinds.RAW)
-PLAIN_CODECS = (NONE, ZSTD, ZSTD_DICTIONARY, IMAGE)
+PLAIN_CODECS = (NONE, ZSTD, ZSTD_DICTIONARY)
 UNSEEN = entries(seed=20261122, count=160)
 
 texts = st.lists(st.sampled_from([b"R|1|^^^^WBC^1|", b"10*3/uL", b"||N||||", b"\r", b"5.6"]), max_size=60).map(b"".join)
