@@ -4,7 +4,9 @@
     -> e, es, s, ss, psk            96 bytes + payload
     <- e, ee, se                    48 bytes + payload
 
-The Noise Protocol Framework, revision 34, sections 5 and 9. Ephemeral secrets come in from outside, each for
+And where no answer can come in time, its first message alone: Noise_Xpsk1_25519_ChaChaPoly_BLAKE2s, one key.
+
+The Noise Protocol Framework, revision 34, sections 5, 7.4 and 9. Ephemeral secrets come in from outside, each for
 one handshake. A payload of the first message can be replayed by a listener and has no forward secrecy: only
 what is harmless then goes there (`docs/protocol.md`).
 """
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from wire.errors import AuthError, Misuse
 
 PROTOCOL_NAME: Final = b"Noise_IKpsk1_25519_ChaChaPoly_BLAKE2s"
+ONE_WAY_NAME: Final = b"Noise_Xpsk1_25519_ChaChaPoly_BLAKE2s"
 KEY_SIZE: Final = 32
 TAG_SIZE: Final = 16
 FIRST_OVERHEAD: Final = KEY_SIZE + KEY_SIZE + TAG_SIZE + TAG_SIZE
@@ -72,8 +75,8 @@ def _hkdf(chaining_key: bytes, material: bytes, outputs: int) -> list[bytes]:
 class _Symmetric:
     """The SymmetricState of section 5.2: a hash of all that was said, a key from all secrets."""
 
-    def __init__(self, prologue: bytes, responder_public: bytes) -> None:
-        self.hash = self.chaining_key = hashlib.blake2s(PROTOCOL_NAME).digest()
+    def __init__(self, name: bytes, prologue: bytes, responder_public: bytes) -> None:
+        self.hash = self.chaining_key = hashlib.blake2s(name).digest()  # both names are longer than a hash
         self.key: bytes | None = None
         self.counter = 0
         self.mix_hash(prologue)
@@ -123,10 +126,17 @@ class _Symmetric:
 class Initiator:
     """The caller's side: `write`, then `read`, each once."""
 
-    def __init__(self, static: KeyPair, far_public: bytes, ephemeral_secret: bytes, prologue: bytes = b"") -> None:
+    def __init__(
+        self,
+        static: KeyPair,
+        far_public: bytes,
+        ephemeral_secret: bytes,
+        prologue: bytes = b"",
+        name: bytes = PROTOCOL_NAME,
+    ) -> None:
         self._static, self._far_public = static, far_public
         self._ephemeral = KeyPair.from_secret(ephemeral_secret)
-        self._state: _Symmetric | None = _Symmetric(prologue, far_public)
+        self._state: _Symmetric | None = _Symmetric(name, prologue, far_public)
         self._written = False
 
     def write(self, psk: bytes, payload: bytes = b"") -> bytes:
@@ -141,6 +151,13 @@ class Initiator:
         state.mix_key(self._static.agree(self._far_public))
         state.mix_psk(psk)
         return self._ephemeral.public + static + state.seal(payload)
+
+    def key(self) -> bytes:
+        """Return the key to send with when the first message is the only one."""
+        if self._state is None or not self._written:
+            raise Misuse("the key is there once the first message was written")
+        state, self._state = self._state, None
+        return state.split()[0]
 
     def read(self, message: bytes) -> tuple[bytes, bytes, bytes]:
         """Return (payload, key to send with, key to receive with). After an AuthError it may be tried again."""
@@ -163,9 +180,9 @@ class Initiator:
 class Responder:
     """The host's side: `read`, then `write`, each once."""
 
-    def __init__(self, static: KeyPair, prologue: bytes = b"") -> None:
+    def __init__(self, static: KeyPair, prologue: bytes = b"", name: bytes = PROTOCOL_NAME) -> None:
         self._static = static
-        self._state = _Symmetric(prologue, static.public)
+        self._state = _Symmetric(name, prologue, static.public)
         self._far_ephemeral: bytes | None = None
         self._far_public = b""
         self._done = False
@@ -187,6 +204,13 @@ class Responder:
             raise AuthError(f"the key {self._far_public.hex()} is not known here")
         state.mix_psk(psk)
         return self._far_public, state.open(message[end:])
+
+    def key(self) -> bytes:
+        """Return the key to receive with when the first message was the only one, after a `read` that opened it."""
+        if self._far_ephemeral is None or self._done:
+            raise Misuse("the key is there once the first message was read")
+        self._done = True
+        return self._state.split()[0]
 
     def write(self, ephemeral_secret: bytes, payload: bytes = b"") -> tuple[bytes, bytes, bytes]:
         """Return (the second message, key to send with, key to receive with)."""

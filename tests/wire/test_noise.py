@@ -1,20 +1,32 @@
 """The handshake: against an independent implementation in both roles, and against wrong keys and forgeries."""
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noise.connection import Keypair, NoiseConnection
 
 from wire.errors import AuthError, Misuse
-from wire.noise import FIRST_OVERHEAD, PROTOCOL_NAME, SECOND_OVERHEAD, Initiator, KeyPair, Responder
+from wire.noise import (
+    FIRST_OVERHEAD,
+    ONE_WAY_NAME,
+    PROTOCOL_NAME,
+    SECOND_OVERHEAD,
+    Initiator,
+    KeyPair,
+    Responder,
+    nonce,
+)
 
 secrets = st.binary(min_size=32, max_size=32)
 payloads = st.binary(max_size=300)
 
 
-def other(initiator: bool, static: KeyPair, psk: bytes, far_public: bytes | None, prologue: bytes) -> NoiseConnection:
+def other(
+    initiator: bool, static: KeyPair, psk: bytes, far_public: bytes | None, prologue: bytes, name: bytes = PROTOCOL_NAME
+) -> NoiseConnection:
     """The second opinion: the noiseprotocol package."""
-    connection = NoiseConnection.from_name(PROTOCOL_NAME)
+    connection = NoiseConnection.from_name(name)
     (connection.set_as_initiator if initiator else connection.set_as_responder)()
     connection.set_prologue(prologue)
     connection.set_psks(psk)
@@ -124,3 +136,37 @@ def test_a_key_pair_shows_no_secret():
     assert KIT.secret.hex() not in repr(KIT)
     with pytest.raises(Misuse, match="31 bytes"):
         KeyPair.from_secret(bytes(31))
+
+
+@settings(max_examples=40, deadline=None)
+@given(secrets, secrets, secrets, secrets, payloads, payloads, st.binary(max_size=20))
+def test_a_message_that_is_never_answered_opens_in_another_implementation(a, b, e1, psk, first, more, prologue):
+    kit, gateway = KeyPair.from_secret(a), KeyPair.from_secret(b)
+    ours = Initiator(kit, gateway.public, e1, prologue, ONE_WAY_NAME)
+    theirs = other(False, gateway, psk, None, prologue, ONE_WAY_NAME)
+    assert theirs.read_message(ours.write(psk, first)) == first
+    sealed = ChaCha20Poly1305(ours.key()).encrypt(nonce(0), more, b"")
+    assert theirs.decrypt(sealed) == more
+
+
+@settings(max_examples=40, deadline=None)
+@given(secrets, secrets, secrets, secrets, payloads, payloads, st.binary(max_size=20))
+def test_another_implementations_message_that_is_never_answered_opens_here(a, b, e2, psk, first, more, prologue):
+    kit, gateway = KeyPair.from_secret(a), KeyPair.from_secret(b)
+    theirs = other(True, kit, psk, gateway.public, prologue, ONE_WAY_NAME)
+    ours = Responder(gateway, prologue, ONE_WAY_NAME)
+    assert ours.read(bytes(theirs.write_message(first)), lambda _: psk) == (kit.public, first)
+    assert ChaCha20Poly1305(ours.key()).decrypt(nonce(0), bytes(theirs.encrypt(more)), b"") == more
+
+
+def test_the_key_of_a_single_message_is_given_once_and_not_before():
+    caller = Initiator(KIT, GATEWAY.public, bytes(range(32)), b"", ONE_WAY_NAME)
+    host = Responder(GATEWAY, b"", ONE_WAY_NAME)
+    for side in (caller, host):
+        with pytest.raises(Misuse):
+            side.key()
+    host.read(caller.write(PSK), lambda _: PSK)
+    assert caller.key() == host.key()
+    for side in (caller, host):
+        with pytest.raises(Misuse):
+            side.key()
