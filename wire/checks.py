@@ -22,7 +22,7 @@ STREAM_ID_SIZE: Final = 16
 SEED_SIZE: Final = 4
 VERSION: Final = 1
 
-STUDY, SUMMARY, FILE, ROSTER, RECEIPT, COMMAND, LOG = 1, 2, 3, 4, 5, 6, 7
+STUDY, SUMMARY, FILE, ROSTER, RECEIPT, COMMAND, LOG, TRACE = 1, 2, 3, 4, 5, 6, 7, 8
 """Stream kinds, the second byte of START's data."""
 
 ENTRY_SIZE: Final = 7

@@ -58,6 +58,10 @@ HAVE: Final = 0x02
 CUSTODY: Final = 0x03
 RECEIPT: Final = 0x04
 REFUSED: Final = 0x05
+ABOUT: Final = 0x06
+"""In a parcel (`docs/formats/parcel.md`): which object of the other side the answers on a channel are about."""
+TAKEN: Final = 0x07
+"""In a parcel: ids of parcels of the other side that need not be carried any more."""
 
 # Network (0x0007): a FILE object, what `feldsher link send` carries
 BUNDLE: Final = 0x10
@@ -71,6 +75,10 @@ FILE_DATA: Final = 0x12
 INTAKE_OFFER: Final = 0x20
 INTAKE_RANGE: Final = 0x21
 INTAKE_SYNCED: Final = 0x22
+
+# Network (0x0007): a trace of a link (`wire/trace.py`)
+FRAME_SEEN: Final = 0x30
+EVENT_SEEN: Final = 0x31
 
 NAMES: Final = {
     (SERVICE, START): "START",
@@ -94,8 +102,12 @@ NAMES: Final = {
     (NETWORK, CUSTODY): "CUSTODY",
     (NETWORK, RECEIPT): "RECEIPT",
     (NETWORK, REFUSED): "REFUSED",
+    (NETWORK, ABOUT): "ABOUT",
+    (NETWORK, TAKEN): "TAKEN",
     (NETWORK, BUNDLE): "BUNDLE",
     (NETWORK, FILE_META): "FILE_META",
     (NETWORK, FILE_DATA): "FILE_DATA",
+    (NETWORK, FRAME_SEEN): "FRAME_SEEN",
+    (NETWORK, EVENT_SEEN): "EVENT_SEEN",
 }
 """What people see; a kind that is not here is shown by its numbers."""
