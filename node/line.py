@@ -104,7 +104,8 @@ class Line:
         if self.bearer is None or self.session.is_spent:
             return None
         flow, times = self.exchange.flow, []
-        wishes = flow.seen.due_at, flow.ledger.overdue_at, self._probe_at(), self.exchange.refresh_at()
+        ack_at = None if self._is_blocked else flow.seen.due_at  # it waits for the bearer, which will say so
+        wishes = ack_at, flow.ledger.overdue_at, self._probe_at(), self.exchange.refresh_at()
         times += [at for at in wishes if at is not None]
         if not self._is_blocked and self.exchange.sender.has_segments and self._window_open():
             times.append(flow.pace.next_at)
