@@ -18,7 +18,7 @@ from node.spool import CHUNK_SIZE, Spool, SpoolObject, State
 from wire import objects
 from wire.errors import DiskError, DiskFull, UsageError
 
-FROM_KITS: Final = frozenset({objects.SUMMARY, objects.STUDY, objects.COMMAND})
+FROM_KITS: Final = frozenset({objects.SUMMARY, objects.PREVIEW, objects.STUDY, objects.COMMAND})
 RESERVE_BYTES: Final = 64 << 20
 """Kept free on the disk; received objects are pruned, oldest first, to keep it."""
 

@@ -21,11 +21,11 @@ from node.sealer import chunks_of
 from node.spool import BESIDE, UNFINISHED, SpoolObject, State, parse_name
 from wire import checks
 from wire.errors import DiskError, UsageError
-from wire.objects import DIGEST_SIZE, STUDY, SUMMARY
+from wire.objects import DIGEST_SIZE, PREVIEW, STUDY, SUMMARY
 from wire.study import StudyWriter, verify_signature
 
 PROBLEMS_MAX: Final = 10_000
-_STREAMS: Final = frozenset({STUDY, SUMMARY})
+_STREAMS: Final = frozenset({STUDY, SUMMARY, PREVIEW})
 
 
 class Severity(StrEnum):
@@ -215,7 +215,8 @@ def _repair(disk: Disk, path: str, stream_id: bytes, into: str, now_ms: int) -> 
 
 
 def _kind_of(path: str) -> int:
-    return checks.SUMMARY if path.endswith(".summary") else checks.STUDY
+    ends = {".summary": checks.SUMMARY, ".preview": checks.PREVIEW}
+    return next((kind for end, kind in ends.items() if path.endswith(end)), checks.STUDY)
 
 
 def _free_name(disk: Disk, into: str, name: str) -> str:

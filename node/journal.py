@@ -10,8 +10,9 @@ is durable since `open`. A committed entry is never lost by a crash at any insta
     reserve-entries, reserve-closing   room for what is under way when the disk is full
 
 Closing writes the summary as the study's last entry, END and the signature, and moves summary and study into the
-spool, the summary first and at a higher priority. `Studies.recover` (`node/recovery.py`) finishes at the next start
-whatever a crash left in `open`.
+spool, the summary first and at a higher priority. Last come previews of its pictures, which are sent between the two:
+they are only for the eye, so they take no room from a study, and a crash or a full disk may cost them.
+`Studies.recover` (`node/recovery.py`) finishes at the next start whatever a crash left in `open`.
 
 A full disk refuses a *new* study while those under way still have the reserves. After a `DiskError` nothing is known of
 what was written last: `Studies` and its journals refuse all calls; make a new `Studies` and let it recover.
@@ -20,6 +21,7 @@ The kit cannot open what it has sealed. What a summary says must therefore be to
 summary that admits what it does not know.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,11 +32,21 @@ from node.entropy import Entropy, new_id
 from node.guard import GuardedDisk
 from node.recovery import BROKEN, OPEN, RecoveryReport, open_name, recover, summary_name
 from node.reserve import Reserve
-from node.sealer import Sealer, chunks_of, resume_point_of, summary_id_of, summary_priority, summary_tag
+from node.sealer import (
+    Sealer,
+    chunks_of,
+    preview_id_of,
+    preview_priority,
+    resume_point_of,
+    summary_id_of,
+    summary_priority,
+    summary_tag,
+)
 from node.spool import PRIORITY_MAX, PRIORITY_MIN, Spool
 from wire import objects
 from wire.entry import ENTRY_SIZE_MAX
 from wire.errors import DiskFull, Misuse
+from wire.record import Preview
 from wire.study import StudyWriter
 from wire.tag import HEADER_SIZE_MAX, Tag
 
@@ -195,11 +207,13 @@ class StudyJournal:
             raise DiskFull(f"study {self.study_id.hex()} is full: {self.size} bytes, {size} more wanted")
         self._commit(lambda: self._writer.entry(tags, self._sealer.entropy))
 
-    def close(self, summary: Mapping[str, Any], *, priority: int | None = None) -> None:
+    def close(
+        self, summary: Mapping[str, Any], *, priority: int | None = None, previews: Sequence[Preview] = ()
+    ) -> None:
         """End and sign the study, and hand it with its summary to the spool: returns when both lie there durably.
 
-        `priority`: another than it was opened with, now that it is known what is in it. Raises DiskFull when there is
-        no room; then it may be tried again, with the same summary.
+        `priority`: another than it was opened with, now that it is known what is in it. `previews`: of its pictures.
+        Raises DiskFull when there is no room; then it may be tried again, with the same summary.
         """
         self.priority = self.priority if priority is None else lawful_priority(priority)
         if self._state == "open":
@@ -209,7 +223,7 @@ class StudyJournal:
             self._commit(lambda: self._ending(tag), closing=True)
             self._state = "ended"
         self._require("ended")
-        self._studies.in_need(self._hand_over, closing=True)
+        self._studies.in_need(lambda: self._hand_over(previews), closing=True)
         self._state = "spooled"
         del self._studies.journals[self.study_id]
 
@@ -220,12 +234,24 @@ class StudyJournal:
     def _ending(self, tag: Tag) -> bytes:
         return self._writer.entry([tag], self._sealer.entropy) + self._sealer.closing(self._writer)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, previews: Sequence[Preview]) -> None:
         spool, lead = self._studies.spool, summary_priority(self.priority)
         summary_id = summary_id_of(self.study_id)
         if spool.get(summary_id) is None:
             spool.adopt(self._summary_path, summary_id, objects.SUMMARY, priority=lead)
         spool.adopt(self._path, self.study_id, objects.STUDY, priority=self.priority)
+        for preview in previews:
+            self._put_preview(preview)
+
+    def _put_preview(self, preview: Preview) -> None:
+        """Spool one preview. Where there is no room for it, the study has what there is."""
+        preview_id = preview_id_of(self.study_id, preview.number, preview.stage)
+        if preview.study != self.study_id:
+            raise Misuse(f"a preview of study {preview.study.hex()} for study {self.study_id.hex()}")
+        if self._studies.spool.get(preview_id) is None:
+            lead, sealed = preview_priority(self.priority, preview.stage), self._sealer.preview(preview, self.opened_ms)
+            with contextlib.suppress(DiskFull):
+                self._studies.spool.put(preview_id, objects.PREVIEW, sealed, priority=lead)
 
     def _require(self, state: str) -> None:
         if self._state != state:

@@ -11,10 +11,10 @@ from node.clock import Clock
 from node.disk import Disk
 from node.entropy import Entropy
 from node.spool import PRIORITY_MIN
-from wire import kinds, objects
-from wire.checks import SUMMARY
+from wire import checks, kinds, objects
 from wire.errors import DiskError, Misuse
 from wire.maps import encode_map
+from wire.record import Preview
 from wire.seal import ed25519_public
 from wire.stream import ResumePoint, StreamReader
 from wire.study import StudyWriter
@@ -32,6 +32,12 @@ def summary_id_of(study_id: bytes) -> bytes:
     return hashlib.blake2b(study_id, digest_size=objects.ID_SIZE, person=b"feldsher summary").digest()
 
 
+def preview_id_of(study_id: bytes, number: int, stage: int) -> bytes:
+    """Return the object id of one preview of a picture; the same at every try."""
+    named = study_id + number.to_bytes(4, "big") + stage.to_bytes(1, "big")
+    return hashlib.blake2b(named, digest_size=objects.ID_SIZE, person=b"feldsher preview").digest()
+
+
 def summary_tag(summary: Mapping[str, Any]) -> Tag:
     """Return the SUMMARY tag that holds this map."""
     return Tag(kinds.CAPTURE, kinds.SUMMARY, encode_map(dict(summary)))
@@ -40,6 +46,11 @@ def summary_tag(summary: Mapping[str, Any]) -> Tag:
 def summary_priority(priority: int) -> int:
     """Return the priority of the summary of a study of this priority."""
     return max(PRIORITY_MIN, priority - SUMMARY_LEAD)
+
+
+def preview_priority(priority: int, stage: int) -> int:
+    """Return the priority of a preview of a study of this priority: the first right behind summaries, and so on."""
+    return max(PRIORITY_MIN, priority - max(SUMMARY_LEAD - stage, 1))
 
 
 class Sealer:
@@ -54,7 +65,15 @@ class Sealer:
 
     def summary(self, study_id: bytes, opened_ms: int, tag: Tag) -> bytes:
         """Return the bytes of a whole summary stream."""
-        writer = StudyWriter(summary_id_of(study_id), opened_ms, self.seal_public, SUMMARY)
+        return self._alone(summary_id_of(study_id), opened_ms, checks.SUMMARY, tag)
+
+    def preview(self, preview: Preview, opened_ms: int) -> bytes:
+        """Return the bytes of a whole preview stream."""
+        stream_id = preview_id_of(preview.study, preview.number, preview.stage)
+        return self._alone(stream_id, opened_ms, checks.PREVIEW, preview.to_tag())
+
+    def _alone(self, stream_id: bytes, opened_ms: int, kind: int, tag: Tag) -> bytes:
+        writer = StudyWriter(stream_id, opened_ms, self.seal_public, kind)
         return writer.start() + writer.entry([tag], self.entropy) + self.closing(writer)
 
     def closing(self, writer: StudyWriter, *, recovered: bool = False) -> bytes:

@@ -15,6 +15,7 @@ What the present bearer does not admit is neither offered nor sent over it; it g
 Nothing here is durable: what must survive is in the outbox.
 """
 
+import bisect
 import contextlib
 import enum
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from wire.ranges import RangeSet
 from wire.records import SEGMENT_OVERHEAD_MAX, Segment
 
 OFFERED_MAX: Final = 64
-"""Objects offered at a time; the others wait in the outbox."""
+"""Objects offered at a time; the others wait in the outbox, unless fewer than so many go before them."""
 EAGER_SIZE: Final = 16384
 """An object up to this size goes along with its offer; of a larger one the peer is first asked what it has."""
 OFFERS_OF_ONE_MAX: Final = 4
@@ -138,7 +139,7 @@ class Sender:
         """What may go over the present bearer; `refresh` asks it."""
         self.sendings: dict[int, Sending] = {}
         self._moving: dict[int, Sending] = {}
-        """Those not in custody, OFFERED_MAX and a few: every frame asks for them, and thousands may be in custody."""
+        """Those not in custody, MOVING_MAX and a few: every frame asks for them, and thousands may be in custody."""
         self._offers_made: dict[bytes, int] = {}
         """Of each object that has no verdict; one in custody that is offered again counts anew."""
         self._not_before: dict[bytes, float] = {}
@@ -158,10 +159,10 @@ class Sender:
         offered = {sending.offer.object_id for sending in self.sendings.values()}
         for sending in self._moving.values():
             sending.is_admitted = self.admits(sending.offer)
-        active = sum(sending.is_admitted for sending in self._moving.values())
+        ahead = sorted(sending.offer.urgency for sending in self._moving.values() if sending.is_admitted)
         new: list[Sending] = []
-        for offer in sorted(self._outbox.pending(), key=lambda offer: offer.priority):
-            if active + len(new) >= OFFERED_MAX or len(self._moving) >= MOVING_MAX:
+        for offer in sorted(self._outbox.pending(), key=lambda offer: offer.urgency):
+            if bisect.bisect_right(ahead, offer.urgency) + len(new) >= OFFERED_MAX or len(self._moving) >= MOVING_MAX:
                 break
             if self._next_channel >= CHANNEL_MAX:
                 break
@@ -181,7 +182,7 @@ class Sender:
         ready = [s for s in self._moving.values() if s.is_admitted and s.todo]
         if not ready or room < 1:
             return None
-        sending = min(ready, key=lambda s: (s.offer.priority, s.channel))
+        sending = min(ready, key=lambda s: (s.offer.urgency, s.channel))
         if last_first and sending.offer.size > EAGER_SIZE:
             end = sending.offer.size
             start = max(end - room, 0)

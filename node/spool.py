@@ -3,7 +3,8 @@
 Owns the folders `spool`, `custody`, `received` and `refused` below the folder it is given, and nothing else. The state
 of an object is where its file lies, and what is known of it is how the file is called, so that `ls` shows both:
 
-    spool/5-0000000012-<object id>-<digest>.study              priority, number of arrival, ...: `ls` = sending order
+    spool/5-0000000012-<object id>-<digest>.study              priority, number of arrival, ...: `ls` = sending order,
+                                                               but within one priority summaries go first, then previews
     received/4-0000000009-<object id>-<digest>.summary         arrived; its receipt lies beside it
     received/4-0000000009-<object id>-<digest>.summary.receipt
     refused/….study.reason                                     why the other side does not take it
@@ -33,7 +34,7 @@ from node.disk import Disk, folder_of, join, make_durable_folder, put_file
 from node.guard import GuardedDisk
 from node.reserve import Reserve
 from wire.errors import DiskError, DiskFull, Misuse, UsageError
-from wire.objects import DIGEST_SIZE, ID_SIZE, KINDS, NOTE_SIZE_MAX, Offer, Refusal
+from wire.objects import DIGEST_SIZE, ID_SIZE, KINDS, NOTE_SIZE_MAX, Offer, Refusal, urgency
 
 OBJECTS_MAX: Final = 65_536
 NUMBER_MAX: Final = 9_999_999_999
@@ -127,9 +128,9 @@ class SpoolObject:
         return Offer(self.object_id, self.kind, self.size, self.digest, self.priority, self.note, again)
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[tuple[int, int], int]:
         """Sorts by urgency, then by age."""
-        return self.priority, self.number
+        return urgency(self.priority, self.kind), self.number
 
 
 def parse_name(name: str, size: int = 0, state: State = State.WAITING) -> SpoolObject | None:
@@ -152,7 +153,7 @@ class Spool:
         self._objects_max = objects_max
         self._objects: dict[bytes, SpoolObject] = {}
         self._next_number = 1
-        self._queue: list[tuple[int, int, bytes]] = []
+        self._queue: list[tuple[tuple[int, int], int, bytes]] = []
         """Order and id of what is without a receipt, sorted: every answer of the peer asks for all of them."""
         self._offers: dict[bytes, Offer] = {}
         """Of what stands in the queue."""

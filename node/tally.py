@@ -91,7 +91,7 @@ def progress_of(line: Line | None, tally: Tally, now: float) -> Progress:
     rate = 0.0
     if line is not None:
         rate, ahead = line.meter.rate(now), 0
-        for s in sorted(line.exchange.sender.sendings.values(), key=lambda s: (s.offer.priority, s.channel)):
+        for s in sorted(line.exchange.sender.sendings.values(), key=lambda s: (s.offer.urgency, s.channel)):
             ahead += s.offer.size - s.arrived.total
             sending.append(_object(s.offer, s.state.value, s.arrived.total, ahead / rate if rate else None))
         for r in line.exchange.receiver.receivings.values():

@@ -24,6 +24,8 @@ VERSION: Final = 1
 
 STUDY, SUMMARY, FILE, ROSTER, RECEIPT, COMMAND, LOG, TRACE = 1, 2, 3, 4, 5, 6, 7, 8
 """Stream kinds, the second byte of START's data."""
+PREVIEW: Final = 9
+"""Stream kind too."""
 
 ENTRY_SIZE: Final = 7
 ENTRIES_MAX: Final = 1024

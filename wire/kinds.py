@@ -51,6 +51,8 @@ SUMMARY: Final = 0x06
 # Images (0x0101)
 PICTURE: Final = 0x01
 """Container: media type, name, and the file's own bytes untouched."""
+PREVIEW: Final = 0x02
+"""Container: which picture of which study, and a small picture of it."""
 
 # Network (0x0007): the command channel of a link (`docs/protocol.md`)
 OFFER: Final = 0x01
@@ -97,6 +99,7 @@ NAMES: Final = {
     (CAPTURE, PARTIAL): "PARTIAL",
     (CAPTURE, SUMMARY): "SUMMARY",
     (IMAGE, PICTURE): "PICTURE",
+    (IMAGE, PREVIEW): "PREVIEW",
     (NETWORK, OFFER): "OFFER",
     (NETWORK, HAVE): "HAVE",
     (NETWORK, CUSTODY): "CUSTODY",

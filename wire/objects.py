@@ -24,7 +24,7 @@ TEXT_SIZE_MAX: Final = 200
 HAVE_RUNS_MAX: Final = 128
 """Runs of a gap list that are told; what lies behind them counts as missing and is sent again."""
 
-SUMMARY, STUDY, COMMAND, RECEIPT, ROSTER, FILE = range(1, 7)
+SUMMARY, STUDY, COMMAND, RECEIPT, ROSTER, FILE, PREVIEW = range(1, 8)
 KINDS: Final = {
     SUMMARY: "summary",
     STUDY: "study",
@@ -32,7 +32,9 @@ KINDS: Final = {
     RECEIPT: "receipt",
     ROSTER: "roster",
     FILE: "file",
+    PREVIEW: "preview",
 }
+_FIRST_LOOK: Final = {SUMMARY: 0, PREVIEW: 1}
 
 DISK_FULL, NOT_ALLOWED, TOO_LARGE, BAD_NAME, BROKEN, BUSY, NOT_WANTED = range(1, 8)
 REASONS: Final = {
@@ -77,6 +79,16 @@ class Offer:
         ):
             if not good:
                 raise Misuse(f"an offer's {name} is out of bounds: {getattr(self, name)!r}")
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        """What sorts by it goes out in order: by priority, and within one a first look before what is looked at."""
+        return urgency(self.priority, self.kind)
+
+
+def urgency(priority: int, kind: int) -> tuple[int, int]:
+    """Return what an object of this priority and kind is sorted by: summaries, previews, then all else."""
+    return priority, _FIRST_LOOK.get(kind, len(_FIRST_LOOK))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ TEXT_SIZE_MAX: Final = 64 * 1024
 ITEM_COUNT_MAX: Final = 4096
 """Observations, notes, comments or identifiers in one record."""
 PICTURE_HEAD_SIZE_MAX: Final = (1 << 16) - 1
+PICTURES_MAX: Final = 4096
+"""Pictures of one study that may have previews."""
+STAGES_MAX: Final = 9
+SIDE_MAX: Final = (1 << 31) - 1
 HEADLINE_COUNT_MAX: Final = 8
 INTEGER_MAX: Final = (1 << 48) - 1
 """Times (ms) and counts."""
@@ -285,20 +289,74 @@ class Picture:
 
     def to_tag(self, time_ms: int | None = None) -> Tag:
         """Return the tag of this picture. It may be over 1 MiB: `wire.study` splits it."""
-        head = encode_map({"media_type": self.media_type, "name": self.name}, PICTURE_HEAD_SIZE_MAX)
-        return Tag(*self.KIND, len(head).to_bytes(2, "big") + head + self.image, time_ms=time_ms)
+        head = {"media_type": self.media_type, "name": self.name}
+        return Tag(*self.KIND, _with_head(head, self.image), time_ms=time_ms)
 
     @classmethod
     def from_tag(cls, tag: Tag) -> Self:
         """Return the picture in `tag` (unsealed, unpacked, joined). Raises FormatError."""
-        end = 2 + int.from_bytes(tag.data[:2], "big")
-        if tag.kind != cls.KIND or len(tag.data) < 2 or len(tag.data) < end:
-            raise FormatError(f"Picture: {len(tag.data)} bytes of tag {tag.group:04x}:{tag.number:02x}, cut short")
-        head = decode_map(tag.data[2:end], "Picture")
+        head, image = _headed(tag, cls.KIND, "Picture")
         try:
-            return cls(_text(head.get("media_type", "")), _text(head.get("name", "")), tag.data[end:])
+            return cls(_text(head.get("media_type", "")), _text(head.get("name", "")), image)
         except ValueError as error:
             raise FormatError(f"Picture: media_type and name: want {error}") from error
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A small picture of picture `number` of a study, counted from 0. A higher stage shows more than a lower one."""
+
+    study: bytes
+    number: int
+    stage: int
+    media_type: str
+    """Of the preview itself."""
+    name: str
+    width: int
+    height: int
+    """Of the whole picture."""
+    image: bytes
+    KIND: ClassVar[tuple[int, int]] = (kinds.IMAGE, kinds.PREVIEW)
+
+    def to_tag(self) -> Tag:
+        """Return the tag of this preview, in the same form as a picture's."""
+        head = {name: getattr(self, name) for name in _PREVIEW_HEAD}
+        return Tag(*self.KIND, _with_head(head, self.image))
+
+    @classmethod
+    def from_tag(cls, tag: Tag) -> Self:
+        """Return the preview in `tag`. Raises FormatError."""
+        head, image = _headed(tag, cls.KIND, "Preview")
+        for name, (shape, low, high) in _PREVIEW_HEAD.items():
+            value = head.get(name)
+            size = value if type(value) is int else len(value) if isinstance(value, bytes | str) else -1
+            if type(value) is not shape or not low <= size <= high:
+                raise FormatError(f"Preview: {name} is {str(value)[:40]!r}; want {shape.__name__}, {low} to {high}")
+        return cls(**{name: head[name] for name in _PREVIEW_HEAD}, image=image)
+
+
+_PREVIEW_HEAD: Final[Mapping[str, tuple[type, int, int]]] = {
+    "study": (bytes, 16, 16),
+    "number": (int, 0, PICTURES_MAX - 1),
+    "stage": (int, 1, STAGES_MAX),
+    "media_type": (str, 0, TEXT_SIZE_MAX),
+    "name": (str, 0, TEXT_SIZE_MAX),
+    "width": (int, 1, SIDE_MAX),
+    "height": (int, 1, SIDE_MAX),
+}
+"""Of each key the type, and the bounds of its value or its length."""
+
+
+def _with_head(head: Mapping[str, Any], image: bytes) -> bytes:
+    raw = encode_map(dict(head), PICTURE_HEAD_SIZE_MAX)
+    return len(raw).to_bytes(2, "big") + raw + image
+
+
+def _headed(tag: Tag, kind: tuple[int, int], what: str) -> tuple[dict[str, Any], bytes]:
+    end = 2 + int.from_bytes(tag.data[:2], "big")
+    if tag.kind != kind or len(tag.data) < 2 or len(tag.data) < end:
+        raise FormatError(f"{what}: {len(tag.data)} bytes of tag {tag.group:04x}:{tag.number:02x}, cut short")
+    return decode_map(tag.data[2:end], what), tag.data[end:]
 
 
 RECORDS: Final[Mapping[tuple[int, int], type[_TagRecord]]] = {

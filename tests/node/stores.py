@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from node.entropy import seeded
 from node.journal import Limits, Studies
+from node.sealer import preview_id_of
 from node.spool import Spool, State
 from wire import kinds
 from wire.errors import DiskFull
-from wire.objects import STUDY, SUMMARY
-from wire.record import Summary
+from wire.objects import PREVIEW, STUDY, SUMMARY
+from wire.record import Preview, Summary
 from wire.seal import key_id, seal_pair, sign_pair
 from wire.study import open_study
 from wire.tag import Tag
@@ -73,6 +74,15 @@ def summary_of(journal, entries):
     }
 
 
+def previews_of(journal, pictures=1):
+    """Return two stages of previews for each picture, which tell what they are of."""
+    return [
+        Preview(journal.study_id, number, stage, "image/webp", "eye", 640, 480, b"%d %d" % (number, stage) * 60)
+        for stage in (1, 2)
+        for number in range(pictures)
+    ]
+
+
 @dataclass
 class Ledger:
     tried: dict[bytes, bytes] = field(default_factory=dict)
@@ -121,7 +131,7 @@ def _append(journal, payload, ledger):
 def _close(journal, count, ledger):
     for _ in range(2):
         try:
-            journal.close(summary_of(journal, count))
+            journal.close(summary_of(journal, count), previews=previews_of(journal))
         except DiskFull:
             continue
         ledger.closed.add(journal.study_id)
@@ -132,6 +142,7 @@ def _close(journal, count, ledger):
 def _mark(kit, ledger):
     steps = {
         STUDY: [(State.CUSTODY, kit.spool.in_custody), (State.RECEIVED, lambda one: kit.spool.receipt(one, b"signed"))],
+        PREVIEW: [(State.CUSTODY, kit.spool.in_custody)],
         SUMMARY: [(State.REFUSED, lambda one: kit.spool.refused(one, "not wanted: no such kit"))],
     }
     for one in kit.spool.objects(State.WAITING):
@@ -178,6 +189,7 @@ def check(kit, ledger):
     assert found.items() <= ledger.tried.items(), "an entry is there that nobody wrote"
     assert not ledger.refused & found.keys(), "an entry is there that was refused"
     check_summaries(kit, studies, ledger, pruned)
+    check_previews(kit, studies, pruned)
     for object_id, state in ledger.marks.items():
         assert object_id in pruned or kit.spool.get(object_id).state in (state, State.RECEIVED)
     for one in kit.spool.objects(State.RECEIVED):
@@ -205,6 +217,16 @@ def check_summaries(kit, studies, ledger, pruned):
     for study_id in ledger.closed:
         assert summaries[study_id].patient == "113"
         assert not summaries[study_id].recovered
+
+
+def check_previews(kit, studies, pruned):
+    """A crash or a full disk may cost a preview, never mix one up, and never leave one without its study."""
+    for object_id, stream in read_all(kit.spool, PREVIEW):
+        (tag,) = stream.entries[0].tags
+        preview = Preview.from_tag(tag)
+        assert preview.image == b"%d %d" % (preview.number, preview.stage) * 60
+        assert object_id == preview_id_of(preview.study, preview.number, preview.stage)
+        assert preview.study in studies.keys() | pruned
 
 
 def recover_and_check(disk, ledger, life=100):

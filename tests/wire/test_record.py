@@ -1,5 +1,8 @@
 """Records: written and read back, unknown keys kept, everything that is not lawful named and refused."""
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from wire.record import (
     HEADLINE_COUNT_MAX,
     INTEGER_MAX,
     ITEM_COUNT_MAX,
+    PICTURES_MAX,
     RECORDS,
     TEXT_SIZE_MAX,
     Correction,
@@ -20,6 +24,7 @@ from wire.record import (
     Partial,
     Patient,
     Picture,
+    Preview,
     Result,
     Summary,
 )
@@ -229,6 +234,42 @@ def test_what_a_map_cannot_hold_is_misuse(value):
 
 
 # Pictures
+
+PREVIEW = Preview(bytes(16), 3, 2, "image/webp", "left eye", 4000, 3000, b"RIFF")
+
+
+def test_a_preview_keeps_what_it_is_of():
+    assert Preview.from_tag(PREVIEW.to_tag()) == PREVIEW
+    assert PREVIEW.to_tag().data.endswith(b"RIFF")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"study": bytes(15)},
+        {"study": "0" * 16},
+        {"number": -1},
+        {"number": PICTURES_MAX},
+        {"number": True},
+        {"stage": 0},
+        {"stage": 10},
+        {"stage": 1.0},
+        {"width": 0},
+        {"height": 1 << 31},
+        {"name": b"bytes"},
+        {"media_type": None},
+    ],
+)
+def test_a_preview_out_of_bounds_is_a_format_error(wrong):
+    (name,) = wrong
+    with pytest.raises(FormatError, match=f"Preview: {name}"):
+        Preview.from_tag(replace(PREVIEW, **wrong).to_tag())
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_preview_or_a_format_error(data):
+    with contextlib.suppress(FormatError):
+        Preview.from_tag(Tag(*Preview.KIND, data))
 
 
 @given(text, text, st.binary(max_size=200))
