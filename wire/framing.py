@@ -6,14 +6,18 @@ Networking 7(2), 1999) and a zero stands between frames, so that whatever happen
 run of non-zero bytes stands behind its length plus one; the zero after it is implied. A length byte of 255 means 254
 bytes and no zero. `docs/protocol.md`, "Frames on a line of bytes", has examples.
 
-There is no checksum: the session authenticates every frame, and what noise made of one is dropped there. Texts such as
-`CONNECT 9600` hold no zero, so they join the piece before them or the one after; a sender therefore opens each burst
-with a zero of its own. Since a frame ends with a zero, what we send never ends with `+++` and a silence, at which a
-modem would leave its call. The line must pass all 256 values: no XON/XOFF.
+Before that it gets a CRC of two bytes (CRC-16/IBM-3740: polynomial 1021, from ffff). The session authenticates every
+frame, but hints and greetings are answered unproved: without it noise in an index drew "no such session", and a
+handshake, and noise in a HELLO "not let in" (docs/decisions/0095).
+
+Texts such as `CONNECT 9600` hold no zero, so they join the piece before them or the one after; a sender therefore opens
+each burst with a zero of its own. Since a frame ends with a zero, what we send never ends with `+++` and a silence, at
+which a modem would leave its call. The line must pass all 256 values: no XON/XOFF.
 
 Pure. Nothing survives; a receiver that begins in the middle of a frame loses that frame.
 """
 
+from binascii import crc_hqx
 from typing import Final
 
 from wire.session import FRAME_SIZE_MAX
@@ -21,20 +25,38 @@ from wire.session import FRAME_SIZE_MAX
 MARK: Final = b"\0"
 """Between frames; and before the first one after a pause."""
 RUN_SIZE_MAX: Final = 254
+CRC_SIZE: Final = 2
 
 
 def overhead_max(size: int) -> int:
     """Return how many bytes at most a frame of `size` takes beside its own, the mark included."""
-    return size // RUN_SIZE_MAX + 2
+    return CRC_SIZE + (size + CRC_SIZE) // RUN_SIZE_MAX + 2
 
 
 ENCLOSED_SIZE_MAX: Final = FRAME_SIZE_MAX + overhead_max(FRAME_SIZE_MAX)
 
 
 def enclose(frame: bytes) -> bytes:
-    """Return `frame` without zeros, and the mark that ends it."""
+    """Return `frame` and its CRC as they stand on a line, with the mark that ends them."""
+    return stuff(frame + _crc(frame)) + MARK
+
+
+def disclose(piece: bytes) -> bytes | None:
+    """Return the frame that stands between two marks; None when it is none, or not what was sent."""
+    whole = unstuff(piece)
+    if whole is None or len(whole) <= CRC_SIZE or whole[-CRC_SIZE:] != _crc(whole[:-CRC_SIZE]):
+        return None
+    return whole[:-CRC_SIZE]
+
+
+def _crc(frame: bytes) -> bytes:
+    return crc_hqx(frame, 0xFFFF).to_bytes(CRC_SIZE, "big")
+
+
+def stuff(data: bytes) -> bytes:
+    """Return `data` without zeros."""
     out = bytearray()
-    *ended, last = frame.split(MARK)
+    *ended, last = data.split(MARK)
     for run in ended:
         full = len(run) // RUN_SIZE_MAX * RUN_SIZE_MAX
         _put_full(out, run[:full])
@@ -43,7 +65,7 @@ def enclose(frame: bytes) -> bytes:
     full = (len(last) - 1) // RUN_SIZE_MAX * RUN_SIZE_MAX if last else 0
     _put_full(out, last[:full])
     out.append(len(last) - full + 1)  # 255 for a last run of 254: no zero follows the last one anyway
-    return bytes(out + last[full:] + MARK)
+    return bytes(out + last[full:])
 
 
 def _put_full(out: bytearray, run: bytes) -> None:
@@ -52,8 +74,8 @@ def _put_full(out: bytearray, run: bytes) -> None:
         out += run[at : at + RUN_SIZE_MAX]
 
 
-def disclose(piece: bytes) -> bytes | None:
-    """Return the frame that stands between two marks; None when it is none: a length points beyond the end."""
+def unstuff(piece: bytes) -> bytes | None:
+    """Return what `stuff` was given; None when a length points beyond the end."""
     out, at = bytearray(), 0
     while at < len(piece):
         end = at + piece[at]
@@ -83,7 +105,7 @@ class Deframer:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the frames that `data` completes. What noise left whole in form is among them."""
+        """Return the frames that `data` completes."""
         *ended, rest = data.split(MARK)
         frames = []
         for piece in ended:
@@ -114,10 +136,21 @@ class Deframer:
         if not piece:
             return None
         frame = disclose(piece)
-        if not frame or len(frame) > self._size_max:
+        if frame is None or len(frame) > self._size_max:
             self.lost_bytes += len(piece)
             return None
         return frame
 
 
-__all__ = ["ENCLOSED_SIZE_MAX", "MARK", "RUN_SIZE_MAX", "Deframer", "disclose", "enclose", "overhead_max"]
+__all__ = [
+    "CRC_SIZE",
+    "ENCLOSED_SIZE_MAX",
+    "MARK",
+    "RUN_SIZE_MAX",
+    "Deframer",
+    "disclose",
+    "enclose",
+    "overhead_max",
+    "stuff",
+    "unstuff",
+]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import fuzz_framing
 from tests.fuzz.driver import rounds
-from wire.framing import ENCLOSED_SIZE_MAX, Deframer, disclose, enclose, overhead_max
+from wire.framing import ENCLOSED_SIZE_MAX, Deframer, disclose, enclose, overhead_max, stuff, unstuff
 from wire.session import FRAME_SIZE_MAX
 
 ZEROS_AND_OTHERS = st.lists(st.sampled_from([b"\0", b"a", b"b" * 253, b"c" * 254, b"d" * 255]), max_size=9).map(
@@ -17,6 +17,12 @@ WORDS = [b"\r\nCONNECT 9600\r\n", b"\r\nNO CARRIER\r\n", b"\r\nRING\r\n", b"+++"
 
 
 @given(FRAMES)
+def test_what_is_stuffed_holds_no_zero_and_comes_back(data):
+    assert 0 not in stuff(data)
+    assert unstuff(stuff(data)) == data
+
+
+@given(FRAMES.filter(len))
 def test_a_frame_comes_back_and_holds_no_zero_but_its_last_byte(frame):
     raw = enclose(frame)
     assert raw.index(0) == len(raw) - 1
@@ -24,15 +30,29 @@ def test_a_frame_comes_back_and_holds_no_zero_but_its_last_byte(frame):
     assert len(raw) <= len(frame) + overhead_max(len(frame))
 
 
-@pytest.mark.parametrize(
-    ("size", "extra"), [(0, 2), (1, 2), (253, 2), (254, 2), (255, 3), (508, 3), (509, 4), (FRAME_SIZE_MAX, 66)]
-)
-def test_a_frame_without_zeros_costs_two_bytes_and_one_for_each_254(size, extra):
-    assert len(enclose(b"x" * size)) == size + extra
+@pytest.mark.parametrize(("size", "extra"), [(0, 1), (1, 1), (253, 1), (254, 1), (255, 2), (508, 2), (509, 3)])
+def test_bytes_without_zeros_cost_one_and_one_more_for_each_254(size, extra):
+    assert len(stuff(b"x" * size)) == size + extra
+
+
+@pytest.mark.parametrize(("size", "extra"), [(1, 4), (1000, 7), (FRAME_SIZE_MAX, 68)])
+def test_a_frame_costs_four_bytes_and_one_more_for_each_254(size, extra):
+    assert len(enclose(b"x" * size)) <= size + extra == size + overhead_max(size)
+
+
+def test_the_crc_is_the_one_of_the_catalogues():
+    assert unstuff(enclose(b"123456789")[:-1]) == b"123456789\x29\xb1"
 
 
 def test_the_longer_form_of_other_encoders_is_read_too():
-    assert disclose(b"\xff" + b"x" * 254 + b"\x01") == b"x" * 254
+    assert unstuff(b"\xff" + b"x" * 254 + b"\x01") == b"x" * 254
+
+
+@given(st.binary(min_size=1, max_size=80), st.integers(0), st.integers(1, 255))
+def test_what_noise_made_of_a_frame_is_no_frame(frame, at, flip):
+    raw = bytearray(enclose(frame))
+    raw[at % (len(raw) - 1)] ^= flip
+    assert frame not in Deframer().feed(bytes(raw))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=8), st.integers(1, 90))
