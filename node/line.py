@@ -37,6 +37,8 @@ class Line:
         self.last_heard = now
         self.last_sent = now
         self._quiet_since = now
+        self._stalled_since = now
+        """Since when nothing of what is under way was resolved, whatever else was heard."""
         self._probed_at: float | None = None
         self._is_blocked = False
         self._tails: list[bytes] = []
@@ -55,7 +57,8 @@ class Line:
         self.exchange.flow.ledger.forgive()
         self.exchange.flow.pace.on_bearer(bearer.mtu + bearer.overhead)
         if self._is_waiting():
-            self._quiet_since, self._probed_at = now - FIRST_PROBE_S_MAX, None
+            self._quiet_since = self._stalled_since = now - FIRST_PROBE_S_MAX
+            self._probed_at = None
 
     def receive(self, frame: bytes, now: float) -> int | None:
         """Take a DATA frame and return its counter, None when it is not new. Raises AuthError, PeerError."""
@@ -64,9 +67,10 @@ class Line:
             return None
         counter, payload = opened
         self.last_heard = self._quiet_since = now
-        self._probed_at = None
-        before = self._payload_bytes()
+        before, oldest = self._payload_bytes(), self.exchange.flow.ledger.floor
         self.exchange.receive(counter, payload, now)
+        if oldest is None or oldest != self.exchange.flow.ledger.floor:
+            self._stalled_since, self._probed_at = now, None
         self.meter.note(self._payload_bytes() - before, now)
         return counter
 
@@ -160,7 +164,8 @@ class Line:
         counter, frame = self.session.seal(composed.payload)
         size = len(frame) + self.bearer.overhead
         if composed.asks and flow.ledger.is_empty:
-            self._quiet_since, self._probed_at = now, None
+            self._quiet_since = self._stalled_since = now
+            self._probed_at = None
         flow.note_sent(counter, size, composed, now)
         self.last_sent = now
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
@@ -181,7 +186,7 @@ class Line:
             return None
         rtt_s = self.exchange.flow.ledger.rtt_s
         if self._probed_at is None:
-            return self._quiet_since + min(1.5 * rtt_s + PROBE_S_MIN, FIRST_PROBE_S_MAX)
+            return self._stalled_since + min(1.5 * rtt_s + PROBE_S_MIN, FIRST_PROBE_S_MAX)
         return self._probed_at + min(max(rtt_s, PROBE_S_MIN), PROBE_S_MAX)
 
     def _probe(self, now: float) -> None:
