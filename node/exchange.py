@@ -78,7 +78,7 @@ class Exchange:
     def compose(self, limit: int, now: float, segments: bool, ping: bool = False) -> Composed:
         """Return the next payload."""
         self.refresh(now)
-        return self.flow.compose(limit, now, self.sender.next_segment if segments else None, ping)
+        return self.flow.compose(limit, now, self.sender.fitting_segment if segments else None, ping)
 
     def compose_welcome(self, limit: int, now: float) -> Composed:
         """Return the payload of a WELCOME, which says by itself that the HELLO has arrived."""
@@ -98,7 +98,7 @@ class Exchange:
         return composed
 
     def _early_segment(self, room: int) -> Segment | None:
-        return self.sender.next_segment(room, last_first=True)
+        return self.sender.fitting_segment(room, last_first=True)
 
     def receive(self, counter: int, payload: bytes, now: float) -> None:
         """Take one payload. Raises PeerError; raises what the inbox raises when its disk fails."""
@@ -115,7 +115,7 @@ class Exchange:
             return  # its offer was lost: without an acknowledgement the frame is sent again after the offer
         for segment in received.segments:
             self.receiver.take(segment)
-        self.flow.accept(counter, received.asks, now)
+        self.flow.accept(counter, received, now)
 
     def overdue(self, now: float) -> None:
         """Send again what time alone shows to be lost."""

@@ -28,7 +28,7 @@ from wire.errors import DiskFull, PeerError
 from wire.loss import Piece
 from wire.objects import Answer, Custody, Have, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
-from wire.records import SEGMENT_OVERHEAD_MAX, Segment
+from wire.records import SEGMENT_OVERHEAD_MAX, Segment, segment_room
 
 OFFERED_MAX: Final = 64
 """Objects offered at a time; the others wait in the outbox, unless fewer than so many go before them."""
@@ -177,24 +177,38 @@ class Sender:
         """When the next pause of an object is over: a refusal waited out, a receipt to be asked for."""
         return min(self._not_before.values(), default=None)
 
-    def next_segment(self, room: int, last_first: bool = False) -> Segment | None:
-        """Return the next segment of at most `room` bytes; the most urgent object goes first."""
-        ready = [s for s in self._moving.values() if s.is_admitted and s.todo]
-        if not ready or room < 1:
+    def fitting_segment(self, room: int, last_first: bool = False) -> Segment | None:
+        """Return the next segment that takes at most `room` bytes of a frame, as its last record."""
+        sending = self._next_sending()
+        if sending is None:
             return None
-        sending = min(ready, key=lambda s: (s.offer.urgency, s.channel))
+        is_end = last_first and sending.offer.size > EAGER_SIZE
+        start = 0 if is_end else next(iter(sending.todo))[0]
+        return self.next_segment(
+            room - SEGMENT_OVERHEAD_MAX if is_end else segment_room(sending.channel, start, room), last_first
+        )
+
+    def next_segment(self, size: int, last_first: bool = False) -> Segment | None:
+        """Return the next segment of at most `size` data bytes; the most urgent object goes first."""
+        sending = self._next_sending()
+        if sending is None or size < 1:
+            return None
         if last_first and sending.offer.size > EAGER_SIZE:
             end = sending.offer.size
-            start = max(end - room, 0)
+            start = max(end - size, 0)
         else:
             start, end = next(iter(sending.todo))
-            end = min(end, start + room)
+            end = min(end, start + size)
         sending.todo.remove(start, end)
         sending.under_way.add(start, end)
         data = self._outbox.read(sending.offer.object_id, start, end - start)
         self.counts.segments += 1
         self.counts.payload_bytes += end - start
         return Segment(sending.channel, start, data)
+
+    def _next_sending(self) -> Sending | None:
+        ready = (sending for sending in self._admitted() if sending.todo)
+        return min(ready, key=lambda sending: (sending.offer.urgency, sending.channel), default=None)
 
     @property
     def pending_size(self) -> int:

@@ -5,12 +5,14 @@ from what is due: ACK, FLOOR, command bytes, and whatever segments its owner fil
 channel is an ordered, reliable stream of tags of at most COMMAND_SIZE_MAX bytes each.
 """
 
+import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from wire import records, tag
 from wire.errors import FormatError, PeerError
+from wire.letters import Letters
 from wire.loss import Ledger, Piece, Sent
 from wire.ranges import RangeSet
 from wire.rate import Pace
@@ -123,6 +125,14 @@ class CommandIn:
             raise PeerError(f"the command channel is not a stream of tags: {error}") from error
 
 
+class Manner(enum.Enum):
+    """When the peer is told which frames arrived."""
+
+    PROMPT = "soon, alone if need be"
+    WHEN_ASKED = "with what is sent anyway; alone only for a PING"
+    RIDING = "with what is sent anyway"
+
+
 @dataclass
 class Seen:
     """Which frames of the peer arrived, and when it must be told."""
@@ -131,8 +141,20 @@ class Seen:
     due_at: float | None = None
     _newest_at: float = 0.0
     waiting: int = 0
+    manner: Manner = Manner.PROMPT
 
-    def note(self, counter: int, asks: bool, rtt_s: float, now: float) -> None:
+    @property
+    def rides(self) -> bool:
+        """An ACK goes with whatever goes now."""
+        return self.due_at is not None or (self.manner is not Manner.PROMPT and self.waiting > 0)
+
+    def behave(self, manner: Manner, now: float) -> None:
+        """Another bearer asks for other manners."""
+        if manner is not self.manner:
+            self.manner = manner
+            self.due_at = now if manner is Manner.PROMPT and self.waiting else None
+
+    def note(self, counter: int, asks: bool, rtt_s: float, now: float, *, pings: bool = False) -> None:
         in_order = counter == self.frames.end
         self._newest_at = now if counter >= self.frames.end else self._newest_at
         self.frames.add(counter, counter + 1)
@@ -142,6 +164,9 @@ class Seen:
         if not asks:
             return
         self.waiting += 1
+        if self.manner is not Manner.PROMPT:
+            self.due_at = now if pings and self.manner is Manner.WHEN_ASKED else self.due_at
+            return
         is_early = counter < EARLY_FRAMES
         wait = 0.0 if self.waiting >= ACK_EVERY or not in_order or is_early else min(ACK_DELAY_S_MAX, rtt_s / 4)
         self.due_at = now + wait if self.due_at is None else min(self.due_at, now + wait)
@@ -159,6 +184,7 @@ class Received:
     """What one payload brought."""
 
     asks: bool
+    pings: bool = False
     tags: list[Tag] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     arrived: list[Piece] = field(default_factory=list)
@@ -182,12 +208,15 @@ class Flow:
 
     def __init__(self, mtu: int) -> None:
         self.ledger = Ledger()
+        self.letters = Letters()
         self.pace = Pace(mtu)
         self.seen = Seen()
         self.command = CommandOut()
         self._command_in = CommandIn()
         self._floor_told = 0
         self.last_counter = 0
+        self.seen_by_peer = 0
+        """The newest frame of ours that the peer is known to have."""
 
     def begin(self, size: int, rtt_s: float, now: float) -> None:
         """The handshake told the first round trip."""
@@ -200,6 +229,8 @@ class Flow:
         received = Received(any(isinstance(record, _ASKING) for record in found))
         for record in found:
             match record:
+                case Ping():
+                    received.pings = True
                 case Ack():
                     self._take_ack(record, received, now)
                 case Floor(counter):
@@ -210,13 +241,13 @@ class Flow:
                     received.segments.append(record)
         return received
 
-    def accept(self, counter: int, asks: bool, now: float) -> None:
+    def accept(self, counter: int, received: Received, now: float) -> None:
         """The frame `counter` was taken in: it will be acknowledged."""
-        self.seen.note(counter, asks, self.ledger.rtt_s, now)
+        self.seen.note(counter, received.asks, self.ledger.rtt_s, now, pings=received.pings)
 
     def settle(self, counter: int) -> list[Piece]:
         """The handshake's own frame arrived, as its answer shows; that says nothing about the round trip."""
-        frame = self.ledger.settle(counter)
+        frame = self.ledger.settle(counter) or self.letters.settle(counter)
         return self._route_arrived([frame] if frame else [])
 
     def overdue(self, now: float) -> list[Piece]:
@@ -231,24 +262,25 @@ class Flow:
     ) -> Composed:
         """Return the next payload of at most `limit` bytes; its `payload` is empty when there is nothing to say.
 
-        `fill(room)` returns segments of at most `room` data bytes each until it returns None.
+        `fill(room)` returns segments that take at most `room` bytes each as the last record, until it returns None.
         """
         out: list[Record] = []
         room = limit
-        if self.seen.due_at is not None:
+        if self.seen.rides:
             room = self._put(out, self.seen.tell(now), room)
         pieces = self._compose_commands(out, room)
         room = limit - sum(map(records.encoded_size, out))
-        while fill is not None and room > records.SEGMENT_OVERHEAD_MAX:
-            segment = fill(room - records.SEGMENT_OVERHEAD_MAX)
+        while fill is not None and room > 0:
+            segment = fill(room)
             if segment is None:
                 break
-            room = self._put(out, segment, room)
+            out.append(segment)
+            room -= records.encoded_size(segment)  # below zero: only the last record does without its length
             pieces.append(Piece(segment.channel, segment.offset, len(segment.data)))
         if ping and not pieces:
             room = self._put(out, Ping(), room)
         asks = bool(pieces) or ping
-        floor = self.ledger.floor
+        floor = self._floor
         if asks and floor is not None and floor > self._floor_told + 1 and room > 9 and self._has_gaps(floor):
             out.insert(0, Floor(floor))
             self._floor_told = floor
@@ -261,6 +293,26 @@ class Flow:
             self.ledger.note(Sent(counter, size, now, composed.pieces))
             self.ledger.forget_probes(PROBES_MAX)
             self.pace.on_sent(size, now, counter)
+
+    def note_posted(self, counter: int, composed: Composed, now: float) -> list[Piece]:
+        """A composed payload went out as a message. Returns pieces that are waited for no more."""
+        self.last_counter = counter
+        excess = self.letters.note(Sent(counter, 0, now, composed.pieces)) if composed.asks else []
+        return self._route_lost(excess)
+
+    def to_messages(self, manner: Manner, is_wanted: Callable[[Piece], bool], now: float) -> list[Piece]:
+        """A message bearer carries on. Returns what shall go again over it, for to ask takes minutes."""
+        self.seen.behave(manner, now)
+        excess = self.letters.adopt(self.ledger.drain())
+        return self._route_lost(excess + self.letters.give_up(is_wanted))
+
+    def from_messages(self, now: float) -> None:
+        """A bearer that answers at once carries on."""
+        self.seen.behave(Manner.PROMPT, now)
+
+    @property
+    def _floor(self) -> int | None:
+        return min((at for at in (self.ledger.floor, self.letters.floor) if at is not None), default=None)
 
     def _has_gaps(self, floor: int) -> bool:
         return self.ledger.frames_lost > 0 and floor > self._floor_told
@@ -282,6 +334,10 @@ class Flow:
     def _take_ack(self, ack: Ack, received: Received, now: float) -> None:
         if ack.frames.end > self.last_counter + 1:
             raise PeerError(f"an ACK of frame {ack.frames.end - 1}; the last one sent is {self.last_counter}")
+        self.seen_by_peer = max(self.seen_by_peer, ack.frames.end - 1)
+        posted = self.letters.acknowledge(ack)
+        received.arrived += self._route_arrived(posted.arrived)
+        received.lost += self._route_lost(posted.lost)
         outcome = self.ledger.acknowledge(ack, now)
         resolved = outcome.arrived + outcome.lost
         if resolved:

@@ -87,6 +87,11 @@ def encoded_size(record: Record) -> int:
     return len(_encode(record, last=False))
 
 
+def segment_room(channel: int, offset: int, room: int) -> int:
+    """Return how many data bytes of a SEGMENT fit into `room` bytes when it is the last record; may be below 1."""
+    return room - 1 - len(varint.encode(channel)) - len(varint.encode(offset))
+
+
 def _encode(record: Record, last: bool) -> bytes:
     match record:
         case Segment(channel, offset, data):

@@ -3,12 +3,14 @@
     HELLO    01 | index u16 | first Noise message (payload: records)
     WELCOME  02 | receiver u16 | second Noise message (payload: index u16, records)
     DATA     03 | receiver u16 | counter u16 | records, sealed
+    SHORT    80 + counter u7 | receiver u16 | records, sealed
     HINT     04 | receiver u16 | code u8 | echo 8 bytes
 
 `index` is the number by which its sender wants to be addressed, `receiver` that of the one addressed: a session
 is found by it, whatever the address is now. A counter is 64 bits; its low 16 travel and the rest follows from the
 highest one seen. Counter 0 is the payload of the handshake message itself. Nothing here touches a clock: a session
-lives as long as the process keeps it.
+lives as long as the process keeps it. SHORT is DATA where two bytes cost money: on bearers of messages, and only while
+the counter is near to one that the peer is known to have seen.
 """
 
 import enum
@@ -28,6 +30,11 @@ FRAME_SIZE_MAX: Final = 16384
 HEADER_SIZE: Final = 5
 DATA_OVERHEAD: Final = HEADER_SIZE + TAG_SIZE
 HELLO_OVERHEAD: Final = 3 + FIRST_OVERHEAD
+SHORT_HEADER_SIZE: Final = 3
+SHORT_OVERHEAD: Final = SHORT_HEADER_SIZE + TAG_SIZE
+SHORT_BIT: Final = 0x80
+SHORT_SPAN: Final = 32
+"""A SHORT frame is at most so many counters beyond the newest that the peer has seen; it can tell 64 either way."""
 WELCOME_OVERHEAD: Final = 3 + SECOND_OVERHEAD + 2
 WINDOW: Final = 2048
 """Frames that may come this much later than the newest; what is older still is dropped unread."""
@@ -43,6 +50,12 @@ class FrameKind(enum.IntEnum):
     WELCOME = 2
     DATA = 3
     HINT = 4
+    SHORT = SHORT_BIT
+    """DATA; the counter's low 7 bits are in this very byte."""
+
+
+CARRYING: Final = frozenset({FrameKind.DATA, FrameKind.SHORT})
+"""Frames of a session."""
 
 
 class HintCode(enum.IntEnum):
@@ -59,7 +72,7 @@ def peek(frame: bytes) -> tuple[FrameKind, int]:
     if not HEADER_SIZE <= len(frame) <= FRAME_SIZE_MAX:
         raise AuthError(f"a frame of {len(frame)} bytes; want {HEADER_SIZE} to {FRAME_SIZE_MAX}")
     try:
-        kind = FrameKind(frame[0])
+        kind = FrameKind.SHORT if frame[0] & SHORT_BIT else FrameKind(frame[0])
     except ValueError as error:
         raise AuthError(f"a frame of kind {frame[0]}") from error
     return kind, int.from_bytes(frame[1:3], "big")
@@ -87,12 +100,13 @@ class ReplayWindow:
         self.highest = 0
         self._seen = 1
 
-    def expand(self, low: int) -> int:
-        """Return the 64-bit counter nearest to the highest one whose low 16 bits are `low`."""
-        counter = (self.highest & ~0xFFFF) | low
-        if counter > self.highest + 0x8000 and counter >= 0x10000:
-            return counter - 0x10000
-        return counter + 0x10000 if counter <= self.highest - 0x8000 else counter
+    def expand(self, low: int, bits: int = 16) -> int:
+        """Return the 64-bit counter nearest to the highest one whose low `bits` bits are `low`."""
+        span = 1 << bits
+        counter = (self.highest & ~(span - 1)) | low
+        if counter > self.highest + span // 2 and counter >= span:
+            return counter - span
+        return counter + span if counter <= self.highest - span // 2 else counter
 
     def is_new(self, counter: int) -> bool:
         """Tell whether `counter` was not seen and is not too old to tell."""
@@ -123,24 +137,30 @@ class Session:
         """No counter is left: only a new handshake goes on."""
         return self.next_counter >= COUNTER_MAX
 
-    def seal(self, payload: bytes) -> tuple[int, bytes]:
+    def seal(self, payload: bytes, *, is_short: bool = False) -> tuple[int, bytes]:
         """Return (counter, frame). Raises Misuse when the session is spent."""
         counter = self.next_counter
         if self.is_spent:
             raise Misuse(f"session {self.index:04x} is spent after {counter} frames")
         self.next_counter += 1
-        header = struct.pack(">BHH", FrameKind.DATA, self.far_index, counter & 0xFFFF)
+        if is_short:
+            header = struct.pack(">BH", SHORT_BIT | counter & (SHORT_BIT - 1), self.far_index)
+        else:
+            header = struct.pack(">BHH", FrameKind.DATA, self.far_index, counter & 0xFFFF)
         return counter, header + self._seal.encrypt(nonce(counter), payload, header)
 
     def open(self, frame: bytes) -> tuple[int, bytes] | None:
         """Return (counter, payload); None for a frame that was seen before or is too old. Raises AuthError."""
-        if len(frame) < DATA_OVERHEAD:
-            raise AuthError(f"a data frame of {len(frame)} bytes; at least {DATA_OVERHEAD}")
-        counter = self.window.expand(int.from_bytes(frame[3:HEADER_SIZE], "big"))
+        is_short = bool(frame[0] & SHORT_BIT)
+        header_size = SHORT_HEADER_SIZE if is_short else HEADER_SIZE
+        if len(frame) < header_size + TAG_SIZE:
+            raise AuthError(f"a data frame of {len(frame)} bytes; at least {header_size + TAG_SIZE}")
+        low, bits = (frame[0] & (SHORT_BIT - 1), 7) if is_short else (int.from_bytes(frame[3:HEADER_SIZE], "big"), 16)
+        counter = self.window.expand(low, bits)
         if not self.window.is_new(counter):
             return None
         try:
-            payload = self._open.decrypt(nonce(counter), frame[HEADER_SIZE:], frame[:HEADER_SIZE])
+            payload = self._open.decrypt(nonce(counter), frame[header_size:], frame[:header_size])
         except InvalidTag as error:
             raise AuthError(f"a frame of session {self.index:04x} does not open") from error
         self.window.mark(counter)

@@ -9,7 +9,7 @@ from wire.errors import PeerError
 from wire.flow import ACK_DELAY_S_MAX, COMMAND_WINDOW, EARLY_FRAMES, SEEN_RUNS_MAX, CommandIn, CommandOut, Flow, Seen
 from wire.loss import Piece
 from wire.ranges import RangeSet
-from wire.records import Ack, Control, Segment
+from wire.records import Ack, Control, Segment, segment_room
 from wire.tag import Tag, encode
 
 tags = st.lists(
@@ -119,7 +119,7 @@ def test_a_frame_is_filled_with_what_is_due_and_no_more_than_the_limit():
     def fill(room: int) -> Segment | None:
         if not left:
             return None
-        size = min(room, left.pop())
+        size = min(segment_room(1, 0, room), left.pop())
         return Segment(1, 0, bytes(size))
 
     composed = flow.compose(1000, 0.0, fill)

@@ -11,6 +11,8 @@ from wire.session import (
     DATA_OVERHEAD,
     FRAME_SIZE_MAX,
     HELLO_OVERHEAD,
+    SHORT_OVERHEAD,
+    SHORT_SPAN,
     WELCOME_OVERHEAD,
     WINDOW,
     Call,
@@ -167,3 +169,35 @@ def test_hints_name_the_frame_that_they_are_about():
 def test_a_senseless_hint_is_no_fault_of_a_peer(hint):
     with pytest.raises(AuthError):
         read_hint(hint)
+
+
+def test_a_short_frame_costs_19_bytes_and_opens_like_any_other():
+    caller, host = pair()
+    counter, frame = caller.seal(b"abc", is_short=True)
+    assert (counter, len(frame)) == (1, SHORT_OVERHEAD + 3)
+    assert SHORT_OVERHEAD == 19
+    assert peek(frame) == (FrameKind.SHORT, host.index)
+    assert host.open(frame) == (1, b"abc")
+    assert host.open(frame) is None
+
+
+@given(st.integers(0, 1 << 20), st.integers(1, SHORT_SPAN))
+def test_seven_bits_are_enough_within_the_span(seen, beyond):
+    caller, host = pair()
+    host.window.mark(seen)
+    caller.next_counter = seen + beyond
+    assert host.open(caller.seal(b"x", is_short=True)[1]) == (seen + beyond, b"x")
+
+
+def test_short_and_long_frames_share_one_counter():
+    caller, host = pair()
+    frames = [caller.seal(b"x", is_short=bool(n % 2))[1] for n in range(6)]
+    assert [host.open(frame)[0] for frame in reversed(frames)] == [6, 5, 4, 3, 2, 1]
+
+
+def test_a_short_frame_whose_counter_is_altered_does_not_open():
+    caller, host = pair()
+    _, frame = caller.seal(b"abc", is_short=True)
+    for forged in (bytes((frame[0] ^ 2,)) + frame[1:], frame[:1] + frame[2:], frame[:18], bytes((0x83, 0, 0, 0, 0))):
+        with pytest.raises(AuthError):
+            host.open(forged)
