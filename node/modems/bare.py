@@ -4,21 +4,22 @@ It has the seam of a modem, so that the shell that owns serial lines drives it l
 a call takes. Either end may be there first; what is said to nobody is said again by the link. Nothing of it survives.
 """
 
-from node.modems.framed import FramedBearer
+from node.modems.framed import BITS_OF_BYTE, FramedBearer
+from node.modems.script import Controls
 from node.modems.seam import Ears, ModemState, ModemStatus
 
 
 class BareLine:
     """See the module's text. `name` is what to call it in messages, `baud` the speed of the line itself."""
 
-    def __init__(self, ears: Ears, name: str, baud: int) -> None:
-        self._ears, self._name, self._baud = ears, name, baud
+    def __init__(self, ears: Ears, controls: Controls, name: str, baud: int) -> None:
+        self._ears, self._controls, self._name, self._baud = ears, controls, name, baud
         self._bearer: FramedBearer | None = None
         self._now = 0.0
 
     def open(self, now: float) -> None:
         self._now = now
-        self._bearer = FramedBearer(self._name, self._baud)
+        self._bearer = FramedBearer(self._name, self._baud / BITS_OF_BYTE, self._controls.unsent)
         self._ears.bearer_up(self._bearer, now)
 
     def lost(self, now: float) -> None:

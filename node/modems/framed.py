@@ -1,12 +1,12 @@
 """The bearer on a line of bytes: a serial line, a data call, a TCP connection that stands for one (`wire/framing.py`).
 
 It keeps frames until its owner takes them for the line, and says that it has room only when the line is about to run
-dry: what waits is with the link, which may still put something urgent before it, and not in a buffer of the kernel.
-How long the line is busy follows from its speed; where something else holds it up (RTS/CTS), the owner takes nothing,
-and the bearer has no room. Owned by one modem or line object, synchronous, never survives its line.
+dry: what waits is with the link, which may still put something urgent before it, and not in a buffer of a kernel or a
+modem. How long the line is busy follows from its rate; where something else holds it up (RTS/CTS), `below` tells what
+is still unsent. Owned by one modem or line object, synchronous, never survives its line.
 
 It is no stream (`is_stream`): a line loses what noise touches, and a call that is silent for a while is most often a
-fade, which outlasts no redial. What ends a call is its owner's to know.
+fade, which is over before another call is made. What ends a call is its owner's to know.
 """
 
 from collections.abc import Callable
@@ -26,22 +26,36 @@ LEAD_S: Final = 0.02
 """So long before the line is dry there is room again: as long as a busy machine may take to answer."""
 
 
+def _nothing() -> int:
+    return 0
+
+
 class FramedBearer:
-    """Frames in, bytes for the line out. `closed` is called when the link gives the bearer up."""
+    """Frames in, bytes for the line out, at most `bytes_s` a second.
+
+    `below` tells how much of what was taken is still unsent; `closed` is called when the link gives the bearer up.
+    """
 
     is_stream = is_message = False
     mtu = MTU
     overhead = OVERHEAD
 
-    def __init__(self, name: str, baud: int, closed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        name: str,
+        bytes_s: float,
+        below: Callable[[], int] = _nothing,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
-        self._byte_s = BITS_OF_BYTE / baud
-        self._closed = closed
+        self._byte_s = 1 / bytes_s
+        self._below, self._closed = below, closed
         self._deframer = Deframer()
         self._queue = bytearray()
         self._is_busy = False
         self._busy_until = float("-inf")
         self.frames_dropped = 0
+        self.frames_received = 0
 
     @property
     def unsent(self) -> int:
@@ -70,11 +84,13 @@ class FramedBearer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that `data` of the line completes."""
-        return self._deframer.feed(data)
+        frames = self._deframer.feed(data)
+        self.frames_received += len(frames)
+        return frames
 
     def take(self, now: float) -> bytes:
         """Return what is to go on the line, and forget it. After a pause a mark stands before it."""
-        if not self._queue:
+        if not self._queue or self._is_held_up(now):
             return b""
         data = (MARK if now >= self._busy_until else b"") + bytes(self._queue)
         self._queue.clear()
@@ -84,14 +100,23 @@ class FramedBearer:
     def tick(self, now: float) -> bool:
         """Tell whether there is room now that was none before."""
         at = self.deadline()
-        if at is None or at > now:
+        if at is None or at > now or self._is_held_up(now) or self._queue:
             return False
         self._is_busy = False
         return True
 
     def deadline(self) -> float | None:
-        """When there will be room; None while there is, or while nobody takes what waits."""
-        return self._busy_until - LEAD_S if self._is_busy and not self._queue else None
+        """When there will be room, or something can be taken; None while nothing waits."""
+        return self._busy_until - LEAD_S if self._is_busy else None
+
+    def _is_held_up(self, now: float) -> bool:
+        """Tell whether the line is slower than its rate: more is unsent than it takes in a moment. Ask again later."""
+        if now < self._busy_until - LEAD_S:
+            return bool(self._queue) and self._below() > LEAD_S / self._byte_s
+        late_s = self._below() * self._byte_s
+        if late_s > LEAD_S:
+            self._busy_until = now + late_s
+        return late_s > LEAD_S
 
 
 __all__ = ["BITS_OF_BYTE", "LEAD_S", "MTU", "OVERHEAD", "QUEUE_SIZE_MAX", "FramedBearer"]
