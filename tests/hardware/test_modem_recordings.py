@@ -1,0 +1,24 @@
+"""The dialogues on record, which the drivers' tests use too: every simulated modem says exactly what stands there."""
+
+import pytest
+
+from hardware.simulated.modems.sim800 import Sim800
+from tests.hardware.modem_bench import load, names, replay, virtual
+
+MODEMS = {"sim800": Sim800}
+
+
+@pytest.mark.parametrize("name", names())
+def test_replay(name):
+    card, steps = load(name)
+    bench, far = virtual(MODEMS[card["modem"]], *card.get("faults", "").split())
+    replay(bench, far, steps)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recording_has_its_name_card(name):
+    card, steps = load(name)
+    assert card["modem"] in MODEMS
+    assert card["what"]
+    assert card["source"]
+    assert steps
