@@ -16,22 +16,69 @@ stop_bits = 1
 study_bytes_max = 67108864        # a study that grows beyond is ended and a new one begun
 study_room_bytes = 8388608        # free space that a new study must find; received ones are pruned to make it
 
+[[way]]                           # how to reach a gateway; without any, at the addresses of the enrolment, at no cost
+name = "gsm"
+url = "modem:///dev/ttyUSB2?apn=internet&pin={pin}&to=udp://gw.example.org:7700"   # left out: the enrolment's addresses
+gateway = "north"                 # whose key answers there; left out: the first of the enrolment
+rank = 5                          # 1 (preferred) to 9; within one rank the cheapest first
+carries = "all"                   # "all", "summaries" (and what has priority 1), "urgent"
+object_size_max = 0               # larger ones do not go this way, bytes; 0: no bound
+priority = [1, 9]                 # only these
+quiet = ["22:00-06:00"]           # local hours in which only priority 1 goes
+delay_min = 0                     # how long what was given to it takes to arrive, beside the rate; left out: by scheme
+keep = true                       # open also when nothing waits; left out: where being open costs nothing
+interface = "wwan0"               # an IP way, there while this interface is up: ModemManager or pppd own the call
+up = "mmcli -m any --simple-connect=apn=internet"   # makes it so; split as a shell would, and run without one
+down = "mmcli -m any --simple-disconnect"
+[way.cost]                        # in policy.currency
+per_mb = 0.05                     # 1,000,000 bytes, those of lower layers included
+per_message = 0.0                 # each started 50 bytes of a message
+per_minute = 0.0                  # each started minute of a connection
+per_call = 0.0
+[way.energy]
+watts = 1.5                       # while it is open
+joules_per_start = 40
+[way.budget]                      # a day, from local midnight on; what is left out is not bounded
+bytes = 20000000
+money = 2.0
+joules = 100000
+
+[policy]
+currency = "EUR"
+zone = "Europe/Kyiv"              # for midnight and quiet hours
+urgent = 2                        # this priority, and what is before it, does not wait for a cheaper way
+patience_min = 60                 # how long everything else waits for the cheapest way that can take it
+secrets = "secrets.toml"          # {pin} in a url or a command is the value of `pin` there; mode 0600
+[policy.budget]                   # all ways together, a day
+money = 5.0
 ```
 
 Keys of the kit and addresses of its gateways are not here: they are in the enrolment file, which is a secret.
 """
 
+import re
+import shlex
+import zoneinfo
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
 from edge import registry
+from edge.day import parse_quiet
 from node import config
-from wire.errors import ConfigError
+from node.secret import require_private
+from node.url import ADDRESSED, parse_url
+from wire.errors import ConfigError, UsageError
 
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
+Price = Annotated[float, Meta(ge=0, le=1e6)]
+Minutes = Annotated[float, Meta(ge=0, le=1e5)]
 PORTS_MAX: Final = 16
+WAYS_MAX: Final = 8
+QUIET_MAX: Final = 8
+SECRET: Final = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
+"""A place for a secret in a url or a command."""
 
 
 class Port(Struct, forbid_unknown_fields=True, frozen=True):
@@ -55,22 +102,108 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     study_room_bytes: Annotated[int, Meta(ge=1 << 16)] = 8 << 20
 
 
+class Cost(Struct, forbid_unknown_fields=True, frozen=True):
+    """Prices, in the policy's currency."""
+
+    per_mb: Price = 0.0
+    per_message: Price = 0.0
+    per_minute: Price = 0.0
+    per_call: Price = 0.0
+
+
+class Energy(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a way takes from the battery."""
+
+    watts: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    joules_per_start: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+
+
+class DayBudget(Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be spent a day; None: not bounded."""
+
+    bytes: Annotated[int, Meta(ge=0, le=1 << 50)] | None = None
+    money: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    joules: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+
+
+class Way(Struct, forbid_unknown_fields=True, frozen=True):
+    """One way to a gateway."""
+
+    name: Name
+    url: str = ""
+    gateway: str = ""
+    rank: Annotated[int, Meta(ge=1, le=9)] = 5
+    carries: Literal["all", "summaries", "urgent"] | None = None
+    object_size_max: Annotated[int, Meta(ge=0)] | None = None
+    priority: tuple[int, int] = (1, 9)
+    quiet: list[str] = []
+    delay_min: Minutes | None = None
+    keep: bool | None = None
+    interface: Annotated[str, Meta(pattern="^[!-.0-~]{0,15}$")] = ""
+    up: str = ""
+    down: str = ""
+    cost: Cost = field(default_factory=Cost)
+    energy: Energy = field(default_factory=Energy)
+    budget: DayBudget = field(default_factory=DayBudget)
+
+
+class Policy(Struct, forbid_unknown_fields=True, frozen=True):
+    """What holds for all ways."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    zone: str = "UTC"
+    urgent: Annotated[int, Meta(ge=0, le=9)] = 2
+    patience_min: Minutes = 60.0
+    secrets: str = ""
+    budget: DayBudget = field(default_factory=DayBudget)
+
+
 class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
-    """The whole file."""
+    """The whole file, and what its secrets are (`load` reads them from their own)."""
 
     port: list[Port] = []
     limits: Limits = field(default_factory=Limits)
+    way: list[Way] = []
+    policy: Policy = field(default_factory=Policy)
 
 
 def load(path: Path) -> KitConfig:
     """Read and check the file. Raises ConfigError that names file, key and reason."""
     kit = config.load(path, KitConfig)
     check(kit, str(path))
+    load_secrets(kit, path)
     return kit
 
 
+def load_secrets(kit: KitConfig, path: Path) -> dict[str, str]:
+    """Return the secrets that `kit`, read from `path`, names. Raises ConfigError when one is missing or can be read."""
+    wanted = {
+        name: f"way[{at}].{key}"
+        for at, way in enumerate(kit.way)
+        for key, text in (("url", way.url), ("up", way.up), ("down", way.down))
+        for name in SECRET.findall(text)
+    }
+    if not kit.policy.secrets:
+        secrets: dict[str, str] = {}
+    else:
+        file = path.parent / kit.policy.secrets
+        require_private(file)
+        secrets = config.load(file, dict[str, str])
+    for name, where in wanted.items():
+        if name not in secrets:
+            raise ConfigError(
+                f"{path}: {where}: {{{name}}} is not in policy.secrets ({kit.policy.secrets or 'not set'})"
+            )
+    return secrets
+
+
+def filled(text: str, secrets: dict[str, str]) -> str:
+    """Return `text` with the secrets in their places."""
+    return SECRET.sub(lambda match: secrets.get(match[1], match[0]), text)
+
+
 def check(kit: KitConfig, name: str) -> None:
-    """Check what types cannot say: known drivers with lawful options, no name and no line given twice."""
+    """Check what types cannot say: known drivers with lawful options, no name and no line given twice, lawful ways."""
     if len(kit.port) > PORTS_MAX:
         raise ConfigError(f"{name}: port: {len(kit.port)} ports; at most {PORTS_MAX}")
     for at, port in enumerate(kit.port):
@@ -83,3 +216,62 @@ def check(kit: KitConfig, name: str) -> None:
             registry.create(port.driver, port.options)
         except ConfigError as error:
             raise ConfigError(f"{name}: port[{at}] ({port.name}): {error}") from error
+    _check_policy(kit, name)
+
+
+def _check_policy(kit: KitConfig, name: str) -> None:
+    if len(kit.way) > WAYS_MAX:
+        raise ConfigError(f"{name}: way: {len(kit.way)} ways; at most {WAYS_MAX}")
+    try:
+        zoneinfo.ZoneInfo(kit.policy.zone)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}: policy.zone: no time zone {kit.policy.zone!r} here (Debian: tzdata)") from error
+    paths = {port.path: port.name for port in kit.port}
+    for at, way in enumerate(kit.way):
+        for key, reason in _faults_of(way, kit.way[:at], paths):
+            raise ConfigError(f"{name}: way[{at}].{key}: {reason}")
+
+
+def _faults_of(way: Way, before: list[Way], ports: dict[str, str]) -> list[tuple[str, str]]:
+    """Return (key, reason) of what is wrong with a way."""
+    low, high = way.priority
+    faults = [
+        ("name", f"{way.name!r} is used twice", any(way.name == other.name for other in before)),
+        ("priority", f"[{low}, {high}]: want two numbers from 1 to 9, the smaller first", not 1 <= low <= high <= 9),
+        ("quiet", f"{len(way.quiet)} spans; at most {QUIET_MAX}", len(way.quiet) > QUIET_MAX),
+        ("up", "needs `interface`: what it brings up", bool((way.up or way.down) and not way.interface)),
+    ]
+    found = [(key, reason) for key, reason, is_wrong in faults if is_wrong]
+    for key, text in (("up", way.up), ("down", way.down)):
+        found += _fault_of_command(key, text)
+    for span in way.quiet:
+        try:
+            parse_quiet(span)
+        except ValueError as error:
+            found.append(("quiet", str(error)))
+    return found + (_faults_of_url(way, before, ports) if way.url else [])
+
+
+def _fault_of_command(key: str, text: str) -> list[tuple[str, str]]:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        return [(key, f"{text!r} cannot be split into words: {error}")]
+    return []
+
+
+def _faults_of_url(way: Way, before: list[Way], ports: dict[str, str]) -> list[tuple[str, str]]:
+    try:
+        url = parse_url(way.url)
+    except UsageError as error:
+        return [("url", str(error))]
+    if url.host and url.scheme not in ADDRESSED:
+        return [("url", f"{way.url!r}: a kit has a device there, {url.scheme}:///dev/…")]
+    if way.interface and url.scheme not in ADDRESSED:
+        return [("interface", f"is for udp:// and tcp://, not for {url.scheme}://")]
+    if url.path and url.path in ports:
+        return [("url", f"{url.path} is the line of port {ports[url.path]!r}")]
+    for other in before:
+        if url.path and other.url and parse_url(other.url).path == url.path:
+            return [("url", f"{url.path} is used by way {other.name!r}, too")]
+    return []

@@ -103,3 +103,7 @@ class Tariff:
         return not any(
             (self.micros_per_mb, self.micros_per_message, self.micros_per_minute, self.micros_per_call, self.power_mw)
         )
+
+
+FREE: Final = Tariff()
+"""A cable: nothing is counted but bytes."""
