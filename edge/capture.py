@@ -171,6 +171,13 @@ class Capture:
         """Return whose label counts now."""
         return self._patient if now < self._patient_until else None
 
+    def label(self, now: float) -> PatientScanned | None:
+        """Return whose label counts for a study that begins now; it then counts for `binding_s_max` more."""
+        patient = self.patient(now)
+        if patient is not None:
+            self._patient_until = now + self._binding_s_max
+        return patient
+
     # What the daemon does
 
     def attach(self, port: str, driver: str, options: Mapping[str, object] | None = None, bind: str = "scan") -> Facts:
@@ -310,9 +317,7 @@ class Capture:
     def _begin(self, line: _Port, begins: StudyBegins, now: float) -> None:
         if line.study is not None:
             self._end(line, StudyEnds(partial="the driver began another study"), now)
-        patient = self.patient(now) if line.bind == "scan" else None
-        if patient is not None:
-            self._patient_until = now + self._binding_s_max
+        patient = self.label(now) if line.bind == "scan" else None
         line.study = _Open(begins, patient, line.heard_ms)
 
     def _commit(self, line: _Port, commit: Commit, now: float) -> bool:

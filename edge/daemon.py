@@ -30,6 +30,8 @@ from node.spool import State
 from wire.errors import DiskError, DiskFull
 
 REOPEN_S: Final = 5.0
+IMPORT_S: Final = 1.0
+"""How often what `kit import` has made is looked for."""
 LIST_S: Final = 2.0
 """How often the catalog is brought in step."""
 LISTED_COUNT: Final = 10
@@ -98,7 +100,13 @@ class Daemon:
         self._step()
         try:
             await daemon.run_until_signal(
-                self._call(), self._fail(), self._blink(), self._list(), status=self.status, folder=self._folder
+                self._call(),
+                self._fail(),
+                self._blink(),
+                self._list(),
+                self._import(),
+                status=self.status,
+                folder=self._folder,
             )
         finally:
             for owner in self._ports.values():
@@ -167,6 +175,13 @@ class Daemon:
             log.warning("the catalog is not kept any more until the next start: %s", error)
         await self._failed
 
+    async def _import(self) -> None:
+        """Take up what somebody has brought."""
+        while True:
+            self.kit.take_imports(self._clock.now())
+            self._follow()
+            await asyncio.sleep(IMPORT_S)
+
     def _step(self) -> None:
         """Take what the ports have, let time pass, and ask to be called again in time."""
         if self._failed.done():
@@ -180,10 +195,14 @@ class Daemon:
         except DiskError as error:
             self._failed.set_exception(error)
             return
+        self._follow()
+        self._arm()
+
+    def _follow(self) -> None:
+        """After capture or an import: the link may have something to send, or the card may have failed."""
         if self.kit.crossed() and self._shells:
             self._shells[-1].tick()
         self._plan_reopen()
-        self._arm()
 
     def _take(self, name: str, owner: PortOwner, item: object) -> None:
         now = self._clock.now()

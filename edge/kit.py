@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from edge import imports
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
 from edge.panel import Condition, Lamps, Panel
@@ -32,7 +33,9 @@ from node.seams import Bearer, Offer, Refusal
 from node.spool import Spool, State
 from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError
 from wire.noise import KeyPair
+from wire.objects import STUDY
 from wire.receipt import verify_receipt
+from wire.record import Patient
 
 ATTENTION_S: Final = 300.0
 """How long the alarm LED asks for a look after a fault that lost nothing."""
@@ -115,7 +118,7 @@ class Kit:
         self.panel = Panel(lamps)
         self._attention_until = 0.0
         self._missing: set[str] = set()
-        self._fresh = self._failed = self._full = self._crossed = False
+        self._fresh = self._failed = self._full = self._crossed = self._import_waits = False
         self.denied = False
         """The gateway does not know our key, or not any more."""
         if not enrolment.gateways:
@@ -146,6 +149,32 @@ class Kit:
         self._missing.add(port)
         self.capture.lost(port, now)
         self.settle(now)
+
+    # Files that somebody brings
+
+    def take_imports(self, now: float) -> None:
+        """Look for studies that `kit import` has made, and for questions of it. To be called each second or so."""
+        if self.disk_failed:
+            return
+        try:
+            for ask in imports.asks(self._disk):
+                imports.answer(self._disk, ask, self._label(now), self._entropy)
+            for one in imports.take_up(self._disk, self.spool):
+                self._fresh = self.outbox.changed = True
+                if one.kind == STUDY:
+                    self._on_event("imported", one.object_id.hex())
+            self._import_waits = False
+        except DiskFull as error:
+            if not self._import_waits:
+                self.alarm(f"{error}; what was imported waits in {imports.FOLDER}/")
+            self._import_waits = True
+        except DiskError as error:
+            self.fail(error)
+        self.settle(now)
+
+    def _label(self, now: float) -> Patient | None:
+        scanned = self.capture.label(now)
+        return Patient(scanned.id, "barcode", scanned.checked, self._clock.time_ms()) if scanned else None
 
     # Time
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_store, watching
+from feldsher import enrolling, kit_devices, kit_import, kit_store, watching
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 
@@ -56,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--data", type=Path, required=True, help="the kit's data folder; the kit may run")
     export.add_argument("--into", type=Path, required=True, help="a folder; what is there already is left alone")
     export.set_defaults(run=_export)
+    kit_import.configure_import(subparsers)
     kit_store.configure_store(subparsers)
     kit_devices.configure_devices(subparsers)
     kit_devices.configure_capture(subparsers)
