@@ -2,10 +2,12 @@
 
 import pytest
 
+from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim800 import Sim800
+from hardware.simulated.modems.sim7600 import Sim7600
 from tests.hardware.modem_bench import load, names, replay, virtual
 
-MODEMS = {"sim800": Sim800}
+MODEMS = {"sim800": Sim800, "sim7600": Sim7600, "quectel": Quectel, "bg96": Bg96}
 
 
 @pytest.mark.parametrize("name", names())

@@ -47,7 +47,7 @@ class Link:
         self.state = "opening"
         self.is_told = False
         """The host knows that data wait."""
-        self.sent = self.received = self.read = 0
+        self.sent = self.received = self.read = self.lost = 0
         self._merges = merges or kind != UDP
         self._pieces: deque[bytes] = deque()
 
@@ -57,7 +57,7 @@ class Link:
 
     @property
     def unacknowledged(self) -> int:
-        return self.socket.unacknowledged
+        return self.socket.unacknowledged + self.lost
 
     def poll(self, now: float) -> bool:
         """Take what has come; return whether there was anything."""
@@ -159,6 +159,7 @@ class Inet(Cellular):
             link.send(data, now)
         else:
             link.sent += len(data)
+            link.lost += len(data)
         if self.faults.strikes("far-close"):
             self.later(1.0, link.socket.close, now)
         return "ok"
@@ -166,7 +167,7 @@ class Inet(Cellular):
     def acceptable(self, link: Link, size: int) -> int:
         """Return how many of `size` bytes the modem takes now."""
         limit = self.faults.number("short-accept")
-        room = size if link.kind == UDP else max(0, SEND_SIZE_MAX - link.unacknowledged)
+        room = size if link.kind == UDP else max(0, SEND_SIZE_MAX - link.socket.unacknowledged)
         return min(size, room, size if limit is None else int(limit))
 
     def prompt(self) -> bytes:
@@ -210,3 +211,8 @@ class Inet(Cellular):
 
     def next_poll(self) -> float | None:
         return earliest(self.network.deadline(), *(link.deadline() for link in self.links.values()))
+
+
+def port_of(text: str) -> int:
+    """Return the port that is written there, or 0."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) < 65_536 else 0

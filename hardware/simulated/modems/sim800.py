@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from hardware.simulated.modems.answers import ERROR, OK, Answer, Ask, Online, Outcome, Pending
 from hardware.simulated.modems.commands import Kind, Request
-from hardware.simulated.modems.inet import ACKNOWLEDGED_S_MAX, PACE_S, SEND_S, Inet, Link
+from hardware.simulated.modems.inet import ACKNOWLEDGED_S_MAX, PACE_S, SEND_S, Inet, Link, port_of
 from hardware.simulated.modems.machine import CRLF, Mode
 
 LINKS: Final = 6
@@ -198,7 +198,7 @@ class Sim800(Inet):
         if found is None or len(found[1]) < 3 or found[1][0].upper() not in {"TCP", "UDP"}:
             return Answer(final=ERROR)
         number, (kind, host, port) = found[0], found[1][:3]
-        if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        if not port_of(port):
             return Answer(final=ERROR)
         there = self.links.get(number)
         if there is not None and there.state != "closed":
@@ -248,10 +248,10 @@ class Sim800(Inet):
 
     def _acknowledged(self, link: Link, until: float, now: float) -> None:
         """Without quick sending the answer is the far end's word that it has the bytes."""
-        if link.unacknowledged and link.state == "up" and now < until:
+        if link.socket.unacknowledged and link.state == "up" and now < until:
             self.later(PACE_S, lambda at: self._acknowledged(link, until, at), now)
             return
-        good = link.state == "up" and not link.unacknowledged
+        good = link.state == "up" and not link.socket.unacknowledged
         self.complete(Answer(final=self._named(link, b"SEND OK" if good else b"SEND FAIL")), now)
 
     def _cipack(self, request: Request, now: float) -> Outcome:
