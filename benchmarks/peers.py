@@ -21,6 +21,8 @@ from typing import Final
 RETRY_S: Final = 1.0
 STALLED_S: Final = 10
 """A transfer that has stood still for so long is ended and begun again; without it each of them hangs for minutes."""
+LOGIN_S: Final = 40
+"""What ssh needs for its seven round trips on the slowest of these links, before rsync has said a word."""
 WEB_PORT, SSH_PORT, UUCP_PORT, MQTT_PORT = 8080, 2222, 5400, 1883
 QUIET: Final = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -76,7 +78,18 @@ def _web_server(stage: Stage) -> list[list[str]]:
 
 
 def _curl(stage: Stage) -> list[str]:
-    options = ["--speed-limit", "1", "--speed-time", str(STALLED_S), "--connect-timeout", "5", "-s", "-C", "-"]
+    options = [
+        "--speed-limit",
+        "1",
+        "--speed-time",
+        str(STALLED_S),
+        "--connect-timeout",
+        "5",
+        "-s",
+        "-C",
+        "-",
+        "--parallel",
+    ]
     missing = [name for name in stage.names if not _is_whole(stage, name)]
     urls = [part for name in missing for part in (f"http://{os.environ['KIT_IP']}:{WEB_PORT}/{name}", "-o", name)]
     return stage.server("curl", *options, "--output-dir", str(stage.folder / "in"), *urls)
@@ -100,6 +113,7 @@ def _ssh_server(stage: Stage) -> list[list[str]]:
         "PermitRootLogin yes",
         "StrictModes no",
         "UsePAM no",
+        "UseDNS no",
         "ClientAliveInterval 5",
         "ClientAliveCountMax 3",
         f"PidFile {stage.folder}/sshd.pid",
@@ -111,9 +125,9 @@ def _ssh_server(stage: Stage) -> list[list[str]]:
 def _rsync(stage: Stage) -> list[str]:
     ssh = (
         f"ssh -p {SSH_PORT} -i {stage.folder}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        " -o ConnectTimeout=15 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
+        " -o ConnectTimeout=40 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
     )
-    options = ["-z", "--partial", "--append-verify", f"--timeout={STALLED_S}", "-e", ssh]
+    options = ["-z", "--partial", "--append-verify", f"--timeout={LOGIN_S}", "-e", ssh]
     files = [str(stage.folder / "out" / name) for name in stage.names]
     return stage.kit("rsync", *options, *files, f"{os.environ['SRV_IP']}:{stage.folder}/in/")
 
@@ -163,18 +177,25 @@ def _broker(stage: Stage) -> list[list[str]]:
 
 
 def _publish(stage: Stage) -> list[str]:
-    """Publish what the far end does not have yet, each file in a call of its own: the client takes one at a time."""
-    missing = [name for name in stage.names if not (stage.folder / "in" / name).exists()]
-    one = f"mosquitto_pub -h {os.environ['SRV_IP']} -p {MQTT_PORT} -q 1 -k 10"
-    return stage.kit("sh", "-c", " && ".join(f"{one} -t {name} -f {stage.folder}/out/{name}" for name in missing))
+    """Publish one file as it is; of several, which are lines of text, each as a line over one connection."""
+    to = ["-h", os.environ["SRV_IP"], "-p", str(MQTT_PORT), "-q", "1", "-k", "10", "-t", "file"]
+    if len(stage.names) == 1:
+        return stage.kit("mosquitto_pub", *to, "-f", f"{stage.folder}/out/{stage.names[0]}")
+    lines = " ".join(f"{stage.folder}/out/{name}" for name in stage.names)
+    return stage.kit("sh", "-c", f"for f in {lines}; do cat $f; echo; done | mosquitto_pub {' '.join(to)} -l")
 
 
 def take(folder: Path, names: Sequence[str]) -> int:
-    """Subscribe at the far end and write what arrives: one subscriber for each name."""
+    """Subscribe at the far end and write what arrives; what comes again after a failure is taken once."""
     time.sleep(0.5)
-    for name in names:
-        command = f"mosquitto_sub -h 127.0.0.1 -p {MQTT_PORT} -q 1 -C 1 -N -t {name} > {folder}/.{name}"
-        subprocess.Popen(["sh", "-c", f"{command} && mv {folder}/.{name} {folder}/{name}"])
+    subscribe = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(MQTT_PORT), "-q", "1", "-t", "file"]
+    if len(names) == 1:
+        (folder / names[0]).write_bytes(subprocess.run([*subscribe, "-C", "1", "-N"], capture_output=True).stdout)  # noqa: PLW1510
+    else:
+        lines = subprocess.Popen(subscribe, stdout=subprocess.PIPE).stdout
+        seen = dict.fromkeys(line.removesuffix(b"\n") for line, _ in zip(lines or (), names, strict=False))
+        for name, line in zip(names, seen, strict=False):
+            (folder / name).write_bytes(line)
     while True:
         time.sleep(60)
 
