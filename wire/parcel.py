@@ -32,8 +32,8 @@ OPENING_SIZE: Final = 512
 BODY_SIZE_MAX: Final = BLOCKS_MAX * BLOCK_SIZE
 SLIP_SIZE_MAX: Final = 512 << 10
 PARCEL_SIZE_MAX: Final = 2 * OPENING_SIZE + BODY_SIZE_MAX + SLIP_SIZE_MAX
-MAILBOX_SIZE: Final = 4
-_NAME: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{32})\.parcel")
+MAILBOX_SIZE: Final = 8
+_NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{32})\.parcel")
 
 
 def mailbox(public: bytes) -> bytes:

@@ -1,0 +1,227 @@
+"""What the parcels on a stick bring to a node: objects for its inbox, answers about what it had sent.
+
+The same inbox as under a session (`node/seams.py`), and the same word on an object: it is given when the inbox gives
+it, after its fsync. A parcel that is read again changes nothing. What was read is remembered by the names of the files
+while they are there, and nothing of it needs to survive: the parcels are still on the stick, and the inbox knows.
+
+Called by `node/carrying.py` only. Raises what the inbox and the outbox raise when the node's own disk fails.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.host import Grant
+from node.seams import Inbox, NotOpen
+from node.tally import Events
+from wire.blocks import OFFERS_MAX, About, Block, read_block
+from wire.errors import AuthError, FormatError, PeerError
+from wire.noise import KeyPair
+from wire.objects import SIZE_MAX, Answer, Custody, Damaged, Have, Offer, Receipt, Refusal
+from wire.parcel import Parcel, open_parcel
+from wire.ranges import RangeSet
+
+OBJECTS_MAX: Final = 65_536
+"""Objects that the parcels on one stick may name; what lies behind them waits until some are gone."""
+
+EVERYTHING: Final = RangeSet([(0, SIZE_MAX)])
+
+
+@dataclass
+class Letter:
+    """What a parcel said, kept as long as its file is there. One that did not open says nothing."""
+
+    peer: bytes = b""
+    parcel_id: bytes = b""
+    offers: dict[About, Offer] = field(default_factory=dict)
+    have: dict[About, RangeSet] = field(default_factory=dict)
+    taken: set[bytes] = field(default_factory=set)
+
+
+class Arrivals:
+    """See the module's text. `heard` takes an answer and tells whether it is about an object of ours that waits."""
+
+    def __init__(
+        self,
+        identity: KeyPair,
+        authorize: Callable[[bytes], Grant | None],
+        inbox: Inbox,
+        heard: Callable[[bytes, About, Answer], bool],
+        events: Events,
+    ) -> None:
+        self._identity, self._authorize, self._inbox, self._heard = identity, authorize, inbox, heard
+        self._events = events
+        self.own: set[bytes] = set()
+        """The ids of our own parcels on the stick."""
+        self._letters: dict[str, Letter] = {}
+        self._words: dict[tuple[bytes, About], RangeSet | Answer] = {}
+        """The word on each object that a letter names: what is there of it, or the verdict."""
+
+    def forget(self, names: Collection[str]) -> None:
+        """Keep only what the files of these names said."""
+        self._letters = {name: letter for name, letter in self._letters.items() if name in names}
+        named = {(letter.peer, about) for letter in self._letters.values() for about in letter.offers}
+        self._words = {key: word for key, word in self._words.items() if key in named}
+
+    def retry(self) -> None:
+        """Read again what did not open: others are let in now."""
+        self._letters = {name: letter for name, letter in self._letters.items() if letter.peer}
+
+    def has_read(self, name: str) -> bool:
+        """Tell whether this file was read while it has been there."""
+        return name in self._letters
+
+    @property
+    def is_full(self) -> bool:
+        """More objects are named than are taken at a time."""
+        return len(self._words) >= OBJECTS_MAX
+
+    # Reading
+
+    def read(self, name: str, raw: bytes | None) -> Iterator[None]:
+        """Take in one parcel, a block at each step. `raw` is None when its file cannot be read."""
+        parcel = self._open(name, raw)
+        if parcel is None:
+            self._letters[name] = Letter()
+            return
+        letter, lost = Letter(parcel.peer, parcel.parcel_id), 0
+        for payload in parcel.blocks:
+            try:
+                if payload is None:
+                    lost += 1
+                else:
+                    self._take(letter, read_block(payload))
+            except PeerError as error:
+                lost += 1
+                self._events.note("peer-error", parcel.peer, f"parcel {name}: {error}")
+            yield
+        if lost:
+            text = f"parcel {name}: {lost} of {len(parcel.blocks)} blocks are damaged; what was in them is asked for"
+            self._events.note("peer-error", parcel.peer, text)
+        self._letters[name] = letter
+
+    def _open(self, name: str, raw: bytes | None) -> Parcel | None:
+        peers: list[bytes] = []
+
+        def find_psk(peer: bytes) -> bytes | None:
+            peers.append(peer)
+            grant = self._authorize(peer)
+            return None if grant is None else grant.psk
+
+        if raw is None:
+            self._events.note("peer-error", b"", f"parcel {name} cannot be read, or has the size of none")
+            return None
+        try:
+            return open_parcel(self._identity, raw, find_psk)
+        except (FormatError, AuthError) as error:
+            self._events.note("stranger", (*peers, b"")[0], f"parcel {name} is not taken: {error}")
+            return None
+
+    def _take(self, letter: Letter, block: Block) -> None:
+        for offer in block.offers.values():
+            about = About(offer.object_id, offer.digest)
+            if about not in letter.offers:
+                if len(letter.offers) >= OFFERS_MAX:
+                    raise PeerError(f"more than {OFFERS_MAX} objects")
+                letter.offers[about] = offer
+                self._ask(letter.peer, about, offer)
+        for offer, start, data in block.segments:
+            self._write(letter.peer, offer, start, data)
+        for about, answer in block.answers:
+            if self._heard(letter.peer, about, answer) and isinstance(answer, Have | Custody):
+                letter.have[about] = answer.ranges if isinstance(answer, Have) else EVERYTHING
+        letter.taken.update(self.own.intersection(block.taken))
+
+    def _ask(self, peer: bytes, about: About, offer: Offer) -> None:
+        word = self._inbox.offered(peer, offer)
+        self._words[peer, about] = word.copy() if isinstance(word, RangeSet) else word
+        self._finish_if_whole(peer, about, offer)
+
+    def _write(self, peer: bytes, offer: Offer, start: int, data: bytes) -> None:
+        about = About(offer.object_id, offer.digest)
+        have = self._words[peer, about]
+        if not isinstance(have, RangeSet) or have.covers(start, start + len(data)):
+            return
+        failure = self._inbox.write(peer, offer.object_id, start, data)
+        if isinstance(failure, NotOpen):
+            self._ask(peer, about, offer)
+        elif failure is not None:
+            self._settle(peer, about, failure)
+        else:
+            have.add(start, start + len(data))
+            self._finish_if_whole(peer, about, offer)
+
+    def _finish_if_whole(self, peer: bytes, about: About, offer: Offer) -> None:
+        have = self._words[peer, about]
+        if not isinstance(have, RangeSet) or not have.covers(0, offer.size):
+            return None
+        verdict = self._inbox.finish(peer, offer.object_id)
+        if not isinstance(verdict, NotOpen | Damaged):
+            return self._settle(peer, about, verdict)
+        again = self._inbox.offered(peer, offer)
+        return self._settle(peer, about, RangeSet() if isinstance(again, RangeSet) else again)
+
+    def _settle(self, peer: bytes, about: About, verdict: RangeSet | Answer) -> None:
+        self._words[peer, about] = verdict
+        if isinstance(verdict, Refusal):
+            self._events.note("refused", peer, f"{about.object_id.hex()} is refused: {verdict}", about.object_id)
+        elif isinstance(verdict, Custody | Receipt):
+            self._events.note("received", peer, f"{about.object_id.hex()} came in a parcel", about.object_id)
+
+    # What to say of it
+
+    def peers(self) -> set[bytes]:
+        """Return who has written the letters that are there."""
+        return {letter.peer for letter in self._letters.values() if letter.peer}
+
+    def answers(self, peer: bytes) -> list[tuple[About, Answer]]:
+        """Return what is to be said to a peer about every object that its letters name: as the inbox sees it now."""
+        found: list[tuple[About, Answer]] = []
+        for about, offer in sorted(self._offers(peer).items(), key=lambda item: item[0].object_id + item[0].digest):
+            if not _is_final(self._words[peer, about]):
+                self._ask(peer, about, offer)
+            word = self._words[peer, about]
+            found.append((about, Have(word) if isinstance(word, RangeSet) else word))
+        return found
+
+    def answered(self, peer: bytes) -> list[bytes]:
+        """Return the parcels that need not be carried any more: nothing in them is wanted later."""
+        done: set[bytes] = set()
+        for letter in self._letters.values():
+            words = (self._words[peer, about] for about in letter.offers if letter.peer == peer)
+            if letter.peer == peer and letter.offers and not any(_is_put_off(word) for word in words):
+                done.add(letter.parcel_id)
+        return sorted(done)
+
+    def _offers(self, peer: bytes) -> dict[About, Offer]:
+        letters = [letter for letter in self._letters.values() if letter.peer == peer]
+        return {about: offer for letter in letters for about, offer in letter.offers.items()}
+
+    # What was said to us
+
+    def taken(self, peer: bytes) -> set[bytes]:
+        """Return which of our parcels the peer says it has read."""
+        return {one for letter in self._letters.values() if letter.peer == peer for one in letter.taken}
+
+    def have(self, peer: bytes) -> dict[About, RangeSet]:
+        """Return what the peer says it has of objects of ours; of two words that differ, what both say."""
+        found: dict[About, RangeSet] = {}
+        for letter in self._letters.values():
+            for about, ranges in letter.have.items() if letter.peer == peer else ():
+                found[about] = _common(found[about], ranges) if about in found else ranges
+        return found
+
+
+def _is_final(word: RangeSet | Answer) -> bool:
+    return isinstance(word, Receipt) or (isinstance(word, Refusal) and not word.temporary)
+
+
+def _is_put_off(word: RangeSet | Answer) -> bool:
+    return isinstance(word, Refusal) and word.temporary
+
+
+def _common(one: RangeSet, other: RangeSet) -> RangeSet:
+    found = one.copy()
+    for start, end in other.gaps(one.end):
+        found.remove(start, end)
+    return found

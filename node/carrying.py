@@ -1,0 +1,320 @@
+"""Objects that are carried by hand: one folder on a stick, looked at again and again, and what is done on a visit.
+
+    kit, `link send`:  answers are read and told to the outbox, what waits is written, what has been taken is removed
+    gateway, `serve`:  parcels are read into the inbox, and what the inbox says of their objects is written back
+
+Both are the same code; a node may do both. `Carrier` is synchronous: `tick` does one small step (a block read, a
+quarter of a megabyte written, one fsync), so that a kit goes on listening to its devices; `deadline` says when it wants
+the next. Between visits nothing of the stick is kept open, so that it can be pulled out.
+
+What survives a crash: nothing of this, and nothing needs to. What is on the stick says itself what it is
+(`node/departures.py`), what has arrived is in the inbox, what waits is in the outbox until its receipt. A `StickError`
+ends a visit and is told by `status`; the errors of the node's own disk are raised.
+
+May call `node.arrivals`, `node.departures`, `node.stick`, `wire`. The caller gives the stick as a function that opens
+it (`functools.partial(RealDisk, path)`), and raises UsageError or DiskError when there is none.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from node.arrivals import Arrivals
+from node.carried import CarryStatus
+from node.departures import Departures, Slip, pack_answers, read_own_slip
+from node.disk import Disk
+from node.entropy import Entropy
+from node.host import Grant
+from node.seams import Inbox, Outbox
+from node.stick import NAMES_MAX, Stick, StickError, StickFull, mark
+from node.tally import Event, Events
+from wire import objects
+from wire.blocks import BLOCK_SIZE, PARCEL_ID_SIZE, TAKEN_MAX, About
+from wire.errors import DiskError, DiskFull, UsageError
+from wire.noise import KEY_SIZE, KeyPair
+from wire.parcel import ParcelName, mailbox, seal
+
+POLL_S: Final = 2.0
+"""How often a look is taken whether something has come or gone."""
+PARCELS_MAX: Final = NAMES_MAX // 2
+"""Parcels on one stick that are ours."""
+ROOM_KEPT: Final = 1 << 20
+"""Left free on a stick for the answers."""
+FAILURE_PAUSE_S: Final = 10.0
+"""After a fault of the stick."""
+
+Mount = Callable[[], AbstractContextManager[Disk]]
+
+
+@dataclass(frozen=True)
+class Far:
+    """A far side to which objects are carried: its key, and what the outbox says of them.
+
+    `is_settled` tells of an object that is not pending whether this outbox has had it: a kit's outbox is the only one
+    under its key, one of `link send` is not.
+    """
+
+    public: bytes
+    outbox: Outbox
+    is_settled: Callable[[bytes], bool] = lambda _: True
+
+
+class Carrier:
+    """See the module's text. `makes` marks a folder that is not yet one (`link`); kits and gateways leave it alone."""
+
+    def __init__(
+        self,
+        place: str,
+        mount: Mount,
+        identity: KeyPair,
+        authorize: Callable[[bytes], Grant | None],
+        inbox: Inbox,
+        entropy: Entropy,
+        far: Sequence[Far] = (),
+        *,
+        makes: bool = False,
+    ) -> None:
+        self._mount, self._identity, self._authorize, self._entropy = mount, identity, authorize, entropy
+        self._makes = makes
+        self._mailbox = mailbox(identity.public)
+        self._events = Events()
+        self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
+        self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events)
+        self._slips: dict[str, Slip | None] = {}
+        """Of our parcels on the stick, by name of file; None of one that is damaged."""
+        self._names: dict[str, ParcelName] = {}
+        self._seen: set[str] | None = None
+        self._left: dict[bytes, int] = {}
+        self._visit: Iterator[None] | None = None
+        self._next_at = float("-inf")
+        self._status = CarryStatus(place)
+        self.visits = 0
+        """Looks at the stick that were ended in order."""
+
+    # Driving
+
+    def tick(self, now: float) -> None:
+        """Do the next step, when it is time. Raises what the node's own disk raises."""
+        if self._visit is None:
+            if now < self._next_at:
+                return
+            self._visit = self._look()
+        try:
+            next(self._visit)
+        except StopIteration:
+            self._visit, self._next_at = None, now + POLL_S
+            self.visits += 1
+        except (StickError, StickFull) as error:
+            self._fail(str(error), now)
+        except BaseException:
+            self._visit = None
+            raise
+
+    def deadline(self) -> float:
+        """Return when `tick` wants to be called; in the past while there is something to do."""
+        return float("-inf") if self._visit is not None else self._next_at
+
+    def nudge(self, *, retry: bool = False) -> None:
+        """The outbox has something new, or the inbox another word on an object. `retry`: others are let in now."""
+        if retry:
+            self._arrivals.retry()
+        self._seen, self._next_at = None, float("-inf")
+
+    def close(self) -> None:
+        """Let go of the stick, also in the middle."""
+        if self._visit is not None:
+            self._visit.close()  # type: ignore[attr-defined]  # it is a generator
+            self._visit = None
+
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call, for the log."""
+        return self._events.fetch()
+
+    @property
+    def status(self) -> CarryStatus:
+        """What there is to say of the stick now."""
+        return self._status
+
+    def _fail(self, trouble: str, now: float) -> None:
+        self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
+        self._events.note("bearer", b"", f"{self._status.place}: {trouble}")
+        self._status = CarryStatus(self._status.place, trouble=trouble)
+
+    # A visit
+
+    def _look(self) -> Iterator[None]:
+        """Open the stick, and do what there is to do when something of it has changed."""
+        try:
+            opened = self._mount()
+        except (UsageError, DiskError):
+            return self._gone()
+        with opened as disk:
+            if self._makes:
+                self._mark(disk)
+            stick = Stick(disk)
+            if not stick.is_marked:
+                return self._gone()
+            names = stick.names(self._mailbox)
+            if set(names) != self._seen:
+                yield from self._work(stick, names)
+        return None
+
+    def _mark(self, disk: Disk) -> None:
+        try:
+            mark(disk)
+        except (DiskError, DiskFull) as error:
+            raise StickError(f"cannot make a folder there: {error}") from error
+
+    def _gone(self) -> None:
+        if self._status.is_there:
+            self._events.note("bearer", b"", f"{self._status.place}: the stick is gone")
+        self._status = CarryStatus(self._status.place)
+        self._seen, self._names = None, {}
+        self._slips.clear()
+        self._arrivals.forget(())
+
+    def _work(self, stick: Stick, names: dict[str, ParcelName]) -> Iterator[None]:
+        if not self._status.is_there:
+            self._events.note("bearer", b"", f"{self._status.place}: a stick is here")
+        self._names = names
+        self._show(is_busy=True)
+        yield
+        self._arrivals.forget(names)
+        yield from self._read_slips(stick)
+        yield from self._read(stick)
+        trouble = ""
+        try:
+            for peer in sorted(self._arrivals.peers()):
+                yield from self._answer(stick, peer)
+            self._clear_answers(stick)
+            for peer in self._departures:
+                yield from self._depart(stick, peer)
+        except StickError as error:
+            if not stick.is_marked:
+                raise StickError("the stick was pulled out; nothing is lost") from error
+            trouble = str(error)
+        self._seen = set(self._names)
+        self._show(is_busy=False, trouble=trouble)
+
+    def _show(self, *, is_busy: bool, trouble: str = "") -> None:
+        there: dict[bytes, tuple[objects.Offer, int]] = {}
+        for slip in self._slips.values():
+            for object_id, (offer, ranges) in slip.objects.items() if slip is not None else ():
+                there[object_id] = offer, ranges.total + there.get(object_id, (offer, 0))[1]
+        carried = Counter(offer.kind for offer, size in there.values() if size or not offer.size)
+        asked = Counter(offer.kind for offer, size in there.values() if offer.size and not size)
+        self._status = CarryStatus(
+            place=self._status.place,
+            is_there=True,
+            is_busy=is_busy,
+            carried=carried,
+            carried_bytes=sum(size for _, size in there.values()),
+            asked=asked,
+            left=sum(self._left.values()),
+            trouble=trouble,
+        )
+
+    def _read_slips(self, stick: Stick) -> Iterator[None]:
+        own = {name: parsed for name, parsed in self._names.items() if parsed.sender == self._mailbox}
+        self._slips = {name: slip for name, slip in self._slips.items() if name in own}
+        for name in own:
+            if name not in self._slips:
+                raw = stick.read_slip(name, self._identity)
+                self._slips[name] = None if raw is None else read_own_slip(raw)
+                yield
+        self._arrivals.own = {parsed.parcel_id for parsed in own.values()}
+
+    def _read(self, stick: Stick) -> Iterator[None]:
+        for departures in self._departures.values():
+            departures.look()
+        for name, parsed in self._names.items():
+            if parsed.to != self._mailbox or self._arrivals.has_read(name):
+                continue
+            if self._arrivals.is_full:
+                self._events.note("refused", b"", f"{self._status.place}: too many objects at once; some wait")
+                return
+            yield from self._arrivals.read(name, stick.read(name))
+
+    def _heard(self, peer: bytes, about: About, answer: objects.Answer) -> bool:
+        departures = self._departures.get(peer)
+        if departures is None or not departures.heard(about, answer):
+            return False
+        if isinstance(answer, objects.Receipt):
+            self._events.note("sent", peer, f"{about.object_id.hex()}: its receipt came on a stick", about.object_id)
+        return True
+
+    # Answers to what has come
+
+    def _answer(self, stick: Stick, peer: bytes) -> Iterator[None]:
+        """Bring what the stick says to a peer in step with what there is to say; the new stands before the old goes."""
+        grant = self._authorize(peer)
+        if grant is None:
+            return
+        ids = self._arrivals.answered(peer)
+        taken = [ids[at : at + TAKEN_MAX] for at in range(0, len(ids), TAKEN_MAX)]
+        there = {slip.digest: name for name, slip in self._ours(peer) if slip is not None and slip.digest}
+        said: set[bytes] = set()
+        for blocks, raw in pack_answers(self._arrivals.answers(peer), taken):
+            digest = read_own_slip(raw).digest
+            said.add(digest)
+            if digest not in there:
+                yield from self._put(stick, peer, grant.psk, blocks, raw)
+        for digest, name in there.items():
+            if digest not in said:
+                self._remove(stick, name)
+
+    def _clear_answers(self, stick: Stick) -> None:
+        """Remove answers to parcels that are not there any more: they have been read."""
+        asking = {parsed.sender for parsed in self._names.values() if parsed.to == self._mailbox}
+        for name, slip in list(self._slips.items()):
+            if slip is not None and slip.digest and self._names[name].to not in asking:
+                self._remove(stick, name)
+
+    # What is to be carried
+
+    def _depart(self, stick: Stick, peer: bytes) -> Iterator[None]:
+        """Remove what was read at the far side, and write what is not on the stick yet."""
+        grant, departures = self._authorize(peer), self._departures[peer]
+        if grant is None:
+            return
+        departures.look()
+        taken = self._arrivals.taken(peer)
+        for name, slip in self._ours(peer):
+            is_taken = self._names[name].parcel_id in taken
+            if is_taken if slip is None else not slip.digest and departures.is_over(slip, is_taken):
+                self._remove(stick, name)
+        waiting = departures.waiting(self._on_stick(peer), self._arrivals.have(peer))
+        try:
+            while waiting:
+                blocks, raw = departures.pack(waiting, self._room(stick))
+                yield from self._put(stick, peer, grant.psk, blocks, raw)
+        finally:
+            self._left[peer] = len(departures.waiting(self._on_stick(peer), self._arrivals.have(peer)))
+
+    def _room(self, stick: Stick) -> int:
+        """Return how many blocks may still be written. Raises StickFull."""
+        room = (stick.free() - ROOM_KEPT) // BLOCK_SIZE
+        if room < 1 or len(self._slips) >= PARCELS_MAX:
+            raise StickFull("the stick is full")
+        return room
+
+    def _ours(self, peer: bytes) -> list[tuple[str, Slip | None]]:
+        to = mailbox(peer)
+        return [(name, slip) for name, slip in self._slips.items() if self._names[name].to == to]
+
+    def _on_stick(self, peer: bytes) -> list[Slip]:
+        return [slip for _, slip in self._ours(peer) if slip is not None]
+
+    def _put(self, stick: Stick, peer: bytes, psk: bytes, blocks: list[bytes], slip: bytes) -> Iterator[None]:
+        parcel_id = self._entropy(PARCEL_ID_SIZE)
+        name = ParcelName(mailbox(peer), self._mailbox, parcel_id)
+        raw = seal(self._identity, peer, psk, self._entropy(KEY_SIZE), parcel_id, blocks, slip)
+        yield
+        yield from stick.write(name, raw)
+        self._names[str(name)], self._slips[str(name)] = name, read_own_slip(slip)
+
+    def _remove(self, stick: Stick, name: str) -> None:
+        stick.remove(name)
+        del self._names[name], self._slips[name]
