@@ -133,9 +133,11 @@ class Engine:
         self.is_settled = False
         """Set by the script when all is set up: from now on a banner means that the modem has restarted."""
         self.booted_at = 0.0
+        self.owed = 0
+        """Bytes that a modem may still wait for: the payload of a command that never came to its final result."""
         self.strays = 0
         self.urcs_lost = 0
-        self._urc = _prefixes((*COMMON_URCS, *urcs))
+        self.know(urcs)
         self._banner, self._late_banner = re.compile(f"(?:{_prefixes(BANNERS).pattern})$"), _prefixes(LATE_BANNERS)
         self._urcs: deque[str] = deque()
         self._buffer = bytearray()
@@ -228,6 +230,10 @@ class Engine:
 
     # What a script may call
 
+    def know(self, urcs: Iterable[str]) -> None:
+        """Take these prefixes, and the common ones, for unsolicited lines from now on."""
+        self._urc = _prefixes((*COMMON_URCS, *urcs))
+
     def take_urcs(self) -> list[str]:
         """Return the unsolicited lines since the last call, oldest first."""
         urcs = list(self._urcs)
@@ -278,13 +284,13 @@ class Engine:
         if command.text:
             self._out += command.text.encode("ascii", "replace") + command.ending
         if command.payload is not None:
+            self.owed = len(command.payload)
             self._turn(Turn.ASKED)
 
     def _expire(self) -> None:
         step = self._step
         if isinstance(step, Command):
-            what = step.text or f"waiting for {step.finals}"
-            self._finish(NoAnswer(f"{what}: no answer in {step.timeout_s:g} s"))
+            self._finish(NoAnswer(f"{step.label}: no answer in {step.timeout_s:g} s"))
         else:
             self._finish(_DONE)
 
@@ -293,6 +299,8 @@ class Engine:
             self._is_poked = False
         if self.mode is not Mode.TRANSPARENT:
             self._turn(Turn.ENDED)
+        if isinstance(self._step, Command) and self._step.payload is not None and not isinstance(outcome, NoAnswer):
+            self.owed = 0
         self._until, self._outcome, self._raw_is_unproved = None, outcome, False
 
     def _turn(self, turn: Turn) -> None:
@@ -426,9 +434,9 @@ class Engine:
         if re.match(command.finals, text):
             self._final(command, text)
             return True
-        fault = fault_of(command.text, text)
+        fault = fault_of(command.label, text)
         if fault is None and command.failures and re.match(command.failures, text):
-            fault = CommandFailed(f"{command.text}: {text}")
+            fault = CommandFailed(f"{command.label}: {text}")
         if fault is not None:
             self._finish(fault)
         return fault is not None
@@ -436,7 +444,7 @@ class Engine:
     def _final(self, command: Command, text: str) -> None:
         is_early = self.mode is Mode.PROMPT or (bool(command.claims) and not self._lines and not command.is_optional)
         if is_early or (command.binary is not None and not self._raw):
-            self._finish(Garbled(f"{command.text}: {text} without an answer"))
+            self._finish(Garbled(f"{command.label}: {text} without an answer"))
             return
         self._finish(Reply(tuple(self._lines), text, self._raw))
         if command.connects:

@@ -37,6 +37,15 @@ class Command:
     call_end: bytes = b"\r\nNO CARRIER\r\n"
     """Then silence: the call has ended."""
     ending: bytes = b"\r"
+    is_secret: bool = False
+    """What stands behind the `=` is shown to nobody (a PIN, a password)."""
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        if not self.text:
+            return f"waiting for {self.finals}"
+        return self.text.partition("=")[0] if self.is_secret else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,10 @@ class Controls(Protocol):
         """Close the line and open it again: `lost` and `open` of the modem follow, later."""
 
     def unsent(self) -> int:
-        """Return how many bytes of `output` the line has not taken yet."""
+        """Return how many bytes of `output` have not left yet."""
+
+    def has_carrier(self) -> bool | None:
+        """Return whether DCD is raised; None where the line has none."""
 
 
 class NoControls:
@@ -99,3 +111,6 @@ class NoControls:
     def reopen(self) -> None: ...
     def unsent(self) -> int:
         return 0
+
+    def has_carrier(self) -> bool | None:
+        return None
