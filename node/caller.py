@@ -11,13 +11,14 @@ from node.admission import Admits, admits_usually
 from node.entropy import Entropy
 from node.exchange import Exchange
 from node.line import Line
+from node.post import BLOCKED_S, CHECKS_S, DOUBT_POST_S, hello_pause_s, look_into_mailbox
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Offer, Receipt
-from wire.session import HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
+from wire.session import CARRYING, HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
 
 HELLO_FIRST_S: Final = 4.5
 HELLO_AGAIN_S: Final = 2.5
@@ -98,6 +99,8 @@ class Caller:
         self._call: tuple[Call, Exchange] | None = None
         self._hello_at = float("-inf")
         self._hellos = 0
+        self._checks, self._check_at = 0, float("inf")
+        """Looks into the mailbox of a message bearer for the answer to a HELLO, and when the next is due."""
         self._hello_sent_at = 0.0
         self._dead_from = float("-inf")
         self.denials = 0
@@ -107,7 +110,7 @@ class Caller:
         """Go on over `bearer`; the one before is forgotten."""
         self._bearer, self._dead_from = bearer, now
         self._events.note("bearer", self._far_public, f"{bearer.name} is up")
-        self._hello_at = now
+        self._hello_at, self._check_at = now, float("inf")
         if self._line is not None:
             self._line.bind(bearer, now, is_new_way=True)
         else:
@@ -132,7 +135,7 @@ class Caller:
             kind, index = peek(frame)
             if kind is FrameKind.WELCOME:
                 self._on_welcome(index, frame, now)
-            elif kind is FrameKind.DATA:
+            elif kind in CARRYING:
                 self._on_data(index, frame, now)
             elif kind is FrameKind.HINT:
                 self._on_hint(frame, now)
@@ -157,25 +160,33 @@ class Caller:
                 self._watch(line, bearer, now)
                 line.pump(now)
                 note_verdicts(self._events, line)
-        if self.state is not CallerState.UP and self._hello_at <= now and self._bearer is bearer:
+        if self.state is CallerState.UP or self._bearer is not bearer:
+            return
+        if bearer.is_message:
+            self._post_hello(bearer, now)
+        elif self._hello_at <= now:
             self._hello(bearer, now)
 
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
         if self._bearer is None:
             return None
-        times = [] if self.state is CallerState.UP else [self._hello_at]
+        times = [] if self.state is CallerState.UP else [self._hello_at, self._check_at]
         if self._line is not None:
             at = self._line.deadline()
             times += [] if at is None else [at]
-            if self._keep_alive_s is not None:
+            if not self._bearer.is_message and self._keep_alive_s is not None:
                 times.append(self._line.last_sent + self._keep_alive_s)
-        return min(times, default=None)
+            elif self._bearer.is_message and self.state is CallerState.UP:
+                times.append(max(self._line.waiting_since(float("inf")), self._dead_from) + DOUBT_POST_S)
+        return min((at for at in times if at != float("inf")), default=None)
 
     def nudge(self, now: float) -> None:
         """The outbox has something new."""
         if self._line is not None:
             self._line.exchange.nudge()
+        if self._hello_at == float("inf"):
+            self._hello_at = now
         self.tick(now)
 
     def answer(self, object_id: bytes, answer: Receipt, now: float) -> None:
@@ -206,7 +217,7 @@ class Caller:
     def _watch(self, line: Line, bearer: Bearer, now: float) -> None:
         """Doubt a session, and a stream, that should have been heard of."""
         waiting_since = max(line.waiting_since(now), self._dead_from)
-        patience = max(DOUBT_S, 3 * line.exchange.flow.ledger.rtt_s)
+        patience = DOUBT_POST_S if bearer.is_message else max(DOUBT_S, 3 * line.exchange.flow.ledger.rtt_s)
         if self.state is CallerState.UP and now - waiting_since > patience:
             self._change(CallerEvent.SILENCE)
             self._hello_at = now
@@ -214,8 +225,25 @@ class Caller:
         if bearer.is_stream and now - waiting_since > STREAM_DEAD_S:
             self._dead_from = now
             bearer.close()
-        if self._keep_alive_s is not None and line.last_sent + self._keep_alive_s <= now:
+        if self._keep_alive_s is not None and not bearer.is_message and line.last_sent + self._keep_alive_s <= now:
             line.keep_alive(now)
+
+    def _post_hello(self, bearer: Bearer, now: float) -> None:
+        """Send the HELLO as a message, when there is anything to say; look for its answer now and then."""
+        if self._check_at <= now:
+            self._checks += 1
+            self._check_at = now + CHECKS_S[self._checks] if self._checks < len(CHECKS_S) else float("inf")
+            look_into_mailbox(bearer)
+        if self._hello_at > now:
+            return
+        if not any(self.admits(offer, bearer) for offer in self._outbox.pending()):
+            self._hello_at = float("inf")  # a nudge brings it back
+        elif bearer.room() < bearer.mtu:
+            self._hello_at = now + BLOCKED_S
+        else:
+            self._hello(bearer, now)
+            self._hello_at = now + hello_pause_s(self._hellos)
+            self._checks, self._check_at = 0, now + CHECKS_S[0]
 
     def _hello(self, bearer: Bearer, now: float) -> None:
         """Send the HELLO, the same one until it is answered."""
@@ -248,13 +276,13 @@ class Caller:
             admits=self._may_go,
         )
         exchange.on_bearer(bearer)
-        if self._line is None:
+        if self._line is None or bearer.is_message:
             composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
         else:  # the session may be sound: nothing goes twice on a doubt
             composed = exchange.compose(EARLY_SIZE - HELLO_OVERHEAD, now, segments=False)
         index = int.from_bytes(self._entropy(2), "big")
         call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
-        exchange.flow.note_sent(0, len(call.hello) + bearer.overhead, composed, now)
+        exchange.note_sent(0, len(call.hello) + bearer.overhead, composed, now, is_message=bearer.is_message)
         return call, exchange
 
     def _on_welcome(self, index: int, frame: bytes, now: float) -> None:
@@ -265,14 +293,14 @@ class Caller:
         self._call = None
         line = Line(session, exchange, self.tally.counters, now)
         line.watches_peer = True
-        exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
+        if not self._bearer.is_message:
+            exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
         exchange.settle(0)
         exchange.receive(0, payload, now)
         exchange.nudge()
         exchange.flow.seen.due_at = now  # the first frame of ours proves to the host that this is no replay
         self._line = line
-        line.bearer = self._bearer
-        exchange.on_bearer(self._bearer)
+        line.begin(self._bearer, now)
         self._change(CallerEvent.WELCOME)
         self.tally.counters.handshakes += 1
         self.denials, self.last_heard = 0, now

@@ -9,8 +9,8 @@ from typing import Final
 from node.admission import Admits, admits_usually
 from node.receiving import Receiver, ReceivingCounts
 from node.seams import Bearer, Inbox, Outbox
-from node.sending import Sender, SendingCounts
-from wire.flow import COMMAND_SIZE_MAX, Composed, Flow
+from node.sending import REFUSED_PAUSE_POST_S, REFUSED_PAUSE_S, Sender, SendingCounts
+from wire.flow import COMMAND_SIZE_MAX, Composed, Flow, Manner
 from wire.objects import Answer, Offer, decode_message, encode_message
 from wire.records import Segment
 
@@ -41,6 +41,7 @@ class Exchange:
     def on_bearer(self, bearer: Bearer) -> None:
         """Go on over `bearer`: what it does not admit waits for another."""
         self.sender.admits = lambda offer: self._admits(offer, bearer)
+        self.sender.refused_pause_s = REFUSED_PAUSE_POST_S if bearer.is_message else REFUSED_PAUSE_S
         self._stale = True
 
     def nudge(self) -> None:
@@ -53,14 +54,18 @@ class Exchange:
 
     def refresh(self, now: float) -> None:
         """Offer what is new, and say what is due about what was offered."""
+        self.offer(now)
+        while self.receiver.answers and self._has_room:
+            channel = next(iter(self.receiver.answers))
+            self.flow.command.say(encode_message(channel, self.receiver.answers.pop(channel)))
+
+    def offer(self, now: float) -> None:
+        """Offer what is new."""
         due = self.refresh_at()
         if (self._stale and self._has_room) or (due is not None and due <= now):
             self._stale = False
             for sending in self.sender.refresh(now):
                 self.flow.command.say(encode_message(sending.channel, sending.offer))
-        while self.receiver.answers and self._has_room:
-            channel = next(iter(self.receiver.answers))
-            self.flow.command.say(encode_message(channel, self.receiver.answers.pop(channel)))
 
     def refresh_at(self) -> float | None:
         """When `refresh` has something to do by time alone; None while what was said before leaves no room for more."""
@@ -74,6 +79,27 @@ class Exchange:
     def has_urgent(self) -> bool:
         """Command bytes are due."""
         return self.flow.command.has_more or bool(self.receiver.answers)
+
+    @property
+    def has_message(self) -> bool:
+        """There is something that is worth a message of its own."""
+        flow = self.flow
+        is_due = flow.command.has_more or self.receiver.has_verdicts or flow.seen.due_at is not None
+        return is_due or self.sender.has_segments
+
+    def to_messages(self, manner: Manner, now: float) -> None:
+        """Go on over messages: what may go there goes again, for to ask what became of it takes minutes."""
+        self.offer(now)
+        for piece in self.flow.to_messages(manner, self.sender.may_go, now):
+            self.sender.lost(piece)
+
+    def note_sent(self, counter: int, size: int, composed: Composed, now: float, *, is_message: bool) -> None:
+        """A composed payload went out as frame `counter`, with `size` bytes on the wire."""
+        if not is_message:
+            return self.flow.note_sent(counter, size, composed, now)
+        for piece in self.flow.note_posted(counter, composed, now):
+            self.sender.lost(piece)
+        return None
 
     def compose(self, limit: int, now: float, segments: bool, ping: bool = False) -> Composed:
         """Return the next payload."""

@@ -12,13 +12,14 @@ from typing import Final
 from node.entropy import Entropy
 from node.exchange import Exchange
 from node.line import Line
+from node.post import HALF_OPEN_POST_S
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Receipt
-from wire.session import WELCOME_OVERHEAD, FrameKind, HintCode, make_hint, peek, read_hello
+from wire.session import CARRYING, WELCOME_OVERHEAD, FrameKind, HintCode, make_hint, peek, read_hello
 
 HALF_OPEN_MAX: Final = 64
 HALF_OPEN_OF_ONE_MAX: Final = 4
@@ -47,6 +48,15 @@ class _HalfOpen:
     hello: bytes
     welcome: bytes
     since: float
+
+    @property
+    def ends_at(self) -> float:
+        """Until when the first good frame is waited for."""
+        return self.since + (HALF_OPEN_POST_S if self.is_message else HALF_OPEN_S)
+
+    @property
+    def is_message(self) -> bool:
+        return self.line.bearer is not None and self.line.bearer.is_message
 
 
 class Host:
@@ -90,14 +100,14 @@ class Host:
             kind, index = peek(frame)
             if kind is FrameKind.HELLO:
                 self._on_hello(bearer, index, frame, now)
-            elif kind is FrameKind.DATA:
+            elif kind in CARRYING:
                 self._on_data(bearer, index, frame, now)
         except (AuthError, PeerError):
             self.frames_refused += 1
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        for index in [i for i, half in self._half_open.items() if half.since + HALF_OPEN_S <= now]:
+        for index in [i for i, half in self._half_open.items() if half.ends_at <= now]:
             self._drop_half_open(index)
         for line in list(self._lines.values()):
             if line.session.index not in self._half_open:
@@ -106,7 +116,7 @@ class Host:
 
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
-        times = [half.since + HALF_OPEN_S for half in self._half_open.values()]
+        times = [half.ends_at for half in self._half_open.values()]
         for index, line in self._lines.items():
             at = None if index in self._half_open else line.deadline()
             times += [] if at is None else [at]
@@ -165,9 +175,9 @@ class Host:
         room = min(bearer.mtu, WELCOME_FACTOR * len(frame)) - WELCOME_OVERHEAD
         composed = exchange.compose_welcome(room, now)
         session, welcome = answering.welcome(self._free_index(), self._entropy(32), composed.payload)
-        exchange.flow.note_sent(0, len(welcome) + bearer.overhead, composed, now)
+        exchange.note_sent(0, len(welcome) + bearer.overhead, composed, now, is_message=bearer.is_message)
         line = Line(session, exchange, tally.counters, now)
-        line.bearer = bearer
+        line.begin(bearer, now)
         self._add_half_open(_HalfOpen(line, frame, welcome, now))
         tally.counters.frames_sent += 1
         tally.counters.wire_sent += len(welcome) + bearer.overhead
@@ -213,7 +223,7 @@ class Host:
         while len(self._peers) > SESSIONS_MAX:
             self._end(next(iter(self._peers.values())))
         half.line.counters.handshakes += 1
-        if half.line.exchange.flow.ledger.srtt_s is None:
+        if half.line.exchange.flow.ledger.srtt_s is None and not bearer.is_message and not half.is_message:
             half.line.exchange.flow.begin(len(half.welcome) + bearer.overhead, now - half.since, now)
         self._events.note("session", peer, f"session {index:04x} over {bearer.name}")
 

@@ -8,10 +8,11 @@ everything going again at the rate that was before. Nothing of a line survives t
 from typing import Final
 
 from node.exchange import Exchange
+from node.post import Post
 from node.progress import Counters, Meter
 from node.seams import Bearer
 from wire.flow import Composed
-from wire.session import DATA_OVERHEAD, Session
+from wire.session import DATA_OVERHEAD, SHORT_OVERHEAD, SHORT_SPAN, Session
 
 BURST_MAX: Final = 64
 """Frames sent in one go at most."""
@@ -42,8 +43,18 @@ class Line:
         self._probed_at: float | None = None
         self._is_blocked = False
         self._tails: list[bytes] = []
+        self._post: Post | None = None
+        """How it goes on a message bearer; None on any other."""
         self.watches_peer = False
         """A caller also probes while it waits for a verdict: its address may have changed without its knowing."""
+
+    def begin(self, bearer: Bearer, now: float) -> None:
+        """Begin on the bearer that the handshake came over."""
+        self.bearer = bearer
+        self.exchange.on_bearer(bearer)
+        if bearer.is_message:
+            self._post = self._make_post(bearer, now)
+            self.exchange.flow.seen.behave(self._post.manner, now)
 
     def bind(self, bearer: Bearer | None, now: float, *, is_new_way: bool = False) -> None:
         """Go on over another bearer. `is_new_way`: nothing that was measured before holds for it."""
@@ -52,6 +63,9 @@ class Line:
         self.bearer = bearer
         if bearer is not None:
             self.exchange.on_bearer(bearer)
+            self._change_manners(bearer, now)
+        if self._post is not None:
+            return
         if bearer is None or not (is_new_way or bearer.is_stream):
             return
         self.exchange.flow.ledger.forgive()
@@ -59,6 +73,18 @@ class Line:
         if self._is_waiting():
             self._quiet_since = self._stalled_since = now - FIRST_PROBE_S_MAX
             self._probed_at = None
+
+    def _change_manners(self, bearer: Bearer, now: float) -> None:
+        if bearer.is_message:
+            self._post = self._make_post(bearer, now)
+            self.exchange.to_messages(self._post.manner, now)
+            self._quiet_since = now
+        elif self._post is not None:
+            self._post = None
+            self.exchange.flow.from_messages(now)
+
+    def _make_post(self, bearer: Bearer, now: float) -> Post:
+        return Post(self.exchange, bearer, self._limit, self._send, is_caller=self.watches_peer, now=now)
 
     def receive(self, frame: bytes, now: float) -> int | None:
         """Take a DATA frame and return its counter, None when it is not new. Raises AuthError, PeerError."""
@@ -72,6 +98,8 @@ class Line:
         if oldest is None or oldest != self.exchange.flow.ledger.floor:
             self._stalled_since, self._probed_at = now, None
         self.meter.note(self._payload_bytes() - before, now)
+        if self._post is not None:
+            self._post.heard(now)
         return counter
 
     def waiting_since(self, now: float) -> float:
@@ -85,6 +113,9 @@ class Line:
     def pump(self, now: float) -> None:
         """Send what may be sent now."""
         if self.bearer is None or self.session.is_spent:
+            return
+        if self._post is not None:
+            self._post.pump(now)
             return
         overdue_at = self.exchange.flow.ledger.overdue_at
         if overdue_at is not None and overdue_at <= now:
@@ -107,6 +138,8 @@ class Line:
         """When `pump` wants to be called again."""
         if self.bearer is None or self.session.is_spent:
             return None
+        if self._post is not None:
+            return self._post.deadline()
         flow, times = self.exchange.flow, []
         ack_at = None if self._is_blocked else flow.seen.due_at  # it waits for the bearer, which will say so
         wishes = ack_at, flow.ledger.overdue_at, self._probe_at(), self.exchange.refresh_at()
@@ -120,7 +153,9 @@ class Line:
 
     def _is_waiting(self) -> bool:
         exchange = self.exchange
-        if not exchange.flow.ledger.is_empty:
+        if self._post is not None:
+            return self._post.is_waiting
+        if not exchange.flow.ledger.is_empty or not exchange.flow.letters.is_empty:
             return True
         return self.watches_peer and (exchange.sender.is_waiting or bool(exchange.receiver.receivings))
 
@@ -137,7 +172,14 @@ class Line:
 
     def _limit(self) -> int:
         assert self.bearer is not None  # noqa: S101 - as above
+        if self._post is not None:
+            return self.bearer.mtu - (SHORT_OVERHEAD if self._is_short else DATA_OVERHEAD)
         return self._frame_size() - self.bearer.overhead - DATA_OVERHEAD
+
+    @property
+    def _is_short(self) -> bool:
+        is_near = self.session.next_counter <= self.exchange.flow.seen_by_peer + SHORT_SPAN
+        return self._post is not None and is_near
 
     def _next(self, now: float) -> Composed | None:
         """Return what goes out now: segments when window and pace allow, else commands, else a due ACK."""
@@ -161,12 +203,12 @@ class Line:
     def _send(self, composed: Composed, now: float) -> None:
         assert self.bearer is not None  # noqa: S101 - as above
         flow = self.exchange.flow
-        counter, frame = self.session.seal(composed.payload)
+        counter, frame = self.session.seal(composed.payload, is_short=self._is_short)
         size = len(frame) + self.bearer.overhead
-        if composed.asks and flow.ledger.is_empty:
-            self._quiet_since = self._stalled_since = now
-            self._probed_at = None
-        flow.note_sent(counter, size, composed, now)
+        is_message = self._post is not None
+        if composed.asks and (not self._is_waiting() if is_message else flow.ledger.is_empty):
+            self._quiet_since, self._stalled_since, self._probed_at = now, now, None
+        self.exchange.note_sent(counter, size, composed, now, is_message=is_message)
         self.last_sent = now
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
         self.counters.frames_sent += 1
@@ -175,7 +217,7 @@ class Line:
 
     def say_all(self, now: float) -> None:
         """Send the ACK that is due at once: the process is about to end."""
-        if self.exchange.flow.seen.due_at is not None:
+        if self.exchange.flow.seen.due_at is not None and self._post is None:
             self.exchange.flow.seen.due_at = now
             self.pump(now)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from node.seams import Inbox, NotOpen
+from node.sending import EAGER_SIZE
 from wire import objects
 from wire.errors import PeerError
 from wire.objects import Answer, Custody, Damaged, Have, Offer, Receipt, Refusal
@@ -77,6 +78,16 @@ class Receiver:
     def knows(self, channel: int) -> bool:
         """Tell whether `channel` was ever offered here."""
         return channel in self.receivings or channel in self._closed
+
+    @property
+    def has_verdicts(self) -> bool:
+        """An answer waits that the sender cannot do without; a small object comes whole without its gap list."""
+        return any(not self._is_needless(*answer) for answer in self.answers.items())
+
+    def _is_needless(self, channel: int, answer: Answer) -> bool:
+        receiving = self.receivings.get(channel)
+        is_coming = receiving is not None and receiving.offer.size <= EAGER_SIZE and receiving.have.total > 0
+        return isinstance(answer, Have) and is_coming
 
     def take(self, segment: Segment) -> None:
         """Write one segment of a channel that `knows` was asked about."""

@@ -8,7 +8,7 @@ side's link public key (32 bytes).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wire.objects import Answer, Custody, Damaged, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
@@ -19,6 +19,7 @@ __all__ = [
     "Custody",
     "Damaged",
     "Inbox",
+    "Mailbox",
     "NotOpen",
     "Offer",
     "Outbox",
@@ -64,6 +65,14 @@ class Bearer(Protocol):
 
     def close(self) -> None:
         """Give it up."""
+
+
+@runtime_checkable
+class Mailbox(Protocol):
+    """What a message bearer has at the end that must ask the network for what waits there."""
+
+    def fetch(self) -> None:
+        """Look whether messages wait, soon. It costs about as much as a short message, and sending one does it too."""
 
 
 class Outbox(Protocol):

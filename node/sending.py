@@ -18,7 +18,7 @@ Nothing here is durable: what must survive is in the outbox.
 import bisect
 import contextlib
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +36,8 @@ EAGER_SIZE: Final = 16384
 """An object up to this size goes along with its offer; of a larger one the peer is first asked what it has."""
 OFFERS_OF_ONE_MAX: Final = 4
 REFUSED_PAUSE_S: Final = 30.0
+REFUSED_PAUSE_POST_S: Final = 3600.0
+"""Over billed messages."""
 CUSTODY_PAUSE_S: Final = 3600.0
 """An object is offered again when its receipt has not followed its custody for so long: the peer may have forgotten."""
 CHANNEL_MAX: Final = 1 << 30
@@ -137,6 +139,7 @@ class Sender:
         self.counts = counts
         self.admits: Callable[[Offer], bool] = lambda offer: True
         """What may go over the present bearer; `refresh` asks it."""
+        self.refused_pause_s = REFUSED_PAUSE_S
         self.sendings: dict[int, Sending] = {}
         self._moving: dict[int, Sending] = {}
         """Those not in custody, MOVING_MAX and a few: every frame asks for them, and thousands may be in custody."""
@@ -153,15 +156,13 @@ class Sender:
         """Return what is newly offered, after a look into the outbox."""
         self._not_before = {object_id: at for object_id, at in self._not_before.items() if at > now}
         self._settled = {object_id: at for object_id, at in self._settled.items() if at > now}
-        for channel, sending in list(self.sendings.items()):
-            if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before:
-                del self.sendings[channel]
-        offered = {sending.offer.object_id for sending in self.sendings.values()}
+        pending = sorted(self._outbox.pending(), key=lambda offer: offer.urgency)
+        offered = {sending.offer.object_id for sending in self.sendings.values()} - self._forget_overdue(pending)
         for sending in self._moving.values():
             sending.is_admitted = self.admits(sending.offer)
         ahead = sorted(sending.offer.urgency for sending in self._moving.values() if sending.is_admitted)
         new: list[Sending] = []
-        for offer in sorted(self._outbox.pending(), key=lambda offer: offer.urgency):
+        for offer in pending:
             if bisect.bisect_right(ahead, offer.urgency) + len(new) >= OFFERED_MAX or len(self._moving) >= MOVING_MAX:
                 break
             if self._next_channel >= CHANNEL_MAX:
@@ -172,6 +173,28 @@ class Sender:
             if is_new and self.admits(offer):
                 new.append(self._open(offer))
         return new
+
+    def _forget_overdue(self, pending: Sequence[Offer]) -> set[bytes]:
+        """Let go of objects whose receipt is overdue and that may be offered again; return them.
+
+        One that must wait for another bearer still hears its receipt on the old channel.
+        """
+        may_go = {offer.object_id: self.admits(offer) for offer in pending}
+        overdue = {
+            channel: sending.offer.object_id
+            for channel, sending in self.sendings.items()
+            if sending.state is State.CUSTODY
+            and sending.offer.object_id not in self._not_before
+            and may_go.get(sending.offer.object_id, True)
+        }
+        for channel in overdue:
+            del self.sendings[channel]
+        return set(overdue.values())
+
+    def may_go(self, piece: Piece) -> bool:
+        """Tell whether what a frame carried may go over the present bearer, and is still wanted."""
+        sending = self._moving.get(-1 if piece.channel is None else piece.channel)
+        return piece.channel is None or (sending is not None and sending.is_admitted)
 
     def wants_refresh_at(self) -> float | None:
         """When the next pause of an object is over: a refusal waited out, a receipt to be asked for."""
@@ -314,7 +337,7 @@ class Sender:
         if isinstance(answer, Custody):
             self._not_before[object_id] = now + CUSTODY_PAUSE_S
         else:
-            self._settled[object_id] = now + REFUSED_PAUSE_S
+            self._settled[object_id] = now + self.refused_pause_s
         with contextlib.suppress(DiskFull):
             self._tell(object_id, answer)
         if isinstance(answer, Custody | Receipt):
