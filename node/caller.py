@@ -218,7 +218,7 @@ class Caller:
         """Doubt a session, and a stream, that should have been heard of."""
         waiting_since = max(line.waiting_since(now), self._dead_from)
         patience = DOUBT_POST_S if bearer.is_message else max(DOUBT_S, 3 * line.exchange.flow.ledger.rtt_s)
-        if self.state is CallerState.UP and now - waiting_since > patience:
+        if self.state is CallerState.UP and now >= waiting_since + patience:
             self._change(CallerEvent.SILENCE)
             self._hello_at = now
             self._events.note("silence", self._far_public, f"nothing heard for {now - line.last_heard:.0f} s")

@@ -71,8 +71,8 @@ class Post:
 
     @property
     def is_waiting(self) -> bool:
-        """Something was said that is not answered yet."""
-        return not self._exchange.flow.letters.is_empty or (self._is_caller and self._exchange.sender.is_waiting)
+        """An object waits for its verdict; nothing else is worth a look into the mailbox."""
+        return self._is_caller and self._exchange.sender.is_waiting
 
     def heard(self, now: float) -> None:
         """Something came: what is still missing may come soon."""
@@ -80,6 +80,8 @@ class Post:
 
     def pump(self, now: float) -> None:
         """Send what has been gathered for long enough; look into the mailbox when it is time."""
+        if not self.is_waiting:
+            self.heard(now)
         self._exchange.offer(now)
         self._is_blocked = self._bearer.room() < self._bearer.mtu
         wants = self._exchange.has_message
@@ -99,7 +101,8 @@ class Post:
         return None if self._wanted_since is None or self._is_blocked else self._wanted_since + self._gather_s
 
     def _check_at(self) -> float | None:
-        if not self._is_caller or self._is_blocked or not self.is_waiting or self._checks >= len(CHECKS_S):
+        is_sending = self._is_blocked or self._wanted_since is not None  # that looks into the mailbox too
+        if is_sending or not self.is_waiting or self._checks >= len(CHECKS_S):
             return None
         return self._quiet_since + CHECKS_S[self._checks]
 
@@ -123,6 +126,6 @@ class Post:
         self._checks += 1
         self._quiet_since = now
         if asks or self._exchange.flow.seen.rides:
-            self._send(self._exchange.compose(self._limit(), now, segments=False, ping=asks), now)
+            self._send(self._exchange.compose(self._limit(), now, segments=True, ping=asks), now)
         else:
             look_into_mailbox(self._bearer)

@@ -109,30 +109,30 @@ class Sky:
         chance = self.random.random()
         fails = chance < self.shape.fails
         tells_failure = fails or chance < self.shape.fails + self.shape.fails_delivered
+        frame = self.slot
+        if not tells_failure:
+            self.slot = None
         if not fails:
-            self._carry()
+            self._carry(frame)
         if tells_failure:
             self.at(self.shape.retry_s, self.wake)
             return
-        self.slot = None
-        if not self.mailbox:
-            self.wants_fetch = False
+        self.wants_fetch = self.wants_fetch and bool(self.mailbox)
         self.wake()
         self.world.caller.tick(self.world.now)
 
-    def _carry(self):
-        if self.slot is not None:
-            self.sent.append(self.slot)
+    def _carry(self, frame):
+        if frame is not None:
+            self.sent.append(frame)
             if self.random.random() >= self.shape.loses_up:
-                frame = self.slot
                 self.at(self.random.uniform(*self.shape.ground_s), lambda: self._arrive(frame))
         elif not self.mailbox:
             self.empty_checks += 1
         if self.mailbox:
-            frame = self.mailbox.pop(0)
-            self.fetched.append(frame)
+            answer = self.mailbox.pop(0)
+            self.fetched.append(answer)
             self.wants_fetch = bool(self.mailbox)
-            self.world.caller.receive(self.kitside, frame, self.world.now)
+            self.world.caller.receive(self.kitside, answer, self.world.now)
 
     def _arrive(self, frame):
         self.world.host.receive(self.groundside, frame, self.world.now)
