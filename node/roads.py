@@ -76,5 +76,32 @@ def _listen_tcp() -> Listening:
     return listen_tcp
 
 
-_CALLING: Final[dict[str, Callable[[], Calling]]] = {"udp": _call_udp, "tcp": _call_tcp}
-_LISTENING: Final[dict[str, Callable[[], Listening]]] = {"udp": _listen_udp, "tcp": _listen_tcp}
+def _call_serial() -> Calling:
+    from node.modems.serial_road import call_serial
+
+    return call_serial
+
+
+def _listen_serial() -> Listening:
+    from node.modems.serial_road import listen_serial
+
+    return listen_serial
+
+
+def _call_modem() -> Calling:
+    from node.modems.modem_road import call_modem
+
+    return call_modem
+
+
+_CALLING: Final[dict[str, Callable[[], Calling]]] = {
+    "udp": _call_udp,
+    "tcp": _call_tcp,
+    "serial": _call_serial,
+    "modem": _call_modem,
+}
+_LISTENING: Final[dict[str, Callable[[], Listening]]] = {
+    "udp": _listen_udp,
+    "tcp": _listen_tcp,
+    "serial": _listen_serial,
+}

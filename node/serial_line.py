@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -64,8 +65,11 @@ class SerialLine:
         return self._port is not None
 
     def unsent(self) -> int:
-        """Return how many bytes wait for the line."""
-        return len(self._unsent)
+        """Return how many bytes have not left yet, the kernel's among them where it tells."""
+        try:
+            return len(self._unsent) + (0 if self._port is None else self._port.out_waiting)
+        except (serial.SerialException, OSError):
+            return len(self._unsent)
 
     def write(self, data: bytes) -> None:
         """Send, as soon as the line takes it."""
@@ -185,10 +189,23 @@ class _ShellEars:
 
 
 class ModemShell:
-    """Drives the modem that `make` makes, on the line at `path`, for a road's `shell`. `run` returns only cancelled."""
+    """Drives the modem that `make` makes, on the line at `path`, for a road's `shell`. `run` returns only cancelled.
 
-    def __init__(self, shell: Shell, make: Maker, path: str, baud: int, *, rtscts: bool = False) -> None:
+    `note` hears how the modem stands whenever that has changed.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        make: Maker,
+        path: str,
+        baud: int,
+        *,
+        rtscts: bool = False,
+        note: Callable[[ModemStatus], None] | None = None,
+    ) -> None:
         self._shell, self._path, self._baud, self._rtscts = shell, path, baud, rtscts
+        self._note_modem, self._noted = note, ModemStatus(ModemState.OFF)
         self._loop = asyncio.get_running_loop()
         self._line: SerialLine | None = None
         self._timer: asyncio.Handle | None = None
@@ -214,6 +231,9 @@ class ModemShell:
 
     def unsent(self) -> int:
         return 0 if self._line is None else self._line.unsent()
+
+    def has_carrier(self) -> bool | None:
+        return None if self._line is None else self._line.has_carrier()
 
     def wake(self) -> None:
         """Look at the modem soon."""
@@ -304,6 +324,11 @@ class ModemShell:
             self._timer = self._loop.call_at(max(at, self._shell.now() + TICK_S_MIN), self._tick)
 
     def _note_status(self, status: ModemStatus) -> None:
+        known = replace(status, network_time_ms=self._noted.network_time_ms)
+        is_new = known != self._noted or (status.network_time_ms is None) != (known.network_time_ms is None)
+        if self._note_modem is not None and is_new:
+            self._noted = status
+            self._note_modem(status)
         if self._is_leaving:
             if status.state is ModemState.OFF:
                 self._changed.set()

@@ -24,6 +24,8 @@ PLACED: Final = frozenset({"serial", "modem", "dir"})
 EITHER: Final = frozenset({"sbd"})
 SCHEMES: Final = ADDRESSED | PLACED | EITHER
 OPTIONS_MAX: Final = 32
+SECRET: Final = frozenset({"pin", "password"})
+"""Options whose values are shown to nobody: an address is printed and logged."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Url:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         place = f"{host}:{self.port}" if host else quote(self.path)
-        return f"{self.scheme}://{place}{'?' if self.options else ''}{urlencode(self.options, safe=':/')}"
+        shown = {name: "***" if name in SECRET else value for name, value in self.options.items()}
+        return f"{self.scheme}://{place}{'?' if shown else ''}{urlencode(shown, safe=':/*')}"
 
 
 def parse_url(text: str) -> Url:

@@ -1,7 +1,8 @@
 """A driver and a simulated modem on one line, in virtual time, with a far end behind the simulated network.
 
 It is all that a suite for every modem needs: a shell's part (open, feed, lost, the supply, the speed), ears that
-remember, and a far end that takes frames, answers them, closes, or falls silent. The same calls and seeds, the same run.
+remember, and a far end that takes frames, answers them, closes, or falls silent. The same calls and seeds, the same
+run.
 """
 
 import random
