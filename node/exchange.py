@@ -45,7 +45,8 @@ class Exchange:
         self._stale = True
 
     def nudge(self) -> None:
-        """The outbox has something new."""
+        """The outbox has something new, or something less."""
+        self.sender.forget_settled()
         self._stale = True
 
     def answer(self, object_id: bytes, answer: Answer) -> None:

@@ -191,6 +191,15 @@ class Sender:
             del self.sendings[channel]
         return set(overdue.values())
 
+    def forget_settled(self) -> None:
+        """Let go of objects that the outbox does not hold any more: another road has brought their receipts."""
+        pending = {offer.object_id for offer in self._outbox.pending()}
+        for channel, sending in list(self.sendings.items()):
+            if sending.offer.object_id not in pending:
+                del self.sendings[channel]
+                self._moving.pop(channel, None)
+                self._offers_made.pop(sending.offer.object_id, None)
+
     def may_go(self, piece: Piece) -> bool:
         """Tell whether what a frame carried may go over the present bearer, and is still wanted."""
         sending = self._moving.get(-1 if piece.channel is None else piece.channel)

@@ -151,6 +151,17 @@ def test_an_object_that_is_taken_away_while_it_pauses_is_forgotten():
     assert one.wants_refresh_at() is None
 
 
+def test_of_an_object_whose_receipt_came_by_another_road_not_a_byte_more_is_read():
+    shelf = Shelf(2)
+    one = sender(shelf)
+    gone = one.next_segment(100)
+    shelf.offers.pop(0)
+    one.forget_settled()
+    assert one.next_segment(100).channel != gone.channel
+    assert one.heard(gone.channel, Have(RangeSet()), 1.0) == [], "what is still said of it is about nothing"
+    assert list(one.sendings) == [1]
+
+
 @pytest.mark.parametrize("verdict", [Receipt(b"word"), Refusal(objects.NOT_ALLOWED)])
 def test_a_session_of_a_thousand_objects_remembers_only_what_is_under_way(verdict):
     one = sender(Shelf(1000))
