@@ -28,6 +28,7 @@ from server.keys import Keys
 from server.library import Library
 from server.peers import Peers
 from server.people import People
+from server.restoring import Restorer
 from wire.errors import ConfigError
 
 DATABASE: Final = "centre.db"
@@ -49,6 +50,7 @@ class Centre:
     library: Library
     clock: Clock
     entropy: Entropy = field(repr=False)
+    restorer: Restorer = field(default_factory=Restorer, repr=False)
 
     @classmethod
     def build(

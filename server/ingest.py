@@ -34,13 +34,14 @@ from wire import objects
 from wire.errors import DiskFull, FormatError
 from wire.objects import Offer, Receipt, Refusal
 from wire.receipt import DAMAGED, WHOLE, sign_receipt
+from wire.record import Preview
 
 OBJECT_SIZE_MAX: Final = 1 << 30
 """A larger object is refused when it is offered."""
 COPIES_ASIDE_MAX: Final = 16
 """So many different copies of one object that a kit signed are kept aside; further ones are refused unread."""
 ASIDE_MAX: Final = 10_000
-OPENED: Final = frozenset({objects.STUDY, objects.SUMMARY})
+OPENED: Final = frozenset({objects.STUDY, objects.SUMMARY, objects.PREVIEW})
 TAKEN: Final = OPENED | {objects.FILE, objects.COMMAND}
 
 
@@ -147,7 +148,7 @@ class Ingest:
                 copy = studies.Copy(study, stored.digest, stored.size, offer.priority, now_ms)
                 if offer.kind == objects.STUDY:
                     studies.receive(connection, copy, reading)
-                else:
+                elif offer.kind == objects.SUMMARY:
                     studies.announce(connection, copy, reading)
             detail = f"{objects.KINDS[offer.kind]} {offer.object_id.hex()} {stored.size} bytes"
             record(connection, now_ms, Event("object received", sender, study, detail=detail))
@@ -206,6 +207,8 @@ def _study_of(offer: Offer, reading: Reading) -> str:
     """Return the id of the study: what has lost its own goes by the id of the object that it came in."""
     if offer.kind == objects.SUMMARY and reading.summary is not None:
         return reading.summary.study.hex()
+    if offer.kind == objects.PREVIEW:  # it makes no study, nor does it change one
+        return next((preview.study.hex() for _, preview in reading.records(Preview)), "")
     return reading.study or offer.object_id.hex()
 
 

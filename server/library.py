@@ -4,9 +4,11 @@ Owns a small cache of opened studies (plain text in memory only, never on a disk
 store, `server.reading`. Nothing here changes a study; whoever looks is written to the record by `look`.
 """
 
+import contextlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +20,11 @@ from server.database import Database, Event, record
 from server.files import Files
 from server.keys import Keys
 from server.peers import Peers
+from server.pictures import PREVIEW_SIZE_MAX, PREVIEWS_MAX, Look, looks
 from server.reading import Reading, Signature, read_study
 from server.studies import RECEIVED
-from wire.errors import UsageError
+from wire.errors import FormatError, UsageError
+from wire.objects import PREVIEW
 
 PAGE_SIZE: Final = 50
 READINGS_MAX: Final = 16
@@ -136,11 +140,24 @@ class Library:
         """Return the opened study file, or the opened summary while the file is on its way. Raises FormatError."""
         digest = line.digest
         if digest is None:
-            arrivals = self.arrivals(line.study)
-            if not arrivals:
+            told = [arrival.digest for arrival in self.arrivals(line.study) if arrival.kind != PREVIEW]
+            if not told:
                 return Reading()
-            digest = arrivals[-1].digest
+            digest = told[-1]
         return self._opened(digest, bytes.fromhex(line.study))
+
+    def looks(self, line: Line) -> list[Look]:
+        """Return the previews of a study that is on its way; none of one that is here."""
+        if line.received:
+            return []
+        arrivals = [one for one in self.arrivals(line.study) if one.kind == PREVIEW and one.size <= PREVIEW_SIZE_MAX]
+        return looks(self._previews(arrivals[:PREVIEWS_MAX]), line.study, line.kit)
+
+    def _previews(self, arrivals: list[Arrival]) -> Iterator[tuple[str, Reading]]:
+        for one in arrivals:
+            with contextlib.suppress(FormatError):
+                raw, object_id = self._files.read(one.digest), bytes.fromhex(one.object_id)
+                yield one.object_id, read_study(raw, self._keys.seal_secret, self._peers.kit_by_signer, object_id)
 
     def look(self, clock: Clock, event: Event) -> None:
         """Write down who looked at what."""

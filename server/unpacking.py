@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from server import export
+from server import export, pictures
 from server.centre import Centre
 from server.library import Line
 from server.reading import Reading
+from server.restoring import Restorer
 from wire import kinds
 from wire.errors import DiskError, FormatError, UsageError
 from wire.record import Picture
@@ -38,7 +39,7 @@ def unpack(centre: Centre, line: Line, into: Path) -> list[str]:
             for chunk in centre.files.chunks(line.digest):
                 file.write(chunk)
         names.append(f"{line.study}.study")
-    for name, data in _parts(line, reading):
+    for name, data in _parts(line, reading, centre.restorer):
         _create(into / name).write_bytes(data)
         names.append(name)
     return names
@@ -49,22 +50,22 @@ def _create(path: Path) -> Path:
     return path
 
 
-def _parts(line: Line, reading: Reading) -> Iterator[tuple[str, bytes]]:
+def _parts(line: Line, reading: Reading, restorer: Restorer) -> Iterator[tuple[str, bytes]]:
     yield "study.json", export.to_json(line, reading).encode()
     yield "results.csv", export.to_csv(reading).encode()
     for entry in reading.entries:
         for number, tag in enumerate(entry.tags):
-            name, data = _part(tag)
+            name, data = _part(tag, restorer)
             yield f"entry-{entry.ordinal:04d}-{number:03d}-{name}", data
 
 
-def _part(tag: Tag) -> tuple[str, bytes]:
+def _part(tag: Tag, restorer: Restorer) -> tuple[str, bytes]:
     """Return what to call the tag's data and what to write: readable where we know how, else as it stands."""
     try:
         if tag.kind == (kinds.CAPTURE, kinds.WAVEFORM):
             return "waveform.csv", _wave_csv(Waveform.from_tag(tag))
         if tag.kind == Picture.KIND:
-            picture = Picture.from_tag(tag)
+            picture = pictures.whole(tag, restorer)
             return f"picture.{SUFFIXES.get(picture.media_type, 'bin')}", picture.image
     except FormatError:
         pass

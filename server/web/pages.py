@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from server import export, show
+from server import export, pictures, show
 from server.library import PAGE_SIZE, Line
 from server.people import Session
 from server.reading import Reading
@@ -25,8 +25,6 @@ from wire.record import Device, Note, Partial, Patient, Picture
 
 PAGE_MAX: Final = 10_000
 NUMBER_SIZE_MAX: Final = 9
-PICTURES: Final = {"image/png", "image/jpeg", "image/gif", "image/webp"}
-"""Shown in the page; every other kind is only for download."""
 
 
 def arrivals(request: Request, session: Session) -> Response:
@@ -79,7 +77,8 @@ def study(request: Request, session: Session) -> Response:
         controls=controls,
         left_out=left_out + controls_left_out,
         waves=[(part, draw(part.wave) if part.wave is not None else None) for part in waves],
-        pictures=_pictures(reading),
+        pictures=list(pictures.shown(reading)),
+        looks=centre.library.looks(line),
         raws=show.raw_parts(reading),
         others=[other for other in others if other.study != line.study],
         objects=centre.library.arrivals(line.study),
@@ -128,10 +127,24 @@ def picture(request: Request, session: Session) -> Response:
     tag = show.find_tag(reading, entry, number, Picture.KIND)
     if tag is None:
         raise HTTPException(404)
-    found = Picture.from_tag(tag)
-    if found.media_type in PICTURES:
+    try:
+        found = pictures.whole(tag, centre_of(request).restorer)
+    except FormatError as error:
+        raise HTTPException(
+            404, f"It cannot be shown; its bytes are in the original file: {error}"
+        ) from error
+    if found.media_type in pictures.IN_PAGE:
         return Response(found.image, media_type=found.media_type)
     return _download(found.image, "application/octet-stream", f"{line.study[:12]}-picture-{entry}-{number}.bin")
+
+
+def preview(request: Request, session: Session) -> Response:
+    line = _line(request)
+    look(request, session, line.study, "preview")
+    for one in centre_of(request).library.looks(line):
+        if one.object_id == request.path_params["object_id"]:
+            return Response(one.preview.image, media_type=one.preview.media_type)
+    raise HTTPException(404, "This preview is not shown any more: the study itself is here, or it never came.")
 
 
 def original(request: Request, session: Session) -> Response:
@@ -173,19 +186,6 @@ def health(request: Request) -> Response:
 def favicon(_request: Request) -> Response:
     icon = str(package_files("server.web") / "static" / "favicon.ico")
     return FileResponse(icon, media_type="image/x-icon", headers={"cache-control": "max-age=86400"})
-
-
-def _pictures(reading: Reading) -> list[tuple[int, int, Picture, bool]]:
-    found = []
-    for entry in reading.entries:
-        for number, tag in enumerate(entry.tags):
-            if tag.kind == Picture.KIND:
-                try:
-                    one = Picture.from_tag(tag)
-                except FormatError:
-                    continue
-                found.append((entry.ordinal, number, one, one.media_type in PICTURES))
-    return found
 
 
 def _line(request: Request) -> Line:
@@ -233,6 +233,7 @@ ROUTES: Final = (
     Route(f"{STUDY}/raw/{PART}", page(raw)),
     Route(f"{STUDY}/raw/{PART}/bytes", page(raw_bytes)),
     Route(f"{STUDY}/pictures/{PART}", page(picture)),
+    Route(f"{STUDY}/previews/{{object_id}}", page(preview)),
     Route(f"{STUDY}/file", page(original)),
     Route(f"{STUDY}/receipts/{{object_id}}", page(receipt)),
     Route(f"{STUDY}/results.json", page(results_json)),
