@@ -155,7 +155,7 @@ def test_of_an_object_whose_receipt_came_by_another_road_not_a_byte_more_is_read
     shelf = Shelf(2)
     one = sender(shelf)
     gone = one.next_segment(100)
-    shelf.offers.pop(0)
+    del shelf.offers[one.sendings[gone.channel].offer.object_id]
     one.forget_settled()
     assert one.next_segment(100).channel != gone.channel
     assert one.heard(gone.channel, Have(RangeSet()), 1.0) == [], "what is still said of it is about nothing"
