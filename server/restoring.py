@@ -64,7 +64,7 @@ def main() -> int:
     try:
         data = picture.unpack(sys.stdin.buffer.read(), int(sys.argv[1]))
     except FormatError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(str(error))
         return FormatError.exit_code
     sys.stdout.buffer.write(data)
     return 0

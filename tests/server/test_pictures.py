@@ -132,10 +132,9 @@ def test_a_preview_signed_by_nobody_or_by_another_kit_is_kept_and_not_shown(doct
     other, stranger = (Kit(name, centre.keys.seal_public, name) for name in ("van-2", "stranger"))
     other.enrol(centre)
     take(summary_of(van), objects.SUMMARY, 2)
-    for kit in (stranger, other):
-        assert isinstance(take(preview_of(kit), objects.PREVIEW), Receipt)
+    for number, kit in enumerate((stranger, other)):
+        assert isinstance(take(preview_of(kit, number=number), objects.PREVIEW), Receipt)
         assert previews_in(page_of(doctor)) == []
-        assert isinstance(take(preview_of(van), objects.PREVIEW), Receipt | Refusal)
 
 
 def test_a_forged_preview_that_came_first_makes_way_for_the_kits_own(doctor, van, take, centre):
@@ -217,7 +216,7 @@ def test_a_picture_is_restored_in_a_process_with_limits():
     assert Restorer().restore(packed, 1 << 20) == HEAD + PHOTO
     with pytest.raises(FormatError, match="at most 100"):
         Restorer().restore(packed, 100)
-    with pytest.raises(FormatError, match="damaged JPEG XL"):
+    with pytest.raises(FormatError, match="a box"):
         Restorer().restore(packed[:-100], 1 << 20)
 
 
