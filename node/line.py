@@ -104,7 +104,8 @@ class Line:
 
     def waiting_since(self, now: float) -> float:
         """Since when an answer should have come; `now` when none is waited for."""
-        return self._quiet_since if self._is_waiting() else now
+        quiet_since = self._quiet_since if self._post is None else self._post.waiting_since
+        return quiet_since if self._is_waiting() else now
 
     def knows_tail(self, tail: bytes) -> bool:
         """Tell whether one of the last frames sent ends so: a hint about it is worth a look."""
@@ -205,10 +206,9 @@ class Line:
         flow = self.exchange.flow
         counter, frame = self.session.seal(composed.payload, is_short=self._is_short)
         size = len(frame) + self.bearer.overhead
-        is_message = self._post is not None
-        if composed.asks and (not self._is_waiting() if is_message else flow.ledger.is_empty):
+        if composed.asks and flow.ledger.is_empty:
             self._quiet_since, self._stalled_since, self._probed_at = now, now, None
-        self.exchange.note_sent(counter, size, composed, now, is_message=is_message)
+        self.exchange.note_sent(counter, size, composed, now, is_message=self._post is not None)
         self.last_sent = now
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
         self.counters.frames_sent += 1

@@ -63,6 +63,8 @@ class Post:
         self._is_blocked = False
         self._checks = 0
         self._quiet_since = now
+        self.waiting_since = now
+        """Since when a verdict has been waited for, if one is."""
 
     @property
     def manner(self) -> Manner:
@@ -76,7 +78,7 @@ class Post:
 
     def heard(self, now: float) -> None:
         """Something came: what is still missing may come soon."""
-        self._checks, self._quiet_since = 0, now
+        self._checks, self._quiet_since, self.waiting_since = 0, now, now
 
     def pump(self, now: float) -> None:
         """Send what has been gathered for long enough; look into the mailbox when it is time."""

@@ -1,4 +1,4 @@
-"""A sky of messages in virtual time, beside the air of `tests/wire/air.py`: a modem with one slot, a mailbox on the ground.
+"""A sky of messages in virtual time, beside the air of `tests/wire/air.py`: one slot in a modem, a mailbox below.
 
 Bare messages, no modem: a session takes seconds, carries what is in the slot, and brings one message of the mailbox. It
 may fail, it may tell of failure after it has delivered, and the ground may lose a message. One seed, one run.
