@@ -4,12 +4,18 @@ from collections.abc import Callable
 from typing import Final
 
 from node.modems.faults import NotAllowed
+from node.modems.quectel import QuectelStack
 from node.modems.quirks import Quirk
 from node.modems.sim800 import Sim800Stack
+from node.modems.simcom import SimcomStack
 from node.modems.sockets import Stack, StackOf
 from wire.errors import UsageError
 
-STACKS: Final[dict[str, Callable[[], Stack]]] = {"sim800": Sim800Stack}
+STACKS: Final[dict[str, Callable[[], Stack]]] = {
+    "sim800": Sim800Stack,
+    "simcom": SimcomStack,
+    "quectel": QuectelStack,
+}
 
 
 def stack_of(kind: str) -> StackOf:

@@ -1,0 +1,120 @@
+"""The roads of `serial://`: a bare line, a call that is dialled, a modem that answers calls.
+
+    serial:///dev/ttyS0?baud=19200&rtscts=yes                        both ends alike
+    serial:///dev/ttyUSB1?dial=00881600005123&profile=rudics         the kit calls
+    serial:///dev/ttyS1?answer=yes                                   the gateway answers; one of these for each modem
+
+Reads the options, and gives the line's shell (`node/serial_line.py`) the object that drives it. Owns nothing itself.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Final
+
+from node.entropy import system
+from node.modems.bare import BareLine
+from node.modems.call import PROFILES, CallPlan, DataCall
+from node.modems.gsm import Plan
+from node.modems.script import Controls
+from node.modems.scripted import Hands
+from node.modems.seam import Ears, Modem
+from node.roads import Shell
+from node.serial_line import ModemShell
+from node.url import Url
+from wire.errors import UsageError
+
+BAUD_BARE: Final = 9600
+BAUD_MAX: Final = 4_000_000
+LINE_OPTIONS: Final = frozenset({"baud", "rtscts"})
+CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming"})
+NUMBER: Final = re.compile(r"\+?[0-9*#,WwTtPp]{1,40}", re.ASCII)
+"""What `ATD` may be given: digits, and a comma for a pause; never a semicolon, which would make it a voice call."""
+YES, NO = ("yes", "1", "true"), ("no", "0", "false")
+
+
+async def call_serial(shell: Shell, url: Url) -> None:
+    """Keep the line open, and the call up, until cancelled."""
+    if "answer" in url.options:
+        raise UsageError(f"{url}: answer= is for the end that listens")
+    await _shell(shell, url).run()
+
+
+async def listen_serial(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
+    """Serve the line until closed. A line that is not there yet is waited for."""
+    if "dial" in url.options:
+        raise UsageError(f"{url}: dial= is for the end that calls")
+    running = asyncio.ensure_future(_shell(shell, url).run())
+    running.add_done_callback(_raise_fault)
+
+    def close() -> None:
+        running.cancel()
+
+    return url, close
+
+
+def _raise_fault(running: "asyncio.Future[None]") -> None:
+    """Let a defect be seen: nobody waits for this task."""
+    if not running.cancelled():
+        running.result()
+
+
+def _shell(shell: Shell, url: Url) -> ModemShell:
+    _check_names(url)
+    call = call_of(url)
+    baud = baud_of(url) if call is None else call.plan.baud
+
+    def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
+        name = f"serial://{url.path}"
+        if call is None:
+            return BareLine(ears, controls, name, baud)
+        return DataCall(ears, call, Hands(system, controls, wake=wake), name)
+
+    return ModemShell(shell, make, url.path, baud, rtscts=_flag(url, "rtscts"))
+
+
+def _check_names(url: Url) -> None:
+    unknown = set(url.options) - LINE_OPTIONS - CALL_OPTIONS
+    if unknown:
+        known = ", ".join(sorted(LINE_OPTIONS | CALL_OPTIONS))
+        raise UsageError(f"{url}: there is no option {min(unknown)!r}; known: {known}")
+
+
+def call_of(url: Url) -> CallPlan | None:
+    """Return what call the options ask for, None for a bare line. Raises UsageError."""
+    number = url.options.get("dial", "").replace(" ", "+")  # what a query makes of +49…
+    answers = _flag(url, "answer")
+    if not number and not answers:
+        stray = [name for name in sorted(CALL_OPTIONS) if name in url.options]
+        if stray:
+            raise UsageError(f"{url}: {stray[0]}= without a number to dial, or answer=yes")
+        return None
+    if number and not NUMBER.fullmatch(number):
+        raise UsageError(f"{url}: {number!r} is no number to dial for a data call")
+    name = url.options.get("profile", "pstn")
+    if name not in PROFILES:
+        raise UsageError(f"{url}: there is no profile {name!r}; known: {', '.join(sorted(PROFILES))}")
+    profile = PROFILES[name]
+    cbst = url.options.get("cbst", "")
+    if cbst and not (cbst.isascii() and cbst.isdecimal() and profile.service and int(cbst) < 256):
+        raise UsageError(f"{url}: cbst={cbst} is no bearer service of the profile {name}")
+    plan = Plan(roaming=_flag(url, "roaming"), baud=baud_of(url, profile.baud))
+    return CallPlan(profile, number, int(cbst) if cbst else profile.service, plan)
+
+
+def baud_of(url: Url, usual: int = BAUD_BARE) -> int:
+    """Return the speed of the line. Raises UsageError."""
+    text = url.options.get("baud", str(usual))
+    if not (text.isascii() and text.isdecimal() and 50 <= int(text) <= BAUD_MAX):
+        raise UsageError(f"{url}: baud={text} is no speed")
+    return int(text)
+
+
+def _flag(url: Url, name: str) -> bool:
+    text = url.options.get(name, "no")
+    if text not in YES + NO:
+        raise UsageError(f"{url}: {name}={text}; want yes or no")
+    return text in YES
+
+
+__all__ = ["baud_of", "call_of", "call_serial", "listen_serial"]
