@@ -23,7 +23,7 @@ from typing import Final
 
 from node.arrivals import Arrivals
 from node.carried import CarryStatus
-from node.departures import Departures, Slip, pack_answers, read_own_slip
+from node.departures import Departures, Slip, is_of_answers, pack_answers, read_own_slip
 from node.disk import Disk
 from node.entropy import Entropy
 from node.host import Grant
@@ -82,8 +82,10 @@ class Carrier:
         self._events = Events()
         self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
         self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events)
-        self._slips: dict[str, Slip | None] = {}
-        """Of our parcels on the stick, by name of file; None of one that is damaged."""
+        self._slips: dict[str, Slip] = {}
+        """Of our parcels on the stick, by name of file."""
+        self._stuck: set[str] = set()
+        """What is called as a parcel of ours, is none, and cannot be removed."""
         self._names: dict[str, ParcelName] = {}
         self._seen: set[str] | None = None
         self._left: dict[bytes, int] = {}
@@ -156,7 +158,7 @@ class Carrier:
             stick = Stick(disk)
             if not stick.is_marked:
                 return self._gone()
-            names = stick.names(self._mailbox)
+            names = {name: one for name, one in stick.names(self._mailbox).items() if name not in self._stuck}
             if set(names) != self._seen:
                 yield from self._work(stick, names)
         return None
@@ -173,6 +175,7 @@ class Carrier:
         self._status = CarryStatus(self._status.place)
         self._seen, self._names = None, {}
         self._slips.clear()
+        self._stuck.clear()
         self._arrivals.forget(())
 
     def _work(self, stick: Stick, names: dict[str, ParcelName]) -> Iterator[None]:
@@ -201,7 +204,7 @@ class Carrier:
     def _show(self, *, is_busy: bool, trouble: str = "") -> None:
         there: dict[bytes, tuple[objects.Offer, int]] = {}
         for slip in self._slips.values():
-            for object_id, (offer, ranges) in slip.objects.items() if slip is not None else ():
+            for object_id, (offer, ranges) in slip.objects.items():
                 there[object_id] = offer, ranges.total + there.get(object_id, (offer, 0))[1]
         carried = Counter(offer.kind for offer, size in there.values() if size or not offer.size)
         asked = Counter(offer.kind for offer, size in there.values() if offer.size and not size)
@@ -220,10 +223,17 @@ class Carrier:
         own = {name: parsed for name, parsed in self._names.items() if parsed.sender == self._mailbox}
         self._slips = {name: slip for name, slip in self._slips.items() if name in own}
         for name in own:
-            if name not in self._slips:
-                raw = stick.read_slip(name, self._identity)
-                self._slips[name] = None if raw is None else read_own_slip(raw)
-                yield
+            if name in self._slips:
+                continue
+            raw = stick.read_slip(name, self._identity, is_of_answers)
+            if raw is None:
+                self._events.note("bearer", b"", f"{self._status.place}: {name} is damaged; it is written anew")
+                del self._names[name]
+                if not stick.discard(name):
+                    self._stuck.add(name)
+            else:
+                self._slips[name] = read_own_slip(raw)
+            yield
         self._arrivals.own = {parsed.parcel_id for parsed in own.values()}
 
     def _read(self, stick: Stick) -> Iterator[None]:
@@ -254,7 +264,7 @@ class Carrier:
             return
         ids = self._arrivals.answered(peer)
         taken = [ids[at : at + TAKEN_MAX] for at in range(0, len(ids), TAKEN_MAX)]
-        there = {slip.digest: name for name, slip in self._ours(peer) if slip is not None and slip.digest}
+        there = {slip.digest: name for name, slip in self._ours(peer) if slip.digest}
         said: set[bytes] = set()
         for blocks, raw in pack_answers(self._arrivals.answers(peer), taken):
             digest = read_own_slip(raw).digest
@@ -269,7 +279,7 @@ class Carrier:
         """Remove answers to parcels that are not there any more: they have been read."""
         asking = {parsed.sender for parsed in self._names.values() if parsed.to == self._mailbox}
         for name, slip in list(self._slips.items()):
-            if slip is not None and slip.digest and self._names[name].to not in asking:
+            if slip.digest and self._names[name].to not in asking:
                 self._remove(stick, name)
 
     # What is to be carried
@@ -283,7 +293,7 @@ class Carrier:
         taken = self._arrivals.taken(peer)
         for name, slip in self._ours(peer):
             is_taken = self._names[name].parcel_id in taken
-            if is_taken if slip is None else not slip.digest and departures.is_over(slip, is_taken):
+            if not slip.digest and departures.is_over(slip, is_taken):
                 self._remove(stick, name)
         waiting = departures.waiting(self._on_stick(peer), self._arrivals.have(peer))
         try:
@@ -300,12 +310,12 @@ class Carrier:
             raise StickFull("the stick is full")
         return room
 
-    def _ours(self, peer: bytes) -> list[tuple[str, Slip | None]]:
+    def _ours(self, peer: bytes) -> list[tuple[str, Slip]]:
         to = mailbox(peer)
         return [(name, slip) for name, slip in self._slips.items() if self._names[name].to == to]
 
     def _on_stick(self, peer: bytes) -> list[Slip]:
-        return [slip for _, slip in self._ours(peer) if slip is not None]
+        return [slip for _, slip in self._ours(peer)]
 
     def _put(self, stick: Stick, peer: bytes, psk: bytes, blocks: list[bytes], slip: bytes) -> Iterator[None]:
         parcel_id = self._entropy(PARCEL_ID_SIZE)

@@ -35,7 +35,12 @@ class Slip:
 
 def read_own_slip(raw: bytes) -> Slip:
     """Return what a slip tells."""
-    return Slip({}, raw[1:]) if raw[:1] == ANSWERS else Slip(read_slip(raw[1:]))
+    return Slip({}, raw[1:]) if is_of_answers(raw) else Slip(read_slip(raw[1:]))
+
+
+def is_of_answers(raw: bytes) -> bool:
+    """Tell whether a slip is that of answers: damage to these shows to nobody else, so they are looked at whole."""
+    return raw[:1] == ANSWERS
 
 
 def pack_answers(answers: list[tuple[About, Answer]], taken: list[list[bytes]]) -> Iterator[tuple[list[bytes], bytes]]:

@@ -91,16 +91,32 @@ class Stick:
             self._stay()
             return None
 
-    def read_slip(self, name: str, identity: KeyPair) -> bytes | None:
-        """Return the slip of a parcel of our own; None when it cannot be had."""
+    def read_slip(self, name: str, identity: KeyPair, checked: Callable[[bytes], bool]) -> bytes | None:
+        """Return the note in the slip of a parcel of our own; None for a parcel that is damaged and of no use there.
+
+        That is one without a sound opening, for nobody can read it; and, when `checked` says so of the note, one whose
+        body is not sound.
+        """
         path = join(FOLDER, name)
-        for from_end in (False, True):
-            with contextlib.suppress(DiskError, UsageError, FormatError, AuthError):
-                at = max(self._disk.size(path) - OPENING_SIZE, 0) if from_end else 0
-                opening = read_opening(self._disk.read(path, at, OPENING_SIZE))
-                return open_slip(identity, opening, self._disk.read(path, opening.slip_at, opening.slip_size))
+        with contextlib.suppress(DiskError, UsageError):
+            for at in (0, max(self._disk.size(path) - OPENING_SIZE, 0)):
+                note = self._note(path, at, identity, checked)
+                if note is not None:
+                    return note
         self._stay()
         return None
+
+    def _note(self, path: str, at: int, identity: KeyPair, checked: Callable[[bytes], bool]) -> bytes | None:
+        try:
+            raw = self._disk.read(path, at, OPENING_SIZE)
+            opening = read_opening(raw)
+            slip = open_slip(identity, opening, self._disk.read(path, opening.slip_at, opening.slip_size))
+            sound = slip.is_opening(raw)
+            if sound and checked(slip.note):
+                sound = slip.is_body(self._disk.read(path, OPENING_SIZE, opening.body_size))
+        except (DiskError, FormatError, AuthError):
+            return None
+        return slip.note if sound else None
 
     def write(self, name: ParcelName, raw: bytes) -> Iterator[None]:
         """Write a parcel, a piece at each step. Raises StickFull and leaves nothing then; StickError."""
@@ -123,6 +139,15 @@ class Stick:
     def remove(self, name: str) -> None:
         """Remove a parcel of ours. That a cut may bring it back does no harm."""
         self._ask(lambda: self._disk.remove(join(FOLDER, name)))
+
+    def discard(self, name: str) -> bool:
+        """Remove what is called as a parcel of ours and is none; tell whether it went."""
+        try:
+            self.remove(name)
+        except StickError:
+            self._stay()
+            return False
+        return True
 
     def _salvage(self, path: str, size: int) -> bytes | None:
         """Read what can be read of a file with bad places in it: zeros stand for a block that cannot be."""

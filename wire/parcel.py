@@ -2,7 +2,7 @@
 
     opening, 512 bytes     mark, parcel id, size of the body, size of the slip, one Noise message that is never answered
     body                   blocks of 16,384 bytes, the last one shorter: the records of a session, sealed
-    slip                   for its writer alone: what is in this parcel
+    slip                   for its writer alone: what is in this parcel, and by what damage is told
     the opening again
 
 A parcel proves who wrote it and opens for one reader. Each block stands by itself: it names the objects of which it
@@ -33,6 +33,9 @@ BODY_SIZE_MAX: Final = BLOCKS_MAX * BLOCK_SIZE
 SLIP_SIZE_MAX: Final = 512 << 10
 PARCEL_SIZE_MAX: Final = 2 * OPENING_SIZE + BODY_SIZE_MAX + SLIP_SIZE_MAX
 MAILBOX_SIZE: Final = 8
+CHECK_SIZE: Final = 16
+"""BLAKE2b, of the opening and of the body, in the slip."""
+SLIP_SIZE_MIN: Final = 2 * CHECK_SIZE + TAG_SIZE
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{32})\.parcel")
 
 
@@ -82,6 +85,23 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Slip:
+    """A slip that has been opened: what its writer noted, and by what it tells damage."""
+
+    note: bytes
+    opening_check: bytes
+    body_check: bytes
+
+    def is_opening(self, raw: bytes) -> bool:
+        """Tell whether this is the parcel's opening, undamaged: without one of the two nobody can read it."""
+        return _check(raw) == self.opening_check
+
+    def is_body(self, raw: bytes) -> bool:
+        """Tell whether this is the parcel's body, undamaged."""
+        return _check(raw) == self.body_check
+
+
+@dataclass(frozen=True, slots=True)
 class Parcel:
     """A parcel that has been opened: who wrote it, and its blocks; None stands for one that is damaged or missing."""
 
@@ -103,13 +123,13 @@ def seal(
     if len(blocks) > BLOCKS_MAX or any(len(block) != BLOCK_ROOM for block in blocks[:-1]):
         raise Misuse(f"{len(blocks)} blocks: at most {BLOCKS_MAX}, and all but the last of {BLOCK_ROOM} bytes")
     body_size = sum(len(block) + TAG_SIZE for block in blocks)
-    opening = Opening(parcel_id, body_size, len(slip) + TAG_SIZE)
+    opening = Opening(parcel_id, body_size, 2 * CHECK_SIZE + len(slip) + TAG_SIZE)
     noise = Initiator(identity, far_public, ephemeral_secret, PROLOGUE + opening.head, ONE_WAY_NAME)
     raw = (opening.head + noise.write(psk)).ljust(OPENING_SIZE, b"\0")
     cipher = ChaCha20Poly1305(noise.key())
-    body = [cipher.encrypt(nonce(number), block, b"") for number, block in enumerate(blocks)]
-    sealed = _slip_cipher(identity, parcel_id).encrypt(nonce(0), slip, opening.head)
-    return b"".join((raw, *body, sealed, raw))
+    body = b"".join(cipher.encrypt(nonce(number), block, b"") for number, block in enumerate(blocks))
+    own = _slip_cipher(identity, parcel_id).encrypt(nonce(0), _check(raw) + _check(body) + slip, opening.head)
+    return b"".join((raw, body, own, raw))
 
 
 def read_opening(raw: bytes) -> Opening:
@@ -120,7 +140,7 @@ def read_opening(raw: bytes) -> Opening:
     opening = Opening(
         raw[len(MARK) : at], int.from_bytes(raw[at : at + 4], "big"), int.from_bytes(raw[at + 4 : at + 8], "big")
     )
-    if opening.body_size > BODY_SIZE_MAX or not TAG_SIZE <= opening.slip_size <= SLIP_SIZE_MAX:
+    if opening.body_size > BODY_SIZE_MAX or not SLIP_SIZE_MIN <= opening.slip_size <= SLIP_SIZE_MAX:
         raise FormatError(f"not a parcel: a body of {opening.body_size} bytes, a slip of {opening.slip_size}")
     return opening
 
@@ -155,12 +175,17 @@ def _open_blocks(key: bytes, raw: bytes, opening: Opening) -> list[bytes | None]
     return blocks
 
 
-def open_slip(identity: KeyPair, opening: Opening, sealed: bytes) -> bytes:
+def open_slip(identity: KeyPair, opening: Opening, sealed: bytes) -> Slip:
     """Open the slip of a parcel of our own. Raises AuthError for one that is damaged or another's."""
     try:
-        return _slip_cipher(identity, opening.parcel_id).decrypt(nonce(0), sealed, opening.head)
+        plain = _slip_cipher(identity, opening.parcel_id).decrypt(nonce(0), sealed, opening.head)
     except InvalidTag as error:
         raise AuthError(f"the slip of parcel {opening.parcel_id.hex()} does not open") from error
+    return Slip(plain[2 * CHECK_SIZE :], plain[:CHECK_SIZE], plain[CHECK_SIZE : 2 * CHECK_SIZE])
+
+
+def _check(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=CHECK_SIZE).digest()
 
 
 def _slip_cipher(identity: KeyPair, parcel_id: bytes) -> ChaCha20Poly1305:

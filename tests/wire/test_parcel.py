@@ -222,7 +222,13 @@ def test_the_slip_opens_for_its_writer_alone():
     raw = sealed(THREE, b"what is in it")
     opening = read_opening(raw)
     slip = raw[opening.slip_at : opening.slip_at + opening.slip_size]
-    assert open_slip(KIT, opening, slip) == b"what is in it"
+    found = open_slip(KIT, opening, slip)
+    assert found.note == b"what is in it"
+    assert found.is_opening(raw[:512])
+    assert found.is_opening(raw[-512:])
+    assert not found.is_opening(raw[1:513])
+    assert found.is_body(raw[512 : opening.slip_at])
+    assert not found.is_body(raw[512 : opening.slip_at - 1])
     with pytest.raises(AuthError):
         open_slip(GATEWAY, opening, slip)
     with pytest.raises(AuthError):
