@@ -4,6 +4,8 @@ import codecs
 import re
 from pathlib import Path
 
+from hardware.simulated.modems.ground import Ground
+from hardware.simulated.modems.iridium9602 import Iridium9602
 from hardware.simulated.modems.network import VirtualNetwork
 from hardware.simulated.modems.timing import earliest
 
@@ -76,6 +78,39 @@ def virtual(cls, *faults, kind="TCP", boots=True, seed=1, **more):
         bench.wait(20.0)
         assert bench.at("ATE0").endswith(b"\r\nOK\r\n")
     return bench, far
+
+
+class GroundEnd:
+    """The ground as a far end: it queues what the owner says, and delivers what was heard."""
+
+    def __init__(self, ground, imei):
+        self.ground, self.imei = ground, imei
+
+    def tick(self, now):
+        self.ground.tick(now)
+
+    def deadline(self):
+        return self.ground.deadline()
+
+    def say(self, data, now):
+        assert self.ground.queue(self.imei, data, now) > 0
+
+    @property
+    def heard(self):
+        return b"".join(self.ground.delivered)
+
+    def poll(self, now):
+        self.ground.tick(now)
+
+
+def orbital(*faults, seed=1, boots=True, **more):
+    """Return (bench, ground) for a 9602 whose ground keeps what it is given."""
+    ground = Ground(VirtualNetwork(), seed=seed)
+    modem = Iridium9602(ground, faults, seed, **more)
+    bench = Bench(modem, GroundEnd(ground, modem.imei))
+    if boots:
+        bench.wait(3.0)
+    return bench, ground
 
 
 # Dialogues on record
