@@ -130,6 +130,8 @@ class UdpCaller(asyncio.DatagramProtocol):
 class TcpEnd(asyncio.Protocol):
     """Either end of a connection: cuts the stream into frames."""
 
+    bearer_class: type[TcpBearer] = TcpBearer
+
     def __init__(self, receive: Receive, up: Note, down: Note, writable: Callable[[], None], name: str = "") -> None:
         self._receive, self._up, self._down, self._writable = receive, up, down, writable
         self._name = name
@@ -146,7 +148,7 @@ class TcpEnd(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_SIZE)
         stream.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
-        self.bearer = TcpBearer(stream, self._name or str(Url("tcp", peer[0], peer[1])))
+        self.bearer = self.bearer_class(stream, self._name or str(Url("tcp", peer[0], peer[1])))
         self._up(self.bearer)
 
     def data_received(self, data: bytes) -> None:

@@ -6,14 +6,20 @@ Owns sockets while they are open; nothing survives. Called by shells through `no
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost
+from node.line_tcp import LineTcpEnd
 from node.roads import Shell
 from node.url import Url
+from wire.errors import UsageError
 
 CONNECT_S_MAX: Final = 4.0
 """A connection that is not made by then is tried anew: the kernel's own waits grow across an outage."""
+
+FRAMINGS: Final = {"length": TcpEnd, "line": LineTcpEnd}
+"""`line`: the connection stands for a serial line (Iridium RUDICS, a terminal server)."""
 
 
 async def call_udp(shell: Shell, url: Url) -> None:
@@ -39,7 +45,7 @@ async def call_udp(shell: Shell, url: Url) -> None:
 
 async def call_tcp(shell: Shell, url: Url) -> None:
     """Keep a connection until it breaks."""
-    closed = asyncio.Event()
+    end, closed = _end_of(url), asyncio.Event()
 
     def down(bearer: UdpBearer | TcpBearer) -> None:
         shell.down(bearer)
@@ -47,7 +53,7 @@ async def call_tcp(shell: Shell, url: Url) -> None:
 
     async with asyncio.timeout(CONNECT_S_MAX):
         transport, _ = await asyncio.get_running_loop().create_connection(
-            lambda: TcpEnd(shell.receive, shell.up, down, shell.tick, str(url)), url.host, url.port
+            lambda: end(shell.receive, shell.up, down, shell.tick, str(url)), url.host, url.port
         )
     shell.note_error("")
     try:
@@ -66,10 +72,19 @@ async def listen_udp(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
 
 async def listen_tcp(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
     """Listen for connections."""
+    end = _end_of(url)
     server = await asyncio.get_running_loop().create_server(
-        lambda: TcpEnd(shell.receive, shell.up, shell.down, shell.tick), url.host, url.port, family=_family(url.host)
+        lambda: end(shell.receive, shell.up, shell.down, shell.tick), url.host, url.port, family=_family(url.host)
     )
-    return Url("tcp", url.host, server.sockets[0].getsockname()[1]), server.close
+    return replace(url, port=server.sockets[0].getsockname()[1]), server.close
+
+
+def _end_of(url: Url) -> type[TcpEnd]:
+    """Return what cuts the stream into frames. Raises UsageError."""
+    framing = url.options.get("framing", "length")
+    if framing not in FRAMINGS:
+        raise UsageError(f"{url}: framing={framing}; want {' or '.join(FRAMINGS)}")
+    return FRAMINGS[framing]
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -1,6 +1,7 @@
 """Where to call or to listen, as people write it: one line of text for each way that a bearer can be had.
 
-    udp://HOST:PORT   tcp://HOST:PORT                    IPv6 addresses in brackets
+    udp://HOST:PORT   tcp://HOST:PORT                  IPv6 addresses in brackets
+    tcp://HOST:PORT?framing=line                       a connection that stands for a serial line (RUDICS)
     serial:///dev/ttyUSB0?baud=19200                   a bare line; with dial=NUMBER or answer=yes a modem's call
     modem:///dev/ttyUSB2?apn=internet&to=udp://H:PORT  the sockets inside a modem
     sbd:///dev/ttyUSB0                                 Iridium SBD on a kit
@@ -18,7 +19,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from wire.errors import UsageError
 
 ADDRESSED: Final = frozenset({"udp", "tcp"})
-"""Schemes that want a host and a port, and nothing else."""
+"""Schemes that want a host and a port, and nothing else but what ADDRESSED_OPTIONS has."""
+ADDRESSED_OPTIONS: Final = {"udp": frozenset[str](), "tcp": frozenset({"framing"})}
 PLACED: Final = frozenset({"serial", "modem", "dir"})
 """Schemes that want the path of a device or a folder, and may have options."""
 EITHER: Final = frozenset({"sbd"})
@@ -62,8 +64,8 @@ def parse_url(text: str) -> Url:
         return _placed(text, parts.scheme, parts.netloc, parts.path, options)
     if not parts.hostname or port is None or parts.path not in ("", "/") or parts.username:
         raise UsageError(f"not an address: {text!r} needs a host and a port and nothing else; {example}")
-    if options and parts.scheme in ADDRESSED:
-        raise UsageError(f"not an address: {text!r} needs a host and a port and no options; {example}")
+    if set(options) - ADDRESSED_OPTIONS.get(parts.scheme, set(options)):
+        raise UsageError(f"not an address: {text!r} needs a host and a port and no such options; {example}")
     return Url(parts.scheme, parts.hostname, port, "", options)
 
 
