@@ -16,8 +16,9 @@ Scripts call scripts with `yield from`. Never two scripts run at once, and what 
 
 Lines are cut at CR or LF (ITU-T V.250, 5.7.1). Each goes, in this order, to: the echo; what the running command claims;
 its final results and failures; the common ones (`ERROR`, `+CME ERROR`, …); start-up banners; unsolicited codes (kept in
-`take_urcs` for the script, never handled in the middle of a command); a command that takes any line; or it is
-a stray, counted and dropped. A binary answer must be followed by CR: if not, bytes of it were lost, and it is dropped.
+`take_urcs` for the script, never handled in the middle of a command); a command that takes any line; or it is a stray,
+counted and dropped, unless it proves to be the first half of a line that an unsolicited one has torn. A binary answer
+must be followed by CR: if not, bytes of it were lost, and it is dropped.
 
 Owns the buffer of the line and the mode of the reader. Bounded by the names in `_MAX`. Nothing survives the process.
 """
@@ -133,8 +134,9 @@ class Engine:
         self.is_settled = False
         """Set by the script when all is set up: from now on a banner means that the modem has restarted."""
         self.booted_at = 0.0
-        self.owed = 0
-        """Bytes that a modem may still wait for: the payload of a command that never came to its final result."""
+        self.owed = b""
+        """What a modem may still wait for, after a command with a payload that never came to its final result: the
+        payload, if its prompt was never heard; else so many CRs, for some of it may have been lost."""
         self.strays = 0
         self.urcs_lost = 0
         self.know(urcs)
@@ -152,6 +154,9 @@ class Engine:
         self._raw = b""
         self._raw_size = 0
         self._raw_is_unproved = False
+        self._torn = ""
+        """The last stray; with an unsolicited line after it (`_is_torn`) it may be the first half of a line."""
+        self._is_torn = False
         self._is_poked = False
         self._tail = b""
         self._call_end = b""
@@ -279,12 +284,12 @@ class Engine:
         if self.mode is Mode.TRANSPARENT:
             self._turn(Turn.LEFT)
             self._ends_at = None
-        self._lines, self._raw, self._raw_size = [], b"", 0
+        self._lines, self._raw, self._raw_size, self._torn = [], b"", 0, ""
         self._until = self.now + command.timeout_s
         if command.text:
             self._out += command.text.encode("ascii", "replace") + command.ending
         if command.payload is not None:
-            self.owed = len(command.payload)
+            self.owed = command.payload
             self._turn(Turn.ASKED)
 
     def _expire(self) -> None:
@@ -300,7 +305,7 @@ class Engine:
         if self.mode is not Mode.TRANSPARENT:
             self._turn(Turn.ENDED)
         if isinstance(self._step, Command) and self._step.payload is not None and not isinstance(outcome, NoAnswer):
-            self.owed = 0
+            self.owed = b""
         self._until, self._outcome, self._raw_is_unproved = None, outcome, False
 
     def _turn(self, turn: Turn) -> None:
@@ -384,6 +389,7 @@ class Engine:
         assert command is not None  # noqa: S101 - only a command makes the mode PROMPT
         assert command.payload is not None  # noqa: S101 - as above
         self._out += command.payload
+        self.owed = b"\r" * len(command.payload)
         self._turn(Turn.PROMPTED)
         return True
 
@@ -406,7 +412,8 @@ class Engine:
 
     def _line(self, text: str) -> None:
         command = self._command
-        if command is not None and self._answers(command, text):
+        if command is not None and self._answers_whole(command, text):
+            self._torn = ""
             return
         if self._banner.match(text):
             self._booted(text)
@@ -418,6 +425,13 @@ class Engine:
             self._keep(text)
         else:
             self.strays += 1
+            self._torn, self._is_torn = text, False
+
+    def _answers_whole(self, command: Command, text: str) -> bool:
+        """Take a line of the answer, also one that an unsolicited line has torn in two."""
+        if self._torn and self._is_torn and self._answers(command, self._torn + text):
+            return True
+        return self._answers(command, text)
 
     def _answers(self, command: Command, text: str) -> bool:
         """Take a line that the running command waits for."""
@@ -472,6 +486,7 @@ class Engine:
             self._note_urc(text)
 
     def _note_urc(self, text: str) -> None:
+        self._is_torn = True
         if len(self._urcs) >= URCS_MAX:
             self._urcs.popleft()
             self.urcs_lost += 1

@@ -39,6 +39,8 @@ HOME, DENIED, ROAMING = 1, 3, 5
 REGISTERED: Final = frozenset({HOME, ROAMING})
 HEARD_BY: Final = REGISTERED | {6, 7, 9, 10}
 """States of +CREG in which there is a network: 6 and 7 carry SMS only, 9 and 10 prefer to fall back for calls."""
+AGAIN_S_MAX: Final = 10.0
+"""A command that was waited for longer is not given again at once."""
 YEAR_MIN, YEAR_MAX = 2025, 2099
 """A clock outside of these years is a modem's own, never set (SIM800: 2004; others: 1970, 1980, 2080)."""
 
@@ -59,19 +61,21 @@ class Plan:
 
 
 def tried(command: Command, tries: int = 3) -> Script[Reply]:
-    """Give the command again, after a second, where the fault's policy says so; a question also when nothing came.
+    """Give the command again where that may help: by its fault's policy, or because a character of it may be lost.
 
-    Raises the last fault.
+    Only for commands that may be given twice. Raises the last fault.
     """
     while True:
         tries -= 1
         try:
             return (yield command)
         except AtFault as fault:
-            is_again = policy_of(fault) in _AGAIN or (isinstance(fault, NoAnswer) and bool(command.claims))
+            is_short = isinstance(fault, CommandFailed) or command.timeout_s <= AGAIN_S_MAX
+            is_again = policy_of(fault) in _AGAIN or (isinstance(fault, CommandFailed | NoAnswer) and is_short)
             if tries <= 0 or not is_again:
                 raise
-        yield Pause(1.0)
+            pause_s = 0.2 if isinstance(fault, CommandFailed | NoAnswer) else 1.0
+        yield Pause(pause_s)
 
 
 def attempted(command: Command) -> Script[Reply | None]:

@@ -35,6 +35,8 @@ FULL_S_MIN, FULL_S_MAX = 0.1, 2.0
 """A modem that takes nothing is asked again after so long, doubled each time."""
 FAILS_MAX: Final = 3
 """Sends that fail in a row before a connection is given up: one datagram is no reason."""
+GARBLED_S: Final = 0.3
+"""What is left of an answer that lost bytes has come by then."""
 RECONNECTS_MAX: Final = 3
 RECONNECT_S: Final = 1.0
 
@@ -242,7 +244,10 @@ class SocketModem(GsmModem):
         try:
             data = yield from stack.receive()
         except Garbled as fault:
-            raise CallFailed(str(fault)) from fault
+            if bearer.is_stream:
+                raise CallFailed(str(fault)) from fault
+            yield Pause(GARBLED_S)
+            return
         self._has_data = bool(data)
         if data:
             self._losses = 0

@@ -1,8 +1,9 @@
 """Getting a modem to listen: from fast and friendly to everything that is known to wake a stuck one. Scripts only.
 
-`synchronise` first asks `AT` a few times. Then, in this order: ESC, and the bytes that a stuck `>` prompt may still
-wait for (CRs; never Ctrl-Z, which would send); the escape from a call (`+++` between two seconds of silence, V.250 and
-S12); `AT` at every usual speed. In the end it waits, so that a late OK of the past is nobody's answer.
+`synchronise` first gives what a stuck `>` prompt may still wait for, counted, for to it every command is data; then it
+asks `AT` a few times. Where that does not help: ESC (never Ctrl-Z, which would send); the escape from a call (`+++`
+between two seconds of silence, V.250 and S12); `AT` at every usual speed. In the end it waits, so that a late OK of the
+past is nobody's answer.
 """
 
 from typing import Final
@@ -16,7 +17,6 @@ ASKS: Final = 5
 GUARD_S: Final = 1.1
 """Silence before and after `+++`: a second (S12 = 50), and a little."""
 DRAIN_S: Final = 0.3
-OWED_SIZE_MAX: Final = 1460
 ESCAPE: Final = b"\x1b"
 _OK: Final = r"OK$|0$"
 """`0` is the OK of a modem that was left with ATV0."""
@@ -25,6 +25,10 @@ _OK: Final = r"OK$|0$"
 def synchronise(engine: Engine, controls: Controls, baud: int) -> Script[None]:
     """Return when the modem answers at `baud`, in words, without echo. Raises NoAnswer when it is deaf."""
     found = baud
+    if engine.owed:
+        owed, engine.owed = engine.owed, b""
+        yield Say(owed)
+        yield Pause(GUARD_S)
     if not (yield from _asked(ASKS)):
         yield from unstick(engine)
         found = yield from _scan(controls, baud)
@@ -36,8 +40,8 @@ def synchronise(engine: Engine, controls: Controls, baud: int) -> Script[None]:
 
 def unstick(engine: Engine) -> Script[None]:
     """Leave whatever the modem may be in: a prompt, a payload, a call."""
-    owed, engine.owed = min(engine.owed, OWED_SIZE_MAX), 0
-    yield Say(ESCAPE + b"\r" * owed)
+    owed, engine.owed = engine.owed, b""
+    yield Say(owed + ESCAPE)
     yield Pause(GUARD_S)
     yield Say(b"+++")
     yield Pause(GUARD_S)

@@ -1,0 +1,53 @@
+"""Every modem that owes the suite its promises: what drives it, what it is simulated by, and the knobs it must survive.
+
+A new modem is in the suite by a row here. `sends` is False where the far end is no internet address (short bursts).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hardware.simulated.modems.sim800 import Sim800
+from node.modems.gsm import Plan
+from node.modems.sockets import SocketModem
+from node.modems.stacks import stack_of
+from node.url import Url
+from tests.node.modems.conformance.rig import HOST, PORT
+
+PLAN = Plan(apn="internet")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One modem. `make_sim(network, faults, seed)`, `make_driver(ears, hands)`."""
+
+    name: str
+    make_sim: Callable
+    make_driver: Callable
+    send: str
+    """The command that sends, for the knobs that strike one."""
+    connect: str
+    is_stream: bool = False
+
+
+def socket_driver(kind: str, scheme: str, plan: Plan = PLAN) -> Callable:
+    def make(ears, hands):
+        return SocketModem(ears, plan, hands, Url(scheme, HOST, PORT), stack_of(kind), "modem")
+
+    return make
+
+
+def socket_entries(name: str, sim: type, send: str, connect: str) -> list[Entry]:
+    return [
+        Entry(
+            f"{name} {scheme}",
+            sim,
+            socket_driver("auto", scheme),
+            send,
+            connect,
+            scheme == "tcp",
+        )
+        for scheme in ("udp", "tcp")
+    ]
+
+
+ENTRIES = [*socket_entries("sim800", Sim800, "CIPSEND", "CIPSTART")]
