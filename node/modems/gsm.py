@@ -89,7 +89,8 @@ def attempted(command: Command) -> Script[Reply | None]:
 def identify() -> Script[tuple[str, Quirk]]:
     """Return the model and what is special about it (5.1)."""
     reply = yield from attempted(Command("AT+CGMM", is_free=True))
-    model = reply.lines[-1] if reply is not None and reply.lines else ""
+    lines = [] if reply is None else [line for line in reply.lines if line[0] != "+" or line.startswith("+CGMM")]
+    model = lines[-1] if lines else ""
     model = re.sub(r"^\+CGMM: ?", "", model).strip('" ')[:40]
     return model, quirk_of(model)
 

@@ -26,6 +26,7 @@ from node.modems.gsm import Plan, attempted, tried
 from node.modems.simcom import number_of, with_result
 
 SEND_SIZE_MAX: Final = 1460
+SEND_SIZE_MIN: Final = 64
 READ_SIZE_MAX: Final = 1500
 CONTEXT_S, DEACTIVATE_S = 150.0, 40.0
 CONTEXT_TRIES: Final = 3
@@ -57,6 +58,7 @@ class QuectelStack:
 
     def __init__(self) -> None:
         self._is_stream = False
+        self._size = SEND_SIZE_MAX
         self._proved: tuple[int, int] = 0, 0
         """Bytes acknowledged, and not, at the last look."""
 
@@ -76,7 +78,7 @@ class QuectelStack:
                 return
 
     def connect(self, kind: str, host: str, port: int) -> Script[None]:
-        self._is_stream, self._proved = kind == "TCP", (0, 0)
+        self._is_stream, self._proved, self._size = kind == "TCP", (0, 0), SEND_SIZE_MAX
         text = f'AT+QIOPEN=1,0,"{kind}","{host}",{port},0,0'
         try:
             line = yield from with_result(text, r"\+QIOPEN: ?0,", OPEN_S)
@@ -91,12 +93,16 @@ class QuectelStack:
         raise CallFailed(f"no connection: {REASONS.get(code, line)}")
 
     def send(self, data: bytes) -> Script[int]:
-        finals = r"SEND (OK|FAIL)$"
-        reply = yield Command(f"AT+QISEND=0,{len(data)}", payload=data, finals=finals, timeout_s=SEND_S)
-        if reply.final == "SEND OK":
-            return len(data)
         if self._is_stream:
-            return 0  # its buffer is full: the same bytes go again
+            data = data[: self._size]
+        text = f"AT+QISEND=0,{len(data)}"
+        reply = yield Command(text, payload=data, finals=r"SEND (OK|FAIL)$", timeout_s=SEND_S)
+        if reply.final == "SEND OK":
+            self._size = min(2 * self._size, SEND_SIZE_MAX)
+            return len(data)
+        self._size = max(self._size // 2, SEND_SIZE_MIN)
+        if self._is_stream:
+            return 0  # its buffer has no room for so much: fewer bytes, and later
         raise CommandFailed("AT+QISEND: SEND FAIL")
 
     def receive(self) -> Script[bytes]:

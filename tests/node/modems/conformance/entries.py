@@ -6,7 +6,9 @@ A new modem is in the suite by a row here. `sends` is False where the far end is
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim800 import Sim800
+from hardware.simulated.modems.sim7600 import Sim7600
 from node.modems.gsm import Plan
 from node.modems.sockets import SocketModem
 from node.modems.stacks import stack_of
@@ -50,4 +52,9 @@ def socket_entries(name: str, sim: type, send: str, connect: str) -> list[Entry]
     ]
 
 
-ENTRIES = [*socket_entries("sim800", Sim800, "CIPSEND", "CIPSTART")]
+ENTRIES = [
+    *socket_entries("sim800", Sim800, "CIPSEND", "CIPSTART"),
+    *socket_entries("sim7600", Sim7600, "CIPSEND", "CIPOPEN"),
+    *socket_entries("ec25", Quectel, "QISEND", "QIOPEN"),
+    *socket_entries("bg96", Bg96, "QISEND", "QIOPEN"),
+]

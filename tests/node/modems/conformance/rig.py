@@ -143,10 +143,13 @@ class Rig:
     def unsent(self):
         return 0
 
+    def has_carrier(self):
+        return None
+
     # The shell's part
 
     def open(self):
-        self.is_open = True
+        self.is_open, self._is_done = True, False
         self.driver.open(self.now)
         return self
 
