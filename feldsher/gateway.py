@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--listen", action="append", default=[], metavar="URL", help="instead of what the enrolment says")
     run.add_argument("--verbose", action="store_true", help="log every bearer that comes and goes")
     run.set_defaults(run=_run)
+    carry = subparsers.add_parser(
+        "carry",
+        help="take what a stick brings and write the receipts on it, while the gateway does not run",
+        epilog="example: feldsher gateway carry /media/stick --data /var/lib/feldsher",
+    )
+    carry.add_argument("stick", type=Path, help="where the stick is mounted")
+    carry.add_argument("--data", type=Path, required=True, help=f"data folder; holds {ENROLMENT}")
+    carry.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    carry.set_defaults(run=_carry)
     status = subparsers.add_parser(
         "status", help="links and objects", epilog="example: feldsher gateway status --data D"
     )
@@ -54,6 +64,24 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _carry(args: argparse.Namespace) -> int:
+    from gateway import daemon
+    from node.claim import claim
+    from node.clock import SystemClock
+    from node.daemon import start_log
+    from node.enrolment import load_gateway
+
+    start_log(verbose=False)
+    enrolment = load_gateway(args.data / ENROLMENT)
+    with claim(args.data):
+        status, brought = daemon.carry(enrolment, args.data, args.stick, SystemClock())
+    if args.json:
+        print(json.dumps(status.to_dict() | {"brought": brought}))
+    else:
+        print(f"{args.stick}: {brought} objects came and are in custody; {status.trouble or 'safe to pull'}")
+    return 0
+
+
 def _status(args: argparse.Namespace) -> int:
     return watching.show(args, lambda: watching.read(args.data, "gateway"), _lines)
 
@@ -65,6 +93,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"gateway {status['name']}: {held['spool']} to send, {held['received']} delivered, {held['refused']} refused",
         "server   " + watching.link_line(status["server"]),
     ]
+    lines += [f"stick {one['place']}: {one['text']}" for one in status["sticks"]]
     for name, link in status["kits"].items():
         lines.append(f"kit {name}  " + watching.link_line(link))
         lines += watching.object_lines(link["receiving"])

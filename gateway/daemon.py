@@ -7,27 +7,38 @@ the station recovers.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.station import Station, Upstream
 from node import daemon, entropy
+from node.carried import CarryStatus
+from node.clock import Clock
 from node.dialling import call_each
 from node.disk import RealDisk
 from node.enrolment import GatewayEnrolment
+from node.link import Event
 from node.reactor import CallerShell, HostShell
 from node.spool import State
-from node.url import parse_url
+from node.url import CARRIED, parse_url
+from wire.errors import DeviceError
 from wire.noise import KeyPair
+
+SLOT_S: Final = 0.5
+"""How often the slots for sticks are asked what they want."""
+NO_STICK: Final = "no stick that carries parcels is here; `feldsher kit stick init` makes one of any"
 
 log = logging.getLogger("feldsher")
 
 
-def open_station(enrolment: GatewayEnrolment, disk: RealDisk) -> Station:
+def open_station(
+    enrolment: GatewayEnrolment, disk: RealDisk, on_event: Callable[[Event], None] = daemon.log_event
+) -> Station:
     """Return the station whose data lie on `disk`; opening recovers."""
     upstream = Upstream(enrolment.server.public, enrolment.psk, enrolment.server_sign_public)
-    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, daemon.log_event)
+    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, on_event)
 
 
 def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[str, Any]:
@@ -38,6 +49,7 @@ def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[st
         "roster_version": station.roster.version,
         "objects": {state.value: number[state] for state in State},
         "server": station.caller.progress(now).to_dict(),
+        "sticks": [slot.status.to_dict() for slot in station.slots],
         "kits": {
             station.roster.name_of(peer): progress.to_dict() for peer, progress in station.host.progress(now).items()
         },
@@ -64,8 +76,41 @@ async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str]) 
         while True:
             await call_each(station.server, lambda: station.caller, enrolment.server.urls, shells.append, on_caller)
 
-    for url in listen:
-        log.info("listening on %s", await host.listen(parse_url(url)))
+    for url in map(parse_url, listen):
+        if url.scheme == CARRIED:
+            station.add_slot(str(url), partial(RealDisk, url.path))
+            log.info("watching for sticks at %s", url.path)
+        else:
+            log.info("listening on %s", await host.listen(url))
     await daemon.run_until_signal(
-        host.run(), call(), status=lambda: status(station, enrolment, loop.time()), folder=folder
+        host.run(),
+        call(),
+        _tend_slots(station, host, shells),
+        status=lambda: status(station, enrolment, loop.time()),
+        folder=folder,
     )
+
+
+async def _tend_slots(station: Station, host: HostShell, shells: Sequence[CallerShell]) -> None:
+    while True:
+        now = asyncio.get_running_loop().time()
+        at = station.tick_slots(now)
+        if station.crossed():
+            for shell in (host, *shells):
+                shell.tick()
+        await asyncio.sleep(SLOT_S if at is None else max(0.0, min(at - now, SLOT_S)))
+
+
+def carry(enrolment: GatewayEnrolment, folder: Path, stick: Path, clock: Clock) -> tuple[CarryStatus, int]:
+    """Do what there is to do on a stick, without a daemon. Return how it is now, and how many objects it brought."""
+    with RealDisk(folder) as disk:
+        told: list[Event] = []
+        station = open_station(enrolment, disk, told.append)
+        slot = station.add_slot(str(stick), partial(RealDisk, stick))
+        while not slot.visits and not slot.status.trouble:
+            station.tick_slots(clock.now())
+    for event in told:
+        daemon.log_event(event)
+    if not slot.status.is_there:
+        raise DeviceError(f"{stick}: {slot.status.trouble or NO_STICK}")
+    return slot.status, sum(event.kind == "received" for event in told)

@@ -2,7 +2,8 @@
 
 Two links with a depot between them. Towards kits the station is a `Host`: it lets in who is on the roster. Towards the
 server it is a `Caller`: it offers what lies in the depot, hears the receipts, and takes new rosters. A receipt is given
-to the kit at once when its session lives, and otherwise when the kit offers the object again.
+to the kit at once when its session lives, and otherwise when the kit offers the object again. Parcels on a stick are
+taken as what a session brings, and answered on the stick (`node/carrying.py`).
 
 Synchronous and driven from outside, like the links themselves: no socket, no thread, no clock of its own. May call
 `node` and `wire`. What survives a crash at any instant: every object in custody, every receipt, every partial object up
@@ -12,12 +13,14 @@ After a failed disk the station raises DiskError, and whoever runs it opens it a
 is given up: its kit, which keeps it until the receipt, is made to call again, offers it again and brings it again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from gateway.depot import RESERVE_BYTES, Depot, FromKits, ToServer
 from gateway.roster import FromServer, Roster
+from node.carrying import Carrier, Mount
 from node.disk import Disk
 from node.entropy import Entropy
 from node.idle import NothingToSend
@@ -67,16 +70,38 @@ class Station:
         """The end of the bearers on which kits are heard."""
         self.server = Side(lambda: self.caller, self._do)
         """The end of the bearer to the server."""
+        self._slots: list[Carrier] = []
+        self._add = partial(Carrier, identity=identity, inbox=FromKits(self.depot), entropy=entropy)
+        self._roster_version = self.roster.version
         self._crossed = False
+
+    def add_slot(self, place: str, mount: Mount) -> Carrier:
+        """Take parcels from the sticks that are put in at `place`, and write answers to them."""
+        self._slots.append(self._add(place, mount, authorize=self.roster.grant))
+        return self._slots[-1]
+
+    @property
+    def slots(self) -> Sequence[Carrier]:
+        """Where sticks are put in."""
+        return self._slots
+
+    def tick_slots(self, now: float) -> float | None:
+        """Do the next step on each stick; return when to call it again, None when there is no slot."""
+        for slot in self._slots:
+            if slot.deadline() <= now:
+                self._do(partial(slot.tick, now), now)
+        return min((slot.deadline() for slot in self._slots), default=None)
 
     def tick(self, now: float) -> None:
         """Let time pass on both links; to be called at `deadline()`, or earlier."""
         self.kits.tick(now)
         self.server.tick(now)
+        self.tick_slots(now)
 
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called."""
-        return min((at for at in (self.host.deadline(), self.caller.deadline()) if at is not None), default=None)
+        times = (self.host.deadline(), self.caller.deadline(), *(slot.deadline() for slot in self._slots))
+        return min((at for at in times if at is not None), default=None)
 
     def crossed(self) -> bool:
         """Tell whether one link has given the other something to do since the last call: both deadlines are new."""
@@ -111,10 +136,18 @@ class Station:
             self.host.answer(peer, object_id, receipt, now)
         for peer in revoked:
             self.host.drop(peer)
-        for event in (*self.host.events(), *self.caller.events()):
+        self._tell_slots(bool(receipts))
+        told = (self.host.events(), self.caller.events(), *(slot.events() for slot in self._slots))
+        for event in chain.from_iterable(told):
             self._on_event(event)
         if arrived:
             self.caller.nudge(now)
+
+    def _tell_slots(self, has_receipts: bool) -> None:
+        """Receipts are written on the sticks that are in; with a new roster others are let in, or not any more."""
+        is_new, self._roster_version = self.roster.version != self._roster_version, self.roster.version
+        for slot in self._slots if has_receipts or is_new else ():
+            slot.nudge(retry=is_new)
 
 
 class Side:

@@ -16,7 +16,7 @@ it (`functools.partial(RealDisk, path)`), and raises UsageError or DiskError whe
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -88,8 +88,10 @@ class Carrier:
         """What is called as a parcel of ours, is none, and cannot be removed."""
         self._names: dict[str, ParcelName] = {}
         self._seen: set[str] | None = None
+        self._stale = False
+        """There may be something to write though nothing on the stick has changed."""
         self._left: dict[bytes, int] = {}
-        self._visit: Iterator[None] | None = None
+        self._visit: Generator[None, None, None] | None = None
         self._next_at = float("-inf")
         self._status = CarryStatus(place)
         self.visits = 0
@@ -106,9 +108,9 @@ class Carrier:
         try:
             next(self._visit)
         except StopIteration:
-            self._visit, self._next_at = None, now + POLL_S
+            self._visit, self._next_at = None, now + (0.0 if self._stale else POLL_S)
             self.visits += 1
-        except (StickError, StickFull) as error:
+        except StickError as error:
             self._fail(str(error), now)
         except BaseException:
             self._visit = None
@@ -122,12 +124,12 @@ class Carrier:
         """The outbox has something new, or the inbox another word on an object. `retry`: others are let in now."""
         if retry:
             self._arrivals.retry()
-        self._seen, self._next_at = None, float("-inf")
+        self._stale, self._next_at = True, float("-inf")
 
     def close(self) -> None:
         """Let go of the stick, also in the middle."""
         if self._visit is not None:
-            self._visit.close()  # type: ignore[attr-defined]  # it is a generator
+            self._visit.close()
             self._visit = None
 
     def events(self) -> list[Event]:
@@ -139,6 +141,11 @@ class Carrier:
         """What there is to say of the stick now."""
         return self._status
 
+    def carried(self, peer: bytes) -> list[bytes]:
+        """Return the objects of which the stick that is in now holds something for this far side."""
+        slips = self._on_stick(peer)
+        return list(dict.fromkeys(object_id for slip in slips for object_id, (_, has) in slip.objects.items() if has))
+
     def _fail(self, trouble: str, now: float) -> None:
         self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
         self._events.note("bearer", b"", f"{self._status.place}: {trouble}")
@@ -146,7 +153,7 @@ class Carrier:
 
     # A visit
 
-    def _look(self) -> Iterator[None]:
+    def _look(self) -> Generator[None, None, None]:
         """Open the stick, and do what there is to do when something of it has changed."""
         try:
             opened = self._mount()
@@ -159,7 +166,7 @@ class Carrier:
             if not stick.is_marked:
                 return self._gone()
             names = {name: one for name, one in stick.names(self._mailbox).items() if name not in self._stuck}
-            if set(names) != self._seen:
+            if self._stale or set(names) != self._seen:
                 yield from self._work(stick, names)
         return None
 
@@ -170,6 +177,7 @@ class Carrier:
             raise StickError(f"cannot make a folder there: {error}") from error
 
     def _gone(self) -> None:
+        self._stale = False
         if self._status.is_there:
             self._events.note("bearer", b"", f"{self._status.place}: the stick is gone")
         self._status = CarryStatus(self._status.place)
@@ -181,7 +189,7 @@ class Carrier:
     def _work(self, stick: Stick, names: dict[str, ParcelName]) -> Iterator[None]:
         if not self._status.is_there:
             self._events.note("bearer", b"", f"{self._status.place}: a stick is here")
-        self._names = names
+        self._names, self._stale = names, False
         self._show(is_busy=True)
         yield
         self._arrivals.forget(names)

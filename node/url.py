@@ -24,6 +24,8 @@ ADDRESSED_OPTIONS: Final = {"udp": frozenset[str](), "tcp": frozenset({"framing"
 PLACED: Final = frozenset({"serial", "modem", "dir"})
 """Schemes that want the path of a device or a folder, and may have options."""
 EITHER: Final = frozenset({"sbd"})
+CARRIED: Final = "dir"
+"""No road but a folder: `node/carrying.py`."""
 SCHEMES: Final = ADDRESSED | PLACED | EITHER
 OPTIONS_MAX: Final = 32
 SECRET: Final = frozenset({"pin", "password"})

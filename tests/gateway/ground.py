@@ -1,6 +1,7 @@
 """A ground station for tests: the real one on a simulated disk, with a kit and a server whose stores are in memory."""
 
 from gateway.station import Station, Upstream
+from node.enrolment import Contact, GatewayEnrolment
 from node.entropy import seeded
 from node.idle import NothingTaken
 from node.link import Caller, Grant, Host
@@ -47,6 +48,11 @@ def hand_over(inbox, data, given=None, peer=KIT.public):
         if refusal is not None:
             return refusal
     return inbox.finish(peer, given.object_id)
+
+
+def enrolment(server_url, listen):
+    server = Contact("server", SERVER.public, (server_url,))
+    return GatewayEnrolment("ground", b"g" * 32, UP_PSK, SIGN_PUBLIC, server, (listen,))
 
 
 class Ground:

@@ -8,14 +8,27 @@ import pytest
 
 from gateway import daemon
 from node.daemon import read_status
-from node.enrolment import Contact, GatewayEnrolment
+from node.disk import RealDisk
 from node.entropy import seeded
 from node.idle import NothingTaken
 from node.link import Caller, Grant, Host
 from node.reactor import CallerShell, HostShell
 from node.seams import Receipt
+from node.stick import mark
 from node.url import parse_url
-from tests.gateway.ground import GROUND, KIT, PSK, SERVER, SIGN_PUBLIC, UP_PSK, kit_entry, offer, roster, roster_offer
+from tests.gateway.ground import (
+    GROUND,
+    KIT,
+    PSK,
+    SERVER,
+    UP_PSK,
+    enrolment,
+    kit_entry,
+    offer,
+    roster,
+    roster_offer,
+)
+from tests.gateway.van import Van
 from tests.wire.air import MemoryInbox, MemoryOutbox
 from wire.errors import UsageError
 
@@ -27,11 +40,6 @@ def free_url(scheme):
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return f"{scheme}://127.0.0.1:{probe.getsockname()[1]}"
-
-
-def enrolment(server_url, listen):
-    server = Contact("server", SERVER.public, (server_url,))
-    return GatewayEnrolment("ground", b"g" * 32, UP_PSK, SIGN_PUBLIC, server, (listen,))
 
 
 async def until(done):
@@ -87,3 +95,45 @@ def test_an_address_that_is_taken_ends_the_daemon_with_its_name(tmp_path):
         url = f"udp://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UsageError, match="cannot listen on"):
             asyncio.run(daemon.run(enrolment("udp://127.0.0.1:9", url), tmp_path, [url]))
+
+
+def test_a_stick_is_put_in_while_the_gateway_runs_and_goes_out_with_the_receipt(tmp_path):
+    inbox, first = MemoryInbox(lambda given: Receipt(b"the word")), roster(1, kit_entry())
+    rosters = MemoryOutbox()
+    rosters.objects[roster_offer(first).object_id] = (roster_offer(first), first)
+    data, place = tmp_path / "data", tmp_path / "media"
+    for folder in (data, place):
+        folder.mkdir()
+    van = Van()
+    given = van.put(DATA)
+
+    async def play():
+        host = Host(SERVER, lambda _: Grant(UP_PSK, "ground"), lambda _: rosters, inbox, seeded(b"server"))
+        serving = HostShell(host, lambda: None)
+        server_url = str(await serving.listen(parse_url("udp://127.0.0.1:0")))
+        listen = f"dir://{place}/stick"
+        works = [
+            asyncio.ensure_future(work)
+            for work in (serving.run(), daemon.run(enrolment(server_url, listen), data, [listen]))
+        ]
+        try:
+            await until(lambda: read_status(data).get("roster_version") == 1)
+            assert read_status(data)["sticks"][0]["present"] is False
+            (place / "stick").mkdir()
+            with RealDisk(place / "stick") as disk:
+                mark(disk)
+                van.visit(disk)
+                await until(lambda: given in inbox.done)
+                await until(lambda: van.visit(disk) and van.outbox.receipts)
+            await until(lambda: not list((place / "stick/feldsher").iterdir()))
+            return read_status(data)
+        finally:
+            for work in works:
+                work.cancel()
+            for work in works:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+
+    status = asyncio.run(play())
+    assert status["sticks"][0]["place"].endswith("media/stick")
+    assert van.outbox.receipts == {given: b"the word"}
