@@ -4,6 +4,8 @@ import codecs
 import re
 from pathlib import Path
 
+from hardware.simulated.modems.dialup import DialModem
+from hardware.simulated.modems.exchange import Exchange
 from hardware.simulated.modems.ground import Ground
 from hardware.simulated.modems.iridium9602 import Iridium9602
 from hardware.simulated.modems.network import VirtualNetwork
@@ -111,6 +113,47 @@ def orbital(*faults, seed=1, boots=True, **more):
     if boots:
         bench.wait(3.0)
     return bench, ground
+
+
+class FarModem:
+    """An answering modem as a far end, with a host that only listens and speaks."""
+
+    def __init__(self, modem):
+        self.modem, self.heard = modem, b""
+        modem.tick(0.0)
+
+    def tick(self, now):
+        self.modem.tick(now)
+        self.heard += self.modem.output()
+
+    def deadline(self):
+        return self.modem.deadline()
+
+    def poll(self, now):
+        self.tick(now)
+
+    def say(self, data, now):
+        self.modem.feed(data, now)
+
+    def close(self, now):
+        self.modem.set_dtr(False, now)
+
+
+NUMBER = "+380441112233"
+
+
+def dialled(*faults, seed=1, make="csd", manner=None, far_faults=(), boots=True):
+    """Return (bench, far end): two modems on one exchange; the far one answers the second ring by itself."""
+    exchange = Exchange(manner, seed=seed)
+    far = FarModem(DialModem(exchange, NUMBER, far_faults, seed + 1, make="landline"))
+    bench = Bench(DialModem(exchange, "", faults, seed, make=make), far)
+    if boots:
+        bench.wait(3.0)
+        bench.at("ATE0")
+        far.say(b"ATE0S0=2\r", bench.now)
+        bench.wait(0.1)
+        far.heard = b""
+    return bench, far
 
 
 # Dialogues on record

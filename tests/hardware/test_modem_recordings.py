@@ -5,7 +5,7 @@ import pytest
 from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
-from tests.hardware.modem_bench import load, names, orbital, replay, virtual
+from tests.hardware.modem_bench import dialled, load, names, orbital, replay, virtual
 
 MODEMS = {"sim800": Sim800, "sim7600": Sim7600, "quectel": Quectel, "bg96": Bg96}
 
@@ -17,6 +17,8 @@ def test_replay(name):
     if card["modem"] == "iridium9602":
         bench, _ = orbital(*faults)
         far = bench.others[0]
+    elif card["modem"] in {"csd", "iridium-dialup"}:
+        bench, far = dialled(*faults, make=card["modem"].partition("-")[0])
     else:
         bench, far = virtual(MODEMS[card["modem"]], *faults)
     replay(bench, far, steps)
@@ -25,7 +27,7 @@ def test_replay(name):
 @pytest.mark.parametrize("name", names())
 def test_a_recording_has_its_name_card(name):
     card, steps = load(name)
-    assert card["modem"] in {*MODEMS, "iridium9602"}
+    assert card["modem"] in {*MODEMS, "iridium9602", "csd", "iridium-dialup"}
     assert card["what"]
     assert card["source"]
     assert steps

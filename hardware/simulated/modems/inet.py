@@ -170,6 +170,12 @@ class Inet(Cellular):
         room = size if link.kind == UDP else max(0, SEND_SIZE_MAX - link.socket.unacknowledged)
         return min(size, room, size if limit is None else int(limit))
 
+    def room_of(self, link: Link | None) -> int:
+        """Return how much a link in transparent mode takes now."""
+        if link is None or link.kind == UDP:
+            return SEND_SIZE_MAX
+        return SEND_SIZE_MAX - link.socket.unacknowledged
+
     def prompt(self) -> bytes:
         return b"" if self.faults.strikes("prompt-lost") else b"\r\n> "
 

@@ -32,6 +32,9 @@ LINE_SIZE_MAX: Final = 556
 CR, ESC, BACKSPACE = b"\r", 0x1B, 0x08
 GUARD_UNIT_S: Final = 0.02
 ESCAPE: Final = b"+++"
+ROOM_S: Final = 0.05
+"""How long a modem whose call takes nothing now waits before it tries again."""
+PIECE_SIZE_MAX: Final = 1_460
 BAUDS: Final = (0, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 FLOW: Final[Mapping[Mode, frozenset[Mode]]] = {
     Mode.COMMAND: frozenset({Mode.RUNNING}),
@@ -89,6 +92,7 @@ class AtModem(Machine):
         self._timer: int | None = None
         self._plus: int | None = None
         self._pluses = b""
+        self._waits_for_room = False
         self._data_at = float("-inf")
         self._is_dtr = True
 
@@ -104,6 +108,10 @@ class AtModem(Machine):
     def send_online(self, data: bytes, now: float) -> None:
         """Bytes of the host for the far end."""
 
+    def online_room(self, now: float) -> int:
+        """Return how many of them it takes now."""
+        return PIECE_SIZE_MAX
+
     def hang_up(self, now: float) -> None:
         """End what ATO would go back to."""
 
@@ -116,6 +124,11 @@ class AtModem(Machine):
         """End the command that is pending with what came of it."""
         if self._pending is not None:
             self._come_to(outcome, now)
+
+    def start(self, pending: Pending, now: float) -> None:
+        """Be busy without a command (a call that is answered by itself). Only while no command runs."""
+        self.go(Mode.RUNNING)
+        self._pending = pending
 
     def connect(self, online: Online, now: float) -> None:
         """Go online without a command: what was asked for has come true. Only while no command runs."""
@@ -371,8 +384,14 @@ class AtModem(Machine):
         self.say(b"".join(CRLF + line + CRLF for line in online.lines) + self._final(online.text), now)
 
     def _take_online(self, waiting: bytearray, now: float) -> bool:
-        data = bytes(waiting)
-        waiting.clear()
+        room = self.online_room(now)
+        if room <= 0:
+            if not self._waits_for_room:
+                self._waits_for_room = True
+                self.later(ROOM_S, self._try_again, now)
+            return False
+        data = bytes(waiting[:room])
+        del waiting[:room]
         guard_s = self.registers[12] * GUARD_UNIT_S
         may_escape = bool(self._pluses) or now - self._data_at >= guard_s
         data, self._pluses = self._pluses + data, b""
@@ -385,6 +404,9 @@ class AtModem(Machine):
         self._data_at = now
         self.send_online(data, now)
         return True
+
+    def _try_again(self, now: float) -> None:
+        self._waits_for_room = False
 
     def _escape(self, now: float) -> None:
         self._plus = None

@@ -18,6 +18,8 @@ from hardware.simulated.modems.timing import Agenda, Outlet, earliest
 
 INPUT_SIZE_MAX: Final = 16_384
 """What waits inside while a command runs; more is lost, as on a line without flow control."""
+CTS_SIZE: Final = 2_048
+"""With so much waiting it lets CTS fall."""
 NOISE_SIZE_MAX: Final = 4_096
 HELD_URCS_MAX: Final = 32
 CRLF: Final = b"\r\n"
@@ -122,6 +124,10 @@ class Machine:
             return self.now
         polled = None if self.mode in DEAF else self.next_poll()
         return earliest(self._agenda.next_at(), self._outlet.next_at(), self.key.acts_at(), polled)
+
+    def room(self) -> int:
+        """Return how many bytes more the modem takes without losing any: CTS, as a number."""
+        return max(0, CTS_SIZE - len(self._input))
 
     # What a modem brings
 

@@ -141,6 +141,9 @@ class Quectel(Inet):
     def connect_text(self) -> bytes:
         return b"CONNECT"
 
+    def online_room(self, now: float) -> int:
+        return self.room_of(self.links.get(self._online if self._online is not None else -1))
+
     def send_online(self, data: bytes, now: float) -> None:
         link = self.links.get(self._online if self._online is not None else -1)
         if link is not None and link.state == "up":

@@ -141,6 +141,9 @@ class Sim7600(Inet):
     def connect_text(self) -> bytes:
         return b"CONNECT %d" % self.BAUD
 
+    def online_room(self, now: float) -> int:
+        return self.room_of(self.links.get(0))
+
     def send_online(self, data: bytes, now: float) -> None:
         if self.has_call():
             self.transmit(self.links[0], data, now)

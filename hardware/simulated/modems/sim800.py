@@ -140,6 +140,9 @@ class Sim800(Inet):
     def has_call(self) -> bool:
         return self._is("+CIPMODE") and self.state == CONNECTED
 
+    def online_room(self, now: float) -> int:
+        return self.room_of(self.links.get(0))
+
     def send_online(self, data: bytes, now: float) -> None:
         if 0 in self.links:
             self.transmit(self.links[0], data, now)
