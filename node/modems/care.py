@@ -86,6 +86,7 @@ class GsmModem(ScriptedModem, abc.ABC):
         self.state = ModemState.READY
         self.trouble = ""
         self.engine.is_settled = True
+        self.power_holds()
 
     def look_around(self) -> Script[None]:
         """Read what people want to know: signal and clock."""

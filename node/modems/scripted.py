@@ -162,6 +162,10 @@ class ScriptedModem(abc.ABC):
         self._power_at = now + POWER_OFF_S
         return POWER_OFF_S + BOOT_S
 
+    def power_holds(self) -> None:
+        """The modem answers, so it is on: a power key learns from that how things stand."""
+        self._power.set(True)
+
     @property
     def power_returns_at(self) -> float | None:
         """When a cycle of the power will be over; None while there is none."""

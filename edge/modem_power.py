@@ -1,0 +1,80 @@
+"""The supply or the power key of the kit's modem, on the board's pin for it (`hardware/pins.py`).
+
+    rail   a switch in the modem's supply: the pin is high while it is on. Preferred: it also ends a hang.
+    key    a transistor on PWRKEY: a press of `PRESS_S` switches the modem on or off, whichever it was not.
+
+A key says nothing of how things stand, and nothing else does while a modem is deaf. Each cycle of the ladder
+(`node/modems/ladder.py`) is `set(False)`, `set(True)`; every second one leaves the first press out. So whether the
+modem was on or off when the first cycle began, it is on after the second. `set(True)` again means that it answers, and
+begins the count anew. Nothing here survives the process.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from hardware.pins import MODEM_POWER
+from node.modems.seam import Power
+from wire.errors import UsageError
+
+PRESS_S: Final = 1.5
+"""SIM800 wants 1 s and more; Quectel 0.5 s to go on, 0.65 s off. SIM7600 wants 2.5 s to go off: give it a rail."""
+
+Pin = Callable[[bool], None]
+"""Drives a pin high or low."""
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls something after so many seconds: `loop.call_later`."""
+
+
+class RailPower:
+    """A switch in the supply."""
+
+    def __init__(self, pin: Pin) -> None:
+        self._pin = pin
+
+    def set(self, on: bool) -> None:
+        self._pin(on)
+
+
+class KeyPower:
+    """A press for each change, but for every second cycle. At first the modem is believed to be on."""
+
+    def __init__(self, pin: Pin, later: Later) -> None:
+        self._pin, self._later = pin, later
+        self._is_on = True
+        self._cycles = 0
+
+    def set(self, on: bool) -> None:
+        if on is self._is_on:
+            self._cycles = 0
+            return
+        self._is_on = on
+        self._cycles += not on
+        if on or self._cycles % 2:
+            self._press()
+
+    def _press(self) -> None:
+        self._pin(True)
+        self._later(PRESS_S, lambda: self._pin(False))
+
+
+def gpio_pin(number: int) -> Pin:
+    """Return what drives a BCM pin, low at first. Raises UsageError where there are no pins."""
+    try:
+        from RPi import GPIO
+    except (ImportError, RuntimeError) as error:
+        raise UsageError(f"power=: this machine has no pins ({error}); leave the option out") from error
+    GPIO.setmode(GPIO.BCM)
+    GPIO.setup(number, GPIO.OUT, initial=GPIO.LOW)
+    return lambda high: GPIO.output(number, GPIO.HIGH if high else GPIO.LOW)
+
+
+def modem_power(how: str, later: Later, pin_of: Callable[[int], Pin] = gpio_pin) -> Power:
+    """Return the power of the kit's modem: `rail` or `key`. Raises UsageError."""
+    if how == "rail":
+        return RailPower(pin_of(MODEM_POWER))
+    if how == "key":
+        return KeyPower(pin_of(MODEM_POWER), later)
+    raise UsageError(f"power={how}: want rail or key")
+
+
+__all__ = ["PRESS_S", "KeyPower", "RailPower", "modem_power"]
