@@ -51,13 +51,13 @@ class Profile:
     bytes_s_max: float
     connect_s: float
     is_gsm: bool
-    """Wants the whole care of a GSM modem: radio, SIM, operator, rule of roaming."""
+    """Has operators, a rule of roaming, and a radio that is switched off in the end."""
     setup: tuple[str, ...]
 
 
 PLAIN: Final = ("AT&C1", "AT&D2", "ATS0=0", "ATX4")
 """DCD follows the carrier, DTR hangs up, nothing is answered by itself, all results are told. A modem may lack any."""
-CELLULAR: Final = (*PLAIN, "AT+CR=1")
+CELLULAR: Final = (*PLAIN, "AT+CFUN=1", "AT+CR=1")
 PROFILES: Final = {
     "csd": Profile("ATD", 9600, 71, 960, 60, True, CELLULAR),
     "iridium": Profile("ATDT", 19200, 71, 300, 90, False, CELLULAR),
@@ -118,25 +118,24 @@ class DataCall(GsmModem):
     # Getting ready
 
     def _ready(self) -> Script[None]:
-        if self._call.profile.is_gsm:
-            yield from super()._ready()
-            return
         self.state = ModemState.STARTING
         yield from synchronise(self.engine, self.controls, self.plan.baud)
+        self.model, self.quirk = yield from gsm.identify()
+        for text in self._call.profile.setup:
+            yield from gsm.attempted(Command(text))
         if self._call.service:
             yield from gsm.open_sim(self.engine, self.quirk, self._guard)
+            yield Command(f"AT+CBST={self._call.service},0,1")
             self.state = ModemState.SEARCHING
-        yield from self.packet_ready()
+            yield from self.packet_ready()
+        if self._call.profile.is_gsm:
+            self.operator = yield from gsm.operator()
+            self.signal_dbm = yield from gsm.signal_dbm()
         self.state = ModemState.READY
         self.engine.is_settled = True
 
     def packet_ready(self) -> Script[None]:
-        """Prepare for calls, which want no packet service: the service, and a network that lets us in."""
-        for text in self._call.profile.setup:
-            yield from gsm.attempted(Command(text))
-        if not self._call.service:
-            return
-        yield Command(f"AT+CBST={self._call.service},0,1")
+        """Find a network that lets us in; calls want no packet service. Iridium is at home everywhere."""
         state = yield from self._register()
         self.is_roaming = self._call.profile.is_gsm and state == ROAMING
         if self.is_roaming and not self.plan.roaming:
