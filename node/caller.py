@@ -15,6 +15,7 @@ from node.post import BLOCKED_S, CHECKS_S, DOUBT_POST_S, hello_pause_s, look_int
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
+from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Offer, Receipt
@@ -85,6 +86,7 @@ class Caller:
         *,
         keep_alive_s: float | None = KEEP_ALIVE_S,
         admits: Admits = admits_usually,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._identity, self._far_public, self._psk = identity, far_public, psk
         self._outbox, self._inbox, self._entropy = outbox, inbox, entropy
@@ -93,7 +95,8 @@ class Caller:
         """Which objects may go over which bearer; asked at each bearer and each nudge."""
         self.state = CallerState.CALLING
         self.tally = Tally()
-        self._events = Events()
+        self._trace = trace
+        self._events = Events(trace)
         self._bearer: Bearer | None = None
         self._line: Line | None = None
         self._call: tuple[Call, Exchange] | None = None
@@ -133,10 +136,12 @@ class Caller:
         counters.wire_received += len(frame) + bearer.overhead
         try:
             kind, index = peek(frame)
+            if kind not in CARRYING:
+                self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             if kind is FrameKind.WELCOME:
                 self._on_welcome(index, frame, now)
             elif kind in CARRYING:
-                self._on_data(index, frame, now)
+                self._on_data(bearer, index, frame, now)
             elif kind is FrameKind.HINT:
                 self._on_hint(frame, now)
         except AuthError:
@@ -262,6 +267,7 @@ class Caller:
         counters = self.tally.counters
         counters.frames_sent += 1
         counters.wire_sent += len(self._call[0].hello) + bearer.overhead
+        self._trace.frame(SENT, bearer, self._call[0].hello, 0, b"")
         bearer.send(self._call[0].hello)
 
     def _make_call(self, bearer: Bearer, now: float) -> tuple[Call, Exchange]:
@@ -291,7 +297,7 @@ class Caller:
         call, exchange = self._call
         session, payload = call.complete(frame)
         self._call = None
-        line = Line(session, exchange, self.tally.counters, now)
+        line = Line(session, exchange, self.tally.counters, now, self._trace)
         line.watches_peer = True
         if not self._bearer.is_message:
             exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
@@ -306,9 +312,9 @@ class Caller:
         self.denials, self.last_heard = 0, now
         self._events.note("session", self._far_public, f"session {session.index:04x} over {self._bearer.name}")
 
-    def _on_data(self, index: int, frame: bytes, now: float) -> None:
+    def _on_data(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
         line = self._line
-        if line is None or index != line.session.index or line.receive(frame, now) is None:
+        if line is None or index != line.session.index or line.receive(bearer, frame, now) is None:
             return
         self.last_heard = now
         self._change(CallerEvent.HEARD)

@@ -16,6 +16,7 @@ from node.post import HALF_OPEN_POST_S
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
+from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Receipt
@@ -71,6 +72,7 @@ class Host:
         entropy: Entropy,
         *,
         tell_strangers: bool = False,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._identity, self._authorize, self._outbox_for = identity, authorize, outbox_for
         self._inbox, self._entropy = inbox, entropy
@@ -81,7 +83,8 @@ class Host:
         self._half_open: OrderedDict[int, _HalfOpen] = OrderedDict()
         self._proved: OrderedDict[bytes, None] = OrderedDict()
         self.tallies: dict[bytes, Tally] = {}
-        self._events = Events()
+        self._trace = trace
+        self._events = Events(trace)
         self._hints, self._hints_at = HINTS_PER_S, 0.0
         self.frames_refused = 0
 
@@ -98,6 +101,8 @@ class Host:
         """Take one frame from wherever."""
         try:
             kind, index = peek(frame)
+            if kind not in CARRYING:
+                self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             if kind is FrameKind.HELLO:
                 self._on_hello(bearer, index, frame, now)
             elif kind in CARRYING:
@@ -155,6 +160,7 @@ class Host:
     def _on_hello(self, bearer: Bearer, far_index: int, frame: bytes, now: float) -> None:
         for half in self._half_open.values():
             if half.hello == frame:
+                self._trace.frame(SENT, bearer, half.welcome, 0, b"")
                 bearer.send(half.welcome)
                 return
         if frame[3:35] in self._proved:
@@ -176,11 +182,12 @@ class Host:
         composed = exchange.compose_welcome(room, now)
         session, welcome = answering.welcome(self._free_index(), self._entropy(32), composed.payload)
         exchange.note_sent(0, len(welcome) + bearer.overhead, composed, now, is_message=bearer.is_message)
-        line = Line(session, exchange, tally.counters, now)
+        line = Line(session, exchange, tally.counters, now, self._trace)
         line.begin(bearer, now)
         self._add_half_open(_HalfOpen(line, frame, welcome, now))
         tally.counters.frames_sent += 1
         tally.counters.wire_sent += len(welcome) + bearer.overhead
+        self._trace.frame(SENT, bearer, welcome, 0, b"")
         bearer.send(welcome)
 
     def _on_data(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
@@ -189,7 +196,7 @@ class Host:
             self._hint(bearer, 0, HintCode.NO_SESSION, frame, now)
             return
         try:
-            counter = line.receive(frame, now)
+            counter = line.receive(bearer, frame, now)
         except PeerError as error:
             self._events.note("peer-error", line.exchange.peer, str(error))
             self._end(line)
@@ -265,4 +272,6 @@ class Host:
         self._hints_at = now
         if self._hints >= 1.0:
             self._hints -= 1.0
-            bearer.send(make_hint(index, code, frame))
+            hint = make_hint(index, code, frame)
+            self._trace.frame(SENT, bearer, hint, 0, b"")
+            bearer.send(hint)

@@ -11,6 +11,7 @@ from node.exchange import Exchange
 from node.post import Post
 from node.progress import Counters, Meter
 from node.seams import Bearer
+from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
 from wire.flow import Composed
 from wire.session import DATA_OVERHEAD, SHORT_OVERHEAD, SHORT_SPAN, Session
 
@@ -31,8 +32,10 @@ HOST_PATIENCE_S: Final = 60.0
 class Line:
     """One session, its exchange, and the bearer that last carried a good frame."""
 
-    def __init__(self, session: Session, exchange: Exchange, counters: Counters, now: float) -> None:
-        self.session, self.exchange, self.counters = session, exchange, counters
+    def __init__(
+        self, session: Session, exchange: Exchange, counters: Counters, now: float, trace: Trace = NO_TRACE
+    ) -> None:
+        self.session, self.exchange, self.counters, self._trace = session, exchange, counters, trace
         self.bearer: Bearer | None = None
         self.meter = Meter()
         self.last_heard = now
@@ -86,12 +89,13 @@ class Line:
     def _make_post(self, bearer: Bearer, now: float) -> Post:
         return Post(self.exchange, bearer, self._limit, self._send, is_caller=self.watches_peer, now=now)
 
-    def receive(self, frame: bytes, now: float) -> int | None:
+    def receive(self, bearer: Bearer, frame: bytes, now: float) -> int | None:
         """Take a DATA frame and return its counter, None when it is not new. Raises AuthError, PeerError."""
         opened = self.session.open(frame)
         if opened is None:
             return None
         counter, payload = opened
+        self._trace.frame(RECEIVED, bearer, frame, counter, payload)
         self.last_heard = self._quiet_since = now
         before, oldest = self._payload_bytes(), self.exchange.flow.ledger.floor
         self.exchange.receive(counter, payload, now)
@@ -213,6 +217,7 @@ class Line:
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
         self.counters.frames_sent += 1
         self.counters.wire_sent += size
+        self._trace.frame(SENT, self.bearer, frame, counter, composed.payload)
         self.bearer.send(frame)
 
     def say_all(self, now: float) -> None:

@@ -12,6 +12,7 @@ from node.line import Line
 from node.progress import Counters, ObjectProgress, Progress
 from node.receiving import ReceivingCounts
 from node.sending import SendingCounts
+from node.tracing import NO_TRACE, Trace
 from wire import objects
 from wire.objects import Answer, Custody, Refusal
 
@@ -44,11 +45,13 @@ EVENT_KINDS: Final = {
 class Events:
     """Events until somebody fetches them."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace: Trace = NO_TRACE) -> None:
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._trace = trace
 
     def note(self, kind: str, peer: bytes, text: str, object_id: bytes = b"") -> None:
         self._events.append(Event(kind, peer, object_id, text))
+        self._trace.event(kind, text)
 
     def fetch(self) -> list[Event]:
         found = list(self._events)

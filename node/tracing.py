@@ -19,7 +19,7 @@ from wire.session import peek
 from wire.stream import StreamWriter
 from wire.trace import RECEIVED, SENT, EventSeen, FrameSeen
 
-__all__ = ["RECEIVED", "SENT", "NoTrace", "Trace", "TraceFile"]
+__all__ = ["NO_TRACE", "RECEIVED", "SENT", "Trace", "TraceFile"]
 
 SIZE_MAX: Final = 16 << 20
 SIZE_MIN: Final = 8192
@@ -34,11 +34,14 @@ class Trace(Protocol):
     def event(self, kind: str, text: str) -> None: ...
 
 
-class NoTrace:
+class _NoTrace:
     """Sees nothing."""
 
     def frame(self, direction: int, bearer: Bearer, frame: bytes, counter: int, payload: bytes) -> None: ...
     def event(self, kind: str, text: str) -> None: ...
+
+
+NO_TRACE: Final = _NoTrace()
 
 
 class TraceFile:
