@@ -9,6 +9,8 @@ from typing import Any, Final
 from wire.errors import FormatError, UsageError
 
 REPAIRED: Final = "repaired"
+IMPORTED: Final = "import"
+"""What `kit import` has made and the kit has not taken up yet."""
 
 
 def configure_store(subparsers: Any) -> None:  # noqa: ANN401  argparse has no public name for it
@@ -37,7 +39,7 @@ def _check(args: argparse.Namespace) -> int:
     from node.disk import RealDisk
 
     with RealDisk(_existing(args.data)) as disk:
-        report = check_store(disk)
+        report = check_store(disk) + check_store(disk, IMPORTED)
     if args.json:
         print(json.dumps(asdict(report) | {"sound": report.sound}))
     else:

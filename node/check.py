@@ -55,6 +55,9 @@ class StoreReport:
     size_bytes: int
     problems: tuple[Problem, ...]
 
+    def __add__(self, other: "StoreReport") -> "StoreReport":
+        return StoreReport(self.files + other.files, self.size_bytes + other.size_bytes, self.problems + other.problems)
+
     @property
     def sound(self) -> bool:
         """Nothing that was kept is damaged or missing."""

@@ -1,6 +1,8 @@
 """Previews: small, upright, coarse first; none rather than a large one; nothing a file may hold stops an import."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -104,3 +106,10 @@ def test_a_file_that_is_cut_short_has_none(cut):
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF"]))
 def test_any_bytes_have_previews_or_none(rest, beginning):
     assert isinstance(made(beginning + rest), list)
+
+
+def test_a_kit_that_captures_no_picture_loads_nothing_for_pictures():
+    """Its memory is for the devices: 60 MB on a Raspberry Pi."""
+    asked = "import edge.daemon, feldsher.kit, sys; print([one for one in ('PIL', 'pillow_jxl') if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
