@@ -24,7 +24,7 @@ STALLED_S: Final = 10
 LOGIN_S: Final = 40
 """What ssh needs for its seven round trips on the slowest of these links, before rsync has said a word."""
 WEB_PORT, SSH_PORT, UUCP_PORT, MQTT_PORT = 8080, 2222, 5400, 1883
-QUIET: Final = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+QUIET: Final = subprocess.DEVNULL
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,12 @@ def _uucp_server(stage: Stage) -> list[list[str]]:
     stage.text("base/sys", (stage.folder / "base/sys").read_text().replace("any", "uucp").splitlines())
     for name in stage.names:
         queue = ["uucp", "-I", near, "-r", "-C", f"{stage.folder}/out/{name}", f"base!{stage.folder}/in/{name}"]
-        subprocess.run(["setpriv", "--reuid=uucp", "--regid=uucp", "--clear-groups", *queue], check=True, **QUIET)
+        subprocess.run(
+            ["setpriv", "--reuid=uucp", "--regid=uucp", "--clear-groups", *queue],
+            check=True,
+            stdout=QUIET,
+            stderr=QUIET,
+        )
     listen = f"TCP-LISTEN:{UUCP_PORT},fork,reuseaddr"
     return [stage.server("socat", listen, f"EXEC:/usr/sbin/uucico -I {far},su=uucp")]
 
@@ -190,7 +195,8 @@ def take(folder: Path, names: Sequence[str]) -> int:
     time.sleep(0.5)
     subscribe = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(MQTT_PORT), "-q", "1", "-t", "file"]
     if len(names) == 1:
-        (folder / names[0]).write_bytes(subprocess.run([*subscribe, "-C", "1", "-N"], capture_output=True).stdout)  # noqa: PLW1510
+        took = subprocess.run([*subscribe, "-C", "1", "-N"], capture_output=True, check=False)
+        (folder / names[0]).write_bytes(took.stdout)
     else:
         lines = subprocess.Popen(subscribe, stdout=subprocess.PIPE).stdout
         seen = dict.fromkeys(line.removesuffix(b"\n") for line, _ in zip(lines or (), names, strict=False))

@@ -10,7 +10,6 @@ anything is kept, so a trace can be handed to a stranger. The tag's time is when
 frame of ours is kept as kind 0.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -96,7 +95,7 @@ def decode(tag: Tag) -> FrameSeen | EventSeen | None:
     if tag.group != kinds.NETWORK or tag.number not in (kinds.FRAME_SEEN, kinds.EVENT_SEEN):
         return None
     try:
-        parts = cbor2.load(io.BytesIO(tag.data))
+        parts = cbor2.loads(tag.data)
     except (cbor2.CBORError, ValueError, EOFError) as error:
         raise FormatError(f"an entry of a trace is not CBOR: {error}") from error
     read = _read_event if tag.number == kinds.EVENT_SEEN else _read_frame
