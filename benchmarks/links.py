@@ -224,6 +224,8 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=1, help="runs side by side; on slow links they hardly meet")
     parser.add_argument("--peers", action="store_true", help="the programs of others too")
     parser.add_argument("--write", action="store_true", help="with --peers: write the table into benchmarks/README.md")
+    parser.add_argument("--who", action="append", help="only this program; several may be given")
+    parser.add_argument("--rows", type=Path, help="keep the rows in this file, and take in those that are there")
     args = parser.parse_args()
     if not can_run():
         return 1
@@ -231,11 +233,16 @@ def main() -> int:
     from benchmarks import peers
     from benchmarks.__main__ import PAGE, machine, placed, table
 
-    whos = [OURS] + [peer.name for peer in peers.PEERS if args.peers and peer.is_here]
-    done = []
+    whos = args.who or [OURS] + [peer.name for peer in peers.PEERS if args.peers and peer.is_here]
+    done: list[Row] = []
+    if args.rows and args.rows.exists():
+        done = [json.loads(line) for line in args.rows.read_text().splitlines()]
     for row in rows(args.names, args.seeds, whos, args.parallel):
         print(json.dumps(row), flush=True)
         done.append(row)
+        if args.rows:
+            with args.rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
     if args.peers:
         print(body := table(compared(done)))
         if args.write:

@@ -152,11 +152,10 @@ def _uucp_server(stage: Stage) -> list[list[str]]:
     stage.text("van/sys", [*call, *patience, "local-send /", 'chat ""'])
     stage.text("van/port", ["port tcp", "type tcp", f"service {UUCP_PORT}"])
     stage.text(
-        "base/sys", ["system van", "called-login any", "protocol i", *patience, f"remote-receive {stage.folder}/in"]
+        "base/sys", ["system van", "called-login uucp", "protocol i", *patience, f"remote-receive {stage.folder}/in"]
     )
     subprocess.run(["chmod", "-R", "a+rwX", str(stage.folder)], check=True)
     subprocess.run(["chown", "-R", "uucp:uucp", str(stage.folder)], check=True)
-    stage.text("base/sys", (stage.folder / "base/sys").read_text().replace("any", "uucp").splitlines())
     for name in stage.names:
         queue = ["uucp", "-I", near, "-r", "-C", f"{stage.folder}/out/{name}", f"base!{stage.folder}/in/{name}"]
         subprocess.run(
