@@ -1,4 +1,7 @@
-"""`feldsher simulate device`: a simulated diagnostic device on a pty or a real serial line, for training and tests."""
+"""`feldsher simulate device`: a simulated diagnostic device on a pty or a real serial line, for training and tests.
+
+`feldsher simulate modem` is in `simulate_modem.py`.
+"""
 
 import argparse
 import json
@@ -9,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
 
+from feldsher import simulate_modem
 from hardware.simulated import analyser, oximeter, ptys, scanner
 from hardware.simulated.device import Device
 from hardware.simulated.results import STYLES, message
@@ -21,6 +25,15 @@ FAULTS = {"analyser": analyser.FAULTS, "oximeter": oximeter.FAULTS, "scanner": s
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    simulate_modem.configure(
+        subparsers.add_parser(
+            "modem",
+            help="a modem, with the network or satellites behind it",
+            description="Prints the path that a kit opens, then speaks until interrupted. SIGUSR1 cuts the supply.",
+            epilog="example: feldsher simulate modem sim800 --pty-link /tmp/modem --gateway 127.0.0.1:7700 "
+            "--rate 40000 --delay 0.5 --fault pdp-deact@3",
+        )
+    )
     device = subparsers.add_parser(
         "device",
         help="a diagnostic device",
