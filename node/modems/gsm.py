@@ -41,7 +41,7 @@ HEARD_BY: Final = REGISTERED | {6, 7, 9, 10}
 """States of +CREG in which there is a network: 6 and 7 carry SMS only, 9 and 10 prefer to fall back for calls."""
 AGAIN_S_MAX: Final = 10.0
 """A command that was waited for longer is not given again at once."""
-YEAR_MIN, YEAR_MAX = 2025, 2099
+YEAR_MIN, YEAR_MAX = 2025, 2079
 """A clock outside of these years is a modem's own, never set (SIM800: 2004; others: 1970, 1980, 2080)."""
 
 

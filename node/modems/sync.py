@@ -6,6 +6,7 @@ between two seconds of silence, V.250 and S12); `AT` at every usual speed. In th
 past is nobody's answer.
 """
 
+import contextlib
 from typing import Final
 
 from node.modems.at import Command, Controls, Engine, Pause, Say, Script
@@ -87,8 +88,9 @@ def _plain() -> Script[None]:
 
 
 def _set_baud(controls: Controls, baud: int) -> Script[None]:
-    """Bring a modem that was found at another speed to ours, for good."""
-    yield Command(f"AT+IPR={baud}")
+    """Bring a modem that was found at another speed to ours, for good. Its OK may come at either."""
+    with contextlib.suppress(NoAnswer):
+        yield Command(f"AT+IPR={baud}", timeout_s=1.0)
     controls.set_baud(baud)
     yield Pause(DRAIN_S)
     if not (yield from _asked(ASKS)):
