@@ -1,4 +1,4 @@
-"""A kit's modem, a telephone exchange and a gateway's bank of modems, all simulated, with a caller and a host at the ends.
+"""A kit's modem, an exchange and a gateway's bank of modems, all simulated, with a caller and a host at the ends.
 
 Real drivers, virtual time. `bank` modems answer at numbers 101, 102, …; number 200 is routed to a server (RUDICS).
 """
