@@ -55,7 +55,7 @@ async def call_modem(shell: Shell, url: Url) -> None:
         raise UsageError(f"modem://{url.path}: no option {min(unknown)!r}; known: {', '.join(sorted(OPTIONS))}")
     plan, to, stack = plan_of(url), target_of(url), stack_of(url.options.get("kind", "auto"))
     keeper = shell if isinstance(shell, Keeper) else None
-    power = _power(url, keeper)
+    power = power_of(url, keeper)
     notes = keeper.pin_notes(url.path) if keeper else FileNotes.beside_state(url.path)
 
     def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
@@ -95,7 +95,7 @@ def flag(url: Url, name: str) -> bool:
     """Return an option that is yes or no, and no when it is missing. Raises UsageError."""
     text = url.options.get(name, "no")
     if text not in ("yes", "no"):
-        raise UsageError(f"modem://{url.path}: {name}={text}; want yes or no")
+        raise UsageError(f"{url.scheme}://{url.path}: {name}={text}; want yes or no")
     return text == "yes"
 
 
@@ -106,13 +106,14 @@ def _baud(url: Url) -> int:
     return int(text)
 
 
-def _power(url: Url, keeper: Keeper | None) -> Power:
+def power_of(url: Url, keeper: Keeper | None) -> Power:
+    """Return what `power=` names; nothing to be done where it is missing. Raises UsageError."""
     how = url.options.get("power", "")
     if not how:
         return NoPower()
     if how not in POWERS or keeper is None:
         why = "is for a kit's ways" if keeper is None else f"want {' or '.join(POWERS)}"
-        raise UsageError(f"modem://{url.path}: power={how}: {why}")
+        raise UsageError(f"{url.scheme}://{url.path}: power={how}: {why}")
     return keeper.modem_power(how)
 
 
@@ -151,4 +152,4 @@ class FileNotes:
             os.close(folder)
 
 
-__all__ = ["FileNotes", "Keeper", "call_modem", "plan_of", "target_of"]
+__all__ = ["FileNotes", "Keeper", "call_modem", "flag", "plan_of", "power_of", "target_of"]

@@ -16,6 +16,8 @@ from node.entropy import system
 from node.modems.bare import BareLine
 from node.modems.call import PROFILES, CallPlan, DataCall
 from node.modems.gsm import Plan
+from node.modems.modem_road import FileNotes, Keeper, flag, power_of
+from node.modems.pin import PIN_PATTERN
 from node.modems.script import Controls
 from node.modems.scripted import Hands
 from node.modems.seam import Ears, Modem
@@ -27,10 +29,9 @@ from wire.errors import UsageError
 BAUD_BARE: Final = 9600
 BAUD_MAX: Final = 4_000_000
 LINE_OPTIONS: Final = frozenset({"baud", "rtscts"})
-CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming"})
+CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming", "pin", "power"})
 NUMBER: Final = re.compile(r"\+?[0-9*#,WwTtPp]{1,40}", re.ASCII)
 """What `ATD` may be given: digits, and a comma for a pause; never a semicolon, which would make it a voice call."""
-YES, NO = ("yes", "1", "true"), ("no", "0", "false")
 
 
 async def call_serial(shell: Shell, url: Url) -> None:
@@ -62,15 +63,19 @@ def _raise_fault(running: "asyncio.Future[None]") -> None:
 def _shell(shell: Shell, url: Url) -> ModemShell:
     _check_names(url)
     call = call_of(url)
+    keeper = shell if isinstance(shell, Keeper) else None
+    power = power_of(url, keeper)
+    notes = keeper.pin_notes(url.path) if keeper else FileNotes.beside_state(url.path)
     baud = baud_of(url) if call is None else call.plan.baud
 
     def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
         name = f"serial://{url.path}"
         if call is None:
             return BareLine(ears, controls, name, baud)
-        return DataCall(ears, call, Hands(system, controls, wake=wake), name)
+        return DataCall(ears, call, Hands(system, controls, power, notes, wake), name)
 
-    return ModemShell(shell, make, url.path, baud, rtscts=_flag(url, "rtscts"))
+    note = keeper.note_modem if keeper else None
+    return ModemShell(shell, make, url.path, baud, rtscts=flag(url, "rtscts"), note=note)
 
 
 def _check_names(url: Url) -> None:
@@ -83,7 +88,7 @@ def _check_names(url: Url) -> None:
 def call_of(url: Url) -> CallPlan | None:
     """Return what call the options ask for, None for a bare line. Raises UsageError."""
     number = url.options.get("dial", "").replace(" ", "+")  # what a query makes of +49…
-    answers = _flag(url, "answer")
+    answers = flag(url, "answer")
     if not number and not answers:
         stray = [name for name in sorted(CALL_OPTIONS) if name in url.options]
         if stray:
@@ -98,7 +103,10 @@ def call_of(url: Url) -> CallPlan | None:
     cbst = url.options.get("cbst", "")
     if cbst and not (cbst.isascii() and cbst.isdecimal() and profile.service and int(cbst) < 256):
         raise UsageError(f"{url}: cbst={cbst} is no bearer service of the profile {name}")
-    plan = Plan(roaming=_flag(url, "roaming"), baud=baud_of(url, profile.baud))
+    pin = url.options.get("pin", "")
+    if pin and not PIN_PATTERN.fullmatch(pin):
+        raise UsageError(f"serial://{url.path}: pin= wants 4 to 8 digits")
+    plan = Plan(roaming=flag(url, "roaming"), pin=pin, baud=baud_of(url, profile.baud))
     return CallPlan(profile, number, int(cbst) if cbst else profile.service, plan)
 
 
@@ -108,13 +116,6 @@ def baud_of(url: Url, usual: int = BAUD_BARE) -> int:
     if not (text.isascii() and text.isdecimal() and 50 <= int(text) <= BAUD_MAX):
         raise UsageError(f"{url}: baud={text} is no speed")
     return int(text)
-
-
-def _flag(url: Url, name: str) -> bool:
-    text = url.options.get(name, "no")
-    if text not in YES + NO:
-        raise UsageError(f"{url}: {name}={text}; want yes or no")
-    return text in YES
 
 
 __all__ = ["baud_of", "call_of", "call_serial", "listen_serial"]
