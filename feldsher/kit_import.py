@@ -6,6 +6,7 @@ run, the command opens the spool itself.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,7 @@ def _import(args: argparse.Namespace) -> int:
     from node.enrolment import load_kit
 
     paths, enrolment = readable(args.file), load_kit(args.data / ENROLMENT)
+    _require_owner(args.data)
     with RealDisk(args.data) as disk:
         make_durable_folder(disk, FOLDER)
         with claim(args.data / FOLDER):
@@ -58,6 +60,12 @@ def _import(args: argparse.Namespace) -> int:
             is_taken = _hand_over(args.data, disk, made.study_id)
     print(_said(made, patient, is_taken=is_taken))
     return 0
+
+
+def _require_owner(data: Path) -> None:
+    """What another user makes here is closed to the kit, which would take it for a failing card."""
+    if (owner := data.stat().st_uid) != os.geteuid():
+        raise UsageError(f"{data}: belongs to the user with the number {owner}: run this as that user, as the kit does")
 
 
 def _patient(args: argparse.Namespace, disk: "Disk") -> "Patient | None":

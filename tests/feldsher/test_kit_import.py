@@ -105,6 +105,14 @@ def test_what_cannot_be_imported_is_named_and_nothing_is_taken(kit, tmp_path, ph
     assert not held(kit)
 
 
+def test_another_user_than_the_kits_is_refused(kit, photo, monkeypatch, capsys):
+    """Root's files in the data folder are closed to the daemon."""
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert main(["kit", "import", str(photo), "--data", str(kit)]) == 64
+    assert "belongs to" in capsys.readouterr().err
+    assert not (kit / "import").exists()
+
+
 def test_a_folder_that_is_no_kits_is_named(tmp_path, photo, capsys):
     assert main(["kit", "import", str(photo), "--data", str(tmp_path / "none")]) != 0
     assert "none" in capsys.readouterr().err
