@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.iridium_road import listen_sbd
 from gateway.station import Station, Upstream
 from node import daemon, entropy
 from node.carried import CarryStatus
@@ -70,7 +71,7 @@ async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str]) 
         if station.crossed():
             host.tick()
 
-    host = HostShell(station.kits, on_host)
+    host = HostShell(station.kits, on_host, {"sbd": listen_sbd})
 
     async def call() -> None:
         while True:

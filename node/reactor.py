@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
-from node.roads import calling, listening
+from node.roads import Listening, calling, listening
 from node.seams import Bearer
 from node.url import Url
 from wire.errors import LinkDown, UsageError
@@ -42,6 +43,10 @@ class Shell:
 
     def now(self) -> float:
         return self._loop.time()
+
+    @property
+    def works(self) -> bool:
+        return not self.failed.done()
 
     def up(self, bearer: Bearer) -> None:
         self._step(lambda: self._node.bearer_up(bearer, self.now()))
@@ -120,10 +125,13 @@ class CallerShell(Shell):
 
 
 class HostShell(Shell):
-    """Listens on every address for one host."""
+    """Listens on every address for one host. `roads`: those that only this host's program has."""
 
-    def __init__(self, host: Node, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, host: Node, changed: Callable[[], None], roads: Mapping[str, Listening] = MappingProxyType({})
+    ) -> None:
         super().__init__(host, changed)
+        self._roads = roads
         self._closing: list[Callable[[], None]] = []
         self._streams: dict[Bearer, None] = {}
 
@@ -140,7 +148,7 @@ class HostShell(Shell):
 
     async def listen(self, url: Url) -> Url:
         """Listen on `url` and return the address with the port that was given. Raises UsageError."""
-        road = listening(url.scheme)
+        road = self._roads.get(url.scheme) or listening(url.scheme)
         try:
             there, close = await road(self, url)
         except (OSError, OverflowError) as error:

@@ -17,6 +17,10 @@ class Shell(Protocol):
     """What a road sees of the shell that it serves."""
 
     def now(self) -> float: ...
+    @property
+    def works(self) -> bool:
+        """The node has taken all that it was given; False once its disk has failed."""
+
     def up(self, bearer: Bearer) -> None: ...
     def down(self, bearer: Bearer) -> None: ...
     def receive(self, bearer: Bearer, frame: bytes) -> None: ...
@@ -94,11 +98,18 @@ def _call_modem() -> Calling:
     return call_modem
 
 
+def _call_sbd() -> Calling:
+    from node.modems.sbd_road import call_sbd
+
+    return call_sbd
+
+
 _CALLING: Final[dict[str, Callable[[], Calling]]] = {
     "udp": _call_udp,
     "tcp": _call_tcp,
     "serial": _call_serial,
     "modem": _call_modem,
+    "sbd": _call_sbd,
 }
 _LISTENING: Final[dict[str, Callable[[], Listening]]] = {
     "udp": _listen_udp,

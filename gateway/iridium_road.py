@@ -1,0 +1,154 @@
+"""The road of `sbd://` on a gateway: a port for Iridium's ground station, and a client that hands it messages.
+
+    sbd://0.0.0.0:10800?mt=directip.example.net:10800&allow=192.0.2.0/24,198.51.100.7
+
+`mt` is where messages for modems are handed over; without it kits are heard and get no answer. `allow` names who may
+connect, `confirm=no` is for accounts that ask for no confirmation. Owns the sockets; the rest is `gateway/iridium.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from gateway.iridium import CONNECTION_S_MAX, CONNECTIONS_MAX, Inlet, Iridium, Outlet, Post
+from node.roads import Shell
+from node.seams import Bearer
+from node.url import Url
+from wire.directip import MtMessage
+from wire.errors import FormatError, UsageError
+
+READ_SIZE: Final = 4096
+OPTIONS: Final = frozenset({"mt", "allow", "confirm"})
+IDLE_S: Final = 3600.0
+
+log = logging.getLogger("feldsher")
+
+
+async def listen_sbd(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
+    """Listen for the ground station, and serve it messages, until closed. Raises OSError, UsageError."""
+    unknown = set(url.options) - OPTIONS
+    if unknown or not url.host:
+        raise UsageError(f"{url}: want sbd://HOST:PORT with options of {', '.join(sorted(OPTIONS))}")
+    road = _Road(shell, url)
+    server = await asyncio.start_server(road.serve, url.host, url.port, limit=READ_SIZE)
+    sending = asyncio.ensure_future(road.send_all())
+    sending.add_done_callback(_raise_fault)
+
+    def close() -> None:
+        server.close()
+        sending.cancel()
+        road.close()
+
+    return Url("sbd", url.host, server.sockets[0].getsockname()[1], "", url.options), close
+
+
+class _Road:
+    """One listening port and one client."""
+
+    def __init__(self, shell: Shell, url: Url) -> None:
+        self._shell = shell
+        self._news = asyncio.Event()
+        self._target = target_of(url)
+        self._confirms = _flag(url, "confirm", usually=True)
+        self._open: set[asyncio.Task[None]] = set()
+        allowed = [text for text in url.options.get("allow", "").split(",") if text]
+        self.iridium = Iridium(self._receive, Post(self._news.set, shell.tick), allowed)
+
+    def _receive(self, bearer: Bearer, frame: bytes) -> bool:
+        self._shell.receive(bearer, frame)
+        return self._shell.works
+
+    def close(self) -> None:
+        for task in self._open:
+            task.cancel()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hear one connection to its end."""
+        task = asyncio.current_task()
+        peer = writer.get_extra_info("peername")
+        address = peer[0] if peer else ""
+        if task is None or len(self._open) >= CONNECTIONS_MAX or not self.iridium.lets_in(address):
+            writer.close()
+            return
+        self._open.add(task)
+        try:
+            async with asyncio.timeout(CONNECTION_S_MAX):
+                await self._hear(Inlet(self.iridium, confirms=self._confirms), reader, writer)
+        except (FormatError, OSError, TimeoutError) as error:
+            log.warning("DirectIP from %s: %s", address, error or "it said nothing for too long")
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _hear(self, inlet: Inlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(READ_SIZE):
+            answer = inlet.feed(data)
+            if answer:
+                writer.write(answer)
+                await writer.drain()
+
+    async def send_all(self) -> None:
+        """Hand over what waits, one message at a time, for ever."""
+        post, loop = self.iridium.post, asyncio.get_running_loop()
+        while True:
+            self._news.clear()
+            message = post.next(loop.time()) if self._target else None
+            if message is not None:
+                await self._send(message)
+                continue
+            due = post.deadline() if self._target else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S if due is None else max(due - loop.time(), 0.0)):
+                    await self._news.wait()
+
+    async def _send(self, message: MtMessage) -> None:
+        outlet, loop = Outlet(self.iridium.post, message), asyncio.get_running_loop()
+        reason = "the ground station closed the connection without an answer"
+        try:
+            async with asyncio.timeout(CONNECTION_S_MAX):
+                await self._exchange(outlet)
+        except TimeoutError:
+            reason = f"the ground station did not answer in {CONNECTION_S_MAX:.0f} s"
+        except OSError as error:
+            reason = f"the ground station cannot be reached: {error.strerror or error}"
+        outlet.ended(reason, loop.time())
+
+    async def _exchange(self, outlet: Outlet) -> None:
+        assert self._target is not None  # noqa: S101 - asked before
+        reader, writer = await asyncio.open_connection(*self._target, limit=READ_SIZE)
+        try:
+            writer.write(outlet.hello)
+            await writer.drain()
+            while not outlet.is_over and (data := await reader.read(READ_SIZE)):
+                outlet.feed(data, asyncio.get_running_loop().time())
+        finally:
+            writer.close()
+
+
+def target_of(url: Url) -> tuple[str, int] | None:
+    """Return where messages for modems are handed over, None when they are not. Raises UsageError."""
+    text = url.options.get("mt", "")
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"{url}: mt={text}: want HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _flag(url: Url, name: str, *, usually: bool) -> bool:
+    text = url.options.get(name, "yes" if usually else "no")
+    if text not in ("yes", "no"):
+        raise UsageError(f"{url}: {name}={text}: want yes or no")
+    return text == "yes"
+
+
+def _raise_fault(sending: "asyncio.Future[None]") -> None:
+    """Let a defect be seen: nobody waits for this task."""
+    if not sending.cancelled():
+        sending.result()
+
+
+__all__ = ["listen_sbd", "target_of"]
