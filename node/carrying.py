@@ -75,9 +75,10 @@ class Carrier:
         far: Sequence[Far] = (),
         *,
         makes: bool = False,
+        poll_s: float = POLL_S,
     ) -> None:
         self._mount, self._identity, self._authorize, self._entropy = mount, identity, authorize, entropy
-        self._makes = makes
+        self._makes, self._poll_s = makes, poll_s
         self._mailbox = mailbox(identity.public)
         self._events = Events()
         self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
@@ -108,7 +109,7 @@ class Carrier:
         try:
             next(self._visit)
         except StopIteration:
-            self._visit, self._next_at = None, now + (0.0 if self._stale else POLL_S)
+            self._visit, self._next_at = None, now + (0.0 if self._stale else self._poll_s)
             self.visits += 1
         except StickError as error:
             self._fail(str(error), now)

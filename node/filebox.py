@@ -125,6 +125,11 @@ class FileOutbox:
         if refusal.reason != objects.BUSY:
             self.parcels[object_id].verdict = refusal
 
+    def is_settled(self, object_id: bytes) -> bool:
+        """Tell whether this outbox had the object and has heard the last word on it."""
+        parcel = self.parcels.get(object_id)
+        return parcel is not None and parcel.verdict is not None
+
     @property
     def is_done(self) -> bool:
         return all(parcel.verdict is not None for parcel in self.parcels.values())

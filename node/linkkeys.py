@@ -3,9 +3,14 @@
 Made together by `feldsher link keys DIR`; DIR may be copied to both machines, and each end reads only its own file.
 They are secrets: readable by their owner only, and each is on the disk whole or not at all. Kits and gateways get
 theirs by enrolment instead (`provisioning`). May call: `node.secret`.
+
+Beside the keys lies `addresses`, one a line, no secret: where the far end has been reached, the last one first. It is a
+help for `--to auto`; nothing is lost with it.
 """
 
+import contextlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +22,8 @@ from wire.noise import KEY_SIZE, KeyPair
 
 SERVE: Final = "serve.toml"
 SEND: Final = "send.toml"
+ADDRESSES: Final = "addresses"
+ADDRESSES_MAX: Final = 16
 _HEAD: Final = "# Key file of `feldsher link`, made by `feldsher link keys`. Secret: for this {} only.\n"
 
 
@@ -57,6 +64,26 @@ def make_keys(folder: Path, entropy: Entropy) -> None:
         raise UsageError(f"cannot write keys into {folder}: {error.strerror}") from error
     except DiskError as error:
         raise UsageError(f"cannot write keys: {error}") from error
+
+
+def load_addresses(folder: Path) -> list[str]:
+    """Return where the far end may be, the likeliest first; nothing when nobody has said."""
+    try:
+        lines = (folder / ADDRESSES).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [line.strip() for line in lines if line.strip()][:ADDRESSES_MAX]
+
+
+def remember(folder: Path, addresses: Sequence[str]) -> None:
+    """Put these addresses before the others. A folder that cannot be written stays as it is."""
+    known = list(dict.fromkeys([*addresses, *load_addresses(folder)]))[:ADDRESSES_MAX]
+    if known == load_addresses(folder):
+        return
+    beside = folder / f".{ADDRESSES}.new"
+    with contextlib.suppress(OSError):
+        beside.write_text("".join(f"{address}\n" for address in known))
+        beside.replace(folder / ADDRESSES)
 
 
 def load_send(folder: Path) -> SendKeys:
