@@ -87,6 +87,13 @@ class Budget:
             self._store()
         return begins
 
+    @property
+    def counted_day(self) -> int:
+        """The date (its ordinal) whose budget is being spent."""
+        day = self._calendar.day
+        assert day is not None  # noqa: S101 - the calendar was asked first
+        return day.counted
+
     def spent(self, way: str) -> Amount:
         """Return what the way has cost today."""
         return self._sums[way].spent
@@ -177,7 +184,7 @@ class Budget:
 
     def _store(self) -> None:
         day = self._calendar.day
-        assert day is not None  # noqa: S101 - the calendar was asked first
+        assert day is not None  # noqa: S101 - as above
         self._write += 1
         spent = {name: one.reserved.most(one.spent).parts() for name, one in self._sums.items()}
         try:

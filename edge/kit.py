@@ -21,6 +21,7 @@ from edge import imports
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
 from edge.panel import Condition, Lamps, Panel
+from node.admission import Admits, admits_usually
 from node.clock import Clock
 from node.disk import Disk
 from node.enrolment import Contact, KitEnrolment
@@ -121,6 +122,9 @@ class Kit:
         self._fresh = self._failed = self._full = self._crossed = self._import_waits = False
         self.denied = False
         """The gateway does not know our key, or not any more."""
+        self.is_held_back = self.person_wanted = False
+        """Set by who keeps the ways: policy lets studies wait; a modem waits for a person."""
+        self._admits: Admits = admits_usually
         if not enrolment.gateways:
             raise ConfigError(f"kit {enrolment.name}: its enrolment names no gateway")
         self._contact = 0
@@ -201,6 +205,18 @@ class Kit:
         self.caller = self._call()
         return self.gateway
 
+    def call_gateway(self, name: str) -> None:
+        """Turn to the gateway of this name ("": the first): the way that is used from now on leads there."""
+        names = [contact.name for contact in self.enrolment.gateways]
+        contact = names.index(name) if name else 0
+        if contact != self._contact:
+            self._contact = contact
+            self.caller = self._call()
+
+    def heed(self, admits: Admits) -> None:
+        """Let `admits` say from now on what may go over which bearer."""
+        self._admits = self.caller.admits = admits
+
     def crossed(self) -> bool:
         """Tell whether capture has given the link something to do since the last call: the link's deadline is new."""
         crossed, self._crossed = self._crossed, False
@@ -253,7 +269,10 @@ class Kit:
 
     def _call(self) -> Caller:
         identity = KeyPair.from_secret(self.enrolment.link_secret)
-        return Caller(identity, self.gateway.public, self.enrolment.psk, self.outbox, NothingTaken(), self._entropy)
+        gateway, psk = self.gateway.public, self.enrolment.psk
+        caller = Caller(identity, gateway, psk, self.outbox, NothingTaken(), self._entropy)
+        caller.admits = self._admits
+        return caller
 
     def _call_anew(self, now: float) -> None:
         self.caller = self._call()
@@ -275,6 +294,10 @@ class Kit:
         """Ask for a look: nothing is lost, and somebody should know."""
         self._attention_until = self._clock.now() + ATTENTION_S
         self._on_event("alarm", text)
+
+    def note(self, kind: str, text: str) -> None:
+        """Write one line to the log."""
+        self._on_event(kind, text)
 
     def _captured(self, happened: Happened) -> None:
         if happened.kind in {"fault", "refused"}:
@@ -301,7 +324,8 @@ class Kit:
             link_up=self.caller.state is CallerState.UP,
             waiting=self._counts.waiting,
             unconfirmed=self._counts.custody,
-            attention=now < self._attention_until,
+            held_back=self.is_held_back,
+            attention=now < self._attention_until or self.person_wanted,
             refused=self.denied or self._counts.refused > 0,
             disk_failed=self.disk_failed or self._full,
         )

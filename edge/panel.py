@@ -23,6 +23,7 @@ class Condition:
     link_up: bool = False
     waiting: int = 0
     unconfirmed: int = 0
+    held_back: bool = False
     attention: bool = False
     refused: bool = False
     disk_failed: bool = False
@@ -52,6 +53,7 @@ def rhythms(condition: Condition) -> dict[str, str]:
             (True, OFF),
         ),
         "link": (
+            (c.held_back and c.waiting > 0, DOUBLE),
             (c.link_up and c.waiting > 0, FAST),
             (c.waiting + c.unconfirmed == 0, ON),
             (not c.link_up, OFF),

@@ -113,6 +113,8 @@ class Route:
     """For how long it waits at most; None when nobody knows."""
     also: tuple[str, ...] = ()
     """Cheaper ways that take long to open, and are worth going on with."""
+    bars: frozenset[Bar] = frozenset()
+    """What holds it back."""
 
     @property
     def goes(self) -> bool:
@@ -218,7 +220,8 @@ def _held(name: str, passed: Sequence[Barred]) -> Route:
     """Say for what an object waits that has no way now: the first bar, and what ends the waiting first."""
     left = [barred.left_s for barred in passed if barred.left_s is not None]
     why = "; ".join(dict.fromkeys(barred.text or barred.bar.value for barred in (passed[0], passed[-1])))
-    return Route(Wait.BARRED, name, why, min(left, default=None))
+    bars = frozenset(barred.bar for barred in passed)
+    return Route(Wait.BARRED, name, why, min(left, default=None), bars=bars)
 
 
 def decide(wants: Sequence[Want], views: Sequence[View], rules: Rules, using: str | None, using_s: float) -> Decision:

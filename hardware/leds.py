@@ -39,13 +39,19 @@ CODES: Final = (
     Code("link", OFF, "no link; studies wait safely in the kit", "work on"),
     Code("link", SLOW, "sent; the centre has not confirmed yet", "work on"),
     Code("link", FAST, "sending", "work on"),
+    Code(
+        "link",
+        DOUBLE,
+        "studies wait for a cheaper link or tomorrow's budget, or only the satellite is there; what is urgent goes",
+        "work on; drive where there is coverage if you can",
+    ),
     Code("link", ON, "all that was captured has arrived", "the kit may be switched off"),
     Code("alarm", OFF, "nothing is wrong", "work on"),
     Code(
         "alarm",
         SLOW,
-        "look when there is time: a label did not verify, two patient ids disagree",
-        "note the patient and go on",
+        "look when there is time: a label did not verify, two patient ids disagree, a modem wants its PIN",
+        "note the patient and go on; `kit links` says what a modem wants",
     ),
     Code("alarm", DOUBLE, "the centre refuses this kit: key wrong or revoked", "call the centre; studies are kept"),
     Code(

@@ -8,7 +8,16 @@ from edge.panel import Condition, Panel, rhythms
 from hardware.leds import CODES, DOUBLE, FAST, OFF, ON, PERIOD_S, SLOW, lit, meaning
 from hardware.pins import LEDS
 
-FLAGS = ("recovering", "devices_present", "devices_missing", "capturing", "link_up", "waiting", "unconfirmed")
+FLAGS = (
+    "recovering",
+    "devices_present",
+    "devices_missing",
+    "capturing",
+    "link_up",
+    "waiting",
+    "unconfirmed",
+    "held_back",
+)
 ALARMS = ("attention", "refused", "disk_failed", "stopped")
 
 
@@ -36,6 +45,9 @@ def test_every_code_but_no_power_occurs():
         (Condition(capturing=1, devices_missing=1), "device", FAST),
         (Condition(link_up=False, waiting=3), "link", OFF),
         (Condition(link_up=True, waiting=3), "link", FAST),
+        (Condition(link_up=True, waiting=3, held_back=True), "link", DOUBLE),
+        (Condition(link_up=False, waiting=3, held_back=True), "link", DOUBLE),
+        (Condition(link_up=True, held_back=True), "link", ON),
         (Condition(link_up=True, unconfirmed=1), "link", SLOW),
         (Condition(link_up=True), "link", ON),
         (Condition(link_up=False), "link", ON),

@@ -26,6 +26,9 @@ class LinkShape:
     corrupt: float = 0.005
     queue_bytes: int = 16_384
     is_stream: bool = False
+    is_message: bool = False
+    mtu_bytes: int = MTU_BYTES
+    overhead_bytes: int = OVERHEAD_BYTES
 
 
 class End(Protocol):
@@ -41,9 +44,8 @@ class SimBearer:
 
     def __init__(self, link: "SimLink", side: int, epoch: int) -> None:
         self._link, self.side, self.epoch = link, side, epoch
-        self.mtu = MTU_BYTES
-        self.overhead = OVERHEAD_BYTES
-        self.is_stream, self.is_message = link.shape.is_stream, False
+        self.mtu, self.overhead = link.shape.mtu_bytes, link.shape.overhead_bytes
+        self.is_stream, self.is_message = link.shape.is_stream, link.shape.is_message
         self.closed = False
 
     @property

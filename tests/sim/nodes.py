@@ -105,11 +105,13 @@ class Node:
         at = self.deadline() if self.alive else None
         if at is None or (self._tick_at is not None and self._tick_at <= at):
             return
-        self._tick_at = max(at, self.world.now)
+        planned = self._tick_at = max(at, self.world.now)
         life = self._lives
-        self.world.at(self._tick_at, lambda: self._tick(life))
+        self.world.at(planned, lambda: self._tick(life, planned))
 
-    def _tick(self, life):
+    def _tick(self, life, planned):
+        if planned != self._tick_at:
+            return  # an earlier one was asked for since: each of these would ask for another
         self._tick_at = None
         if self.alive and life == self._lives:
             self.guard(self.tick)
