@@ -27,8 +27,8 @@ def run(folder: Path, *words: str, timeout: float = 60) -> subprocess.CompletedP
 class Server:
     """`link serve` as a process of its own."""
 
-    def __init__(self, folder: Path, url: str, into: str = "in", keys: str = "keys") -> None:
-        words = ["serve", "--listen", url, "--into", into, "--keys", keys]
+    def __init__(self, folder: Path, url: str, into: str = "in", keys: str = "keys", more: tuple = ()) -> None:
+        words = ["serve", "--listen", url, "--into", into, "--keys", keys, *more]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [*FELDSHER, *words],

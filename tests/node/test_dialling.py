@@ -11,7 +11,7 @@ from node.entropy import seeded
 from node.idle import NothingTaken, NothingToSend
 from node.link import Caller, Grant, Host
 from node.reactor import HostShell
-from node.url import parse_url
+from node.url import CARRIED, SCHEMES, parse_url
 from wire.errors import DiskError, UsageError
 from wire.noise import KeyPair
 
@@ -76,6 +76,33 @@ def test_the_only_address_is_called_for_ever(impatient):
         await called.stop()
 
     asyncio.run(run())
+
+
+def test_an_address_that_never_answered_is_given_less_time_than_one_that_did(monkeypatch):
+    """Patience is for the first answer; an address that has answered is waited for as long as everywhere."""
+
+    async def run():
+        shell = HostShell(host(), lambda: None)
+        there = await shell.listen(parse_url("udp://127.0.0.1:0"))
+        serving = asyncio.ensure_future(shell.run())
+        node = caller()
+        started = asyncio.get_running_loop().time()
+        await call_each(node, lambda: node, ["udp://127.0.0.1:9"], only=False, patience=lambda url: 0.4)
+        assert asyncio.get_running_loop().time() - started < 5
+        called = asyncio.ensure_future(
+            call_each(node, lambda: node, [str(there)], only=False, patience=lambda url: 0.4)
+        )
+        await asyncio.sleep(1.5)  # several times as long as its patience
+        assert not called.done()
+        called.cancel()
+        serving.cancel()
+        await asyncio.gather(called, serving, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_every_scheme_that_is_called_has_its_patience():
+    assert set(dialling.PATIENCE_S) == SCHEMES - {CARRIED}
 
 
 def test_the_only_address_of_one_of_several_far_ends_gives_way(impatient):
