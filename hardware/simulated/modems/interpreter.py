@@ -35,6 +35,7 @@ ESCAPE: Final = b"+++"
 ROOM_S: Final = 0.05
 """How long a modem whose call takes nothing now waits before it tries again."""
 PIECE_SIZE_MAX: Final = 1_460
+BAUD_CHANGE_S: Final = 0.01
 BAUDS: Final = (0, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 FLOW: Final[Mapping[Mode, frozenset[Mode]]] = {
     Mode.COMMAND: frozenset({Mode.RUNNING}),
@@ -478,7 +479,7 @@ class AtModem(Machine):
 
     def _change_baud(self, now: float) -> None:
         """After OK has gone at the old speed."""
-        self.later(max(0.0, self.line_is_free_at() - now), self._set_baud, now)
+        self.later(max(0.0, self.line_is_free_at() - now) + BAUD_CHANGE_S, self._set_baud, now)
 
     def _unknown(self, request: Request, now: float) -> Outcome:
         return Answer(final=ERROR)
