@@ -122,6 +122,8 @@ class Kit:
         self._fresh = self._failed = self._full = self._crossed = self._import_waits = False
         self.denied = False
         """The gateway does not know our key, or not any more."""
+        self.stick_busy = self.stick_ready = False
+        """A stick is in and must stay there, or may be pulled out (`node/carrying.py`)."""
         self.is_held_back = self.person_wanted = False
         """Set by who keeps the ways: policy lets studies wait; a modem waits for a person."""
         self._admits: Admits = admits_usually
@@ -328,6 +330,8 @@ class Kit:
             attention=now < self._attention_until or self.person_wanted,
             refused=self.denied or self._counts.refused > 0,
             disk_failed=self.disk_failed or self._full,
+            stick_busy=self.stick_busy,
+            stick_ready=self.stick_ready,
         )
 
     def _link_event(self, event: Event) -> None:

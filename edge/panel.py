@@ -27,6 +27,8 @@ class Condition:
     attention: bool = False
     refused: bool = False
     disk_failed: bool = False
+    stick_busy: bool = False
+    stick_ready: bool = False
     stopped: bool = False
 
 
@@ -45,7 +47,7 @@ def rhythms(condition: Condition) -> dict[str, str]:
     """Return the rhythm of each LED. The first line that fits decides, worst first."""
     c = condition
     rules: dict[str, tuple[tuple[bool, str], ...]] = {
-        "power": ((c.recovering, SLOW), (True, ON)),
+        "power": ((c.recovering, SLOW), (c.stick_busy, FAST), (c.stick_ready, DOUBLE), (True, ON)),
         "device": (
             (c.capturing > 0, FAST),
             (c.devices_missing > 0, SLOW),

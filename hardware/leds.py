@@ -32,6 +32,8 @@ CODES: Final = (
     Code("power", OFF, "no power, or the kit is not running", "check the cable; wait one minute"),
     Code("power", SLOW, "starting, or recovering after a power cut", "wait"),
     Code("power", ON, "running", "work on"),
+    Code("power", FAST, "a stick is being read or written", "leave it in"),
+    Code("power", DOUBLE, "a stick is in, and done with", "pull it out when you like"),
     Code("device", OFF, "no device has spoken yet", "switch the device on"),
     Code("device", ON, "devices are there", "work on"),
     Code("device", FAST, "a study is being captured", "let the device finish"),

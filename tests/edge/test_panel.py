@@ -18,14 +18,16 @@ FLAGS = (
     "unconfirmed",
     "held_back",
 )
+STICK = ("stick_busy", "stick_ready")
 ALARMS = ("attention", "refused", "disk_failed", "stopped")
 
 
 def all_conditions():
     for values in itertools.product((0, 1), repeat=len(FLAGS)):
         yield Condition(**dict(zip(FLAGS, values, strict=True)))
-    for values in itertools.product((False, True), repeat=len(ALARMS)):
-        yield Condition(**dict(zip(ALARMS, values, strict=True)))
+    for flags in (ALARMS, STICK):
+        for values in itertools.product((False, True), repeat=len(flags)):
+            yield Condition(**dict(zip(flags, values, strict=True)))
 
 
 def test_every_condition_has_a_code_in_the_table():
@@ -52,6 +54,9 @@ def test_every_code_but_no_power_occurs():
         (Condition(link_up=True), "link", ON),
         (Condition(link_up=False), "link", ON),
         (Condition(link_up=False, unconfirmed=1), "link", OFF),
+        (Condition(stick_busy=True), "power", FAST),
+        (Condition(stick_ready=True), "power", DOUBLE),
+        (Condition(recovering=True, stick_ready=True), "power", SLOW),
         (Condition(attention=True, disk_failed=True), "alarm", FAST),
         (Condition(refused=True, attention=True), "alarm", DOUBLE),
     ],
