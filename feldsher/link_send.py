@@ -92,7 +92,7 @@ def resolve(words: Sequence[str], keys: Path, root: Path = Path("/")) -> list[Ur
 
 
 def _distinct(urls: Sequence[Url]) -> list[Url]:
-    return list({str(url): url for url in urls}.values())
+    return list({url.text: url for url in urls}.values())
 
 
 def find_sticks(root: Path) -> list[Path]:
@@ -187,7 +187,7 @@ class Sending:
             call_each(
                 self._caller,
                 lambda: self._caller,
-                [str(url)],
+                [url.text],
                 self._started,
                 self._changed,
                 only=lonely,
@@ -256,7 +256,7 @@ class Sending:
     def _finish(self, seconds: float) -> int:
         error = self._failure(seconds)
         if error is None and self._url in self._live:
-            linkkeys.remember(self._args.keys, [str(self._url)])
+            linkkeys.remember(self._args.keys, [self._url.text])
         if self._args.json:
             print(json.dumps(self._report(seconds, error), indent=1))
         if error is not None:

@@ -43,10 +43,18 @@ class Url:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
+        """For people: without what is secret. `text` is for programs."""
+        return self._written({name: "***" if name in SECRET else value for name, value in self.options.items()})
+
+    @property
+    def text(self) -> str:
+        """The whole address, as `parse_url` reads it."""
+        return self._written(self.options)
+
+    def _written(self, options: Mapping[str, str]) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         place = f"{host}:{self.port}" if host else quote(self.path)
-        shown = {name: "***" if name in SECRET else value for name, value in self.options.items()}
-        return f"{self.scheme}://{place}{'?' if shown else ''}{urlencode(shown, safe=':/*')}"
+        return f"{self.scheme}://{place}{'?' if options else ''}{urlencode(options, safe=':/*')}"
 
 
 def parse_url(text: str) -> Url:

@@ -61,6 +61,7 @@ BOOT_S: Final = 60.0
 """`SMS Ready` and the like come so long after a modem was switched on."""
 
 CR, LF = 0x0D, 0x0A
+_BLANK: Final = " \t\x00"
 _DONE: Final = Reply()
 
 
@@ -401,18 +402,18 @@ class Engine:
                 self.strays += 1
             return False
         at = min(ends)
-        text = bytes(self._buffer[:at]).decode("latin-1").strip(" \t\x00")
+        text = bytes(self._buffer[:at]).decode("latin-1")[:LINE_SIZE_MAX]
         self._skip_lf = self._buffer[at] == CR
         del self._buffer[: at + 1]
-        if text:
-            self._line(text[:LINE_SIZE_MAX])
+        if text.strip(_BLANK):
+            self._line(text)
         return True
 
     # One line
 
-    def _line(self, text: str) -> None:
-        command = self._command
-        if command is not None and self._answers_whole(command, text):
+    def _line(self, raw: str) -> None:
+        command, text = self._command, raw.strip(_BLANK)
+        if command is not None and self._answers_whole(command, raw):
             self._torn = ""
             return
         if self._banner.match(text):
@@ -425,13 +426,13 @@ class Engine:
             self._keep(text)
         else:
             self.strays += 1
-            self._torn, self._is_torn = text, False
+            self._torn, self._is_torn = raw, False
 
-    def _answers_whole(self, command: Command, text: str) -> bool:
+    def _answers_whole(self, command: Command, raw: str) -> bool:
         """Take a line of the answer, also one that an unsolicited line has torn in two."""
-        if self._torn and self._is_torn and self._answers(command, self._torn + text):
+        if self._torn and self._is_torn and self._answers(command, (self._torn + raw).strip(_BLANK)):
             return True
-        return self._answers(command, text)
+        return self._answers(command, raw.strip(_BLANK))
 
     def _answers(self, command: Command, text: str) -> bool:
         """Take a line that the running command waits for."""

@@ -123,6 +123,15 @@ def test_the_payload_goes_out_when_the_prompt_comes_and_not_before(size):
     assert desk.engine.mode is Mode.LINE
 
 
+@pytest.mark.parametrize("at_byte", range(len(b"\r\nSHUT OK\r\n")))
+def test_an_answer_that_an_unsolicited_line_has_torn_anywhere_is_whole(at_byte):
+    answer, urc = b"\r\nSHUT OK\r\n", b'\r\n+CMTI: "SM",3\r\n'
+    desk = Desk(Command("AT+CIPSHUT", finals="SHUT OK$", timeout_s=65), Pause(1))
+    desk.feed(answer[:at_byte] + urc + answer[at_byte:])
+    assert desk.got[0].final == "SHUT OK"
+    assert desk.engine.take_urcs() == ['+CMTI: "SM",3']
+
+
 def test_a_prompt_may_be_a_line():
     write = Command("AT+SBDWB=2", payload=b"hi\x00\xd1", prompt="READY", claims=r"\d$", failures=r"[123]$")
     desk = Desk(write).feed(b"\r\nREADY\r\n")

@@ -210,7 +210,8 @@ def test_calls_in_the_wrong_order_do_no_harm(entry):
 
 
 KNOBS = (
-    "echo", "no-echo", "one-byte", "urc-inside=0@*", "urc-inside=7@30%", "urc-between@*", "urc-in-data@2",
+    "echo", "no-echo", "one-byte", "urc-inside=0@*", *(f"urc-inside={at}@30%" for at in range(1, 12)),
+    "urc-between@*", "urc-in-data@2",
     "lost-final@5", "lost-final@25", "lost-final@4%", "late-final=8@4", "late-final=2@30%", "cme-error=100@5",
     "cme-error=14@7", "cme-error={connect}:3@1", "cme-error={send}:3@1", "hang@3", "hang={send}@2",
     "restart@9", "restart={send}@2", "vanish=5@6", "vanish={send}:30@2", "boot-garbage", "slow-boot",

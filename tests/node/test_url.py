@@ -1,0 +1,57 @@
+"""Addresses as people write them: read, written again, and never with their secrets."""
+
+import pytest
+
+from node.url import OPTIONS_MAX, Url, parse_url
+from wire.errors import UsageError
+
+WHOLE = [
+    "udp://10.77.0.2:7000",
+    "tcp://[2001:db8::1]:7000",
+    "serial:///dev/ttyUSB0?baud=19200&dial=00881600005123",
+    "modem:///dev/ttyUSB2?apn=internet&to=udp://gw.example.org:7700",
+    "sbd:///dev/ttyUSB0",
+    "sbd://0.0.0.0:10800",
+    "dir:///media/stick%20one",
+]
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_what_is_read_is_written_the_same(text):
+    url = parse_url(text)
+    assert url.text == str(url) == text
+    assert parse_url(url.text) == url
+
+
+def test_a_pin_and_a_password_are_shown_to_nobody_and_kept_all_the_same():
+    text = "modem:///dev/ttyUSB2?apn=a&pin=1234&password=s%26crt&to=udp://h:1"
+    url = parse_url(text)
+    assert url.options["password"] == "s&crt"  # noqa: S105 - it is the test's own
+    assert url.text == text
+    assert "1234" not in f"{url}"
+    assert "crt" not in str(url)
+    assert "apn=a" in str(url)
+
+
+def test_addresses_that_differ_in_options_are_two_of_a_set():
+    one, other = parse_url("modem:///dev/a?apn=x&to=udp://h:1"), parse_url("modem:///dev/a?apn=y&to=udp://h:1")
+    assert len({one, other, Url("modem", "", 0, "/dev/a", dict(one.options))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "scheme ''"),
+        ("ftp://host", "scheme 'ftp'"),
+        ("udp://host", "host and a port"),
+        ("udp://host:99999", "not an address"),
+        ("udp://host:1?x=1", "no such options"),
+        ("serial://dev/ttyUSB0", "three slashes"),
+        ("dir:///", "three slashes"),
+        ("modem:///dev/a?x", "not an address"),
+        ("modem:///dev/a?" + "&".join(f"o{n}=1" for n in range(OPTIONS_MAX + 1)), "not an address"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said(text, why):
+    with pytest.raises(UsageError, match=why):
+        parse_url(text)
