@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_import, kit_store, watching
+from feldsher import enrolling, kit_devices, kit_import, kit_stick, kit_store, watching
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 
@@ -56,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--data", type=Path, required=True, help="the kit's data folder; the kit may run")
     export.add_argument("--into", type=Path, required=True, help="a folder; what is there already is left alone")
     export.set_defaults(run=_export)
+    kit_links.configure_links(subparsers)
     kit_import.configure_import(subparsers)
+    kit_stick.configure_stick(subparsers)
     kit_store.configure_store(subparsers)
     kit_devices.configure_devices(subparsers)
     kit_devices.configure_capture(subparsers)
@@ -75,10 +77,11 @@ def _run(args: argparse.Namespace) -> int:
     from node.enrolment import load_kit
 
     start_log(verbose=args.verbose)
-    kit = config.load(args.config or args.data / CONFIG)
+    path = args.config or args.data / CONFIG
+    kit = config.load(path)
     enrolment = load_kit(args.data / ENROLMENT)
     with claim(args.data):
-        asyncio.run(daemon.run(kit, enrolment, args.data))
+        asyncio.run(daemon.run(kit, enrolment, args.data, config.load_secrets(kit, path)))
     return 0
 
 
@@ -102,6 +105,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
         for one in status["studies"]
     ]
     lines.append(f"  gateway {status['gateway']}: {_link(status)}")
+    if status.get("links"):
+        lines.append(f"  {kit_links.brief(status['links'])}")
     if status["disk_failed"]:
         lines.append("  the card has failed: nothing is taken until it works again")
     return lines + watching.object_lines(status["link"]["sending"])
