@@ -50,9 +50,12 @@ WRITE_S_MAX: Final = 65.0
 """The modem itself gives up a message that does not come whole after 60 s."""
 READS_MAX: Final = 3
 WRITES_MAX: Final = 3
-FAULTS_KEPT: Final = 3
-"""Faults in a row through which the bearer stays up."""
+FAULTS_KEPT: Final = 6
+"""Faults in a row through which the bearer stays up: about two minutes."""
 BARRED_S: Final = 3600.0
+VAIN_RING_S: Final = 30.0
+VAIN_RING_S_MAX: Final = 3600.0
+"""A ring for nothing costs a session: after one, the next is heeded so much later, and after each more twice that."""
 LOOK_S: Final = 3600.0
 """How often the clock and the signal are read while nothing else happens."""
 RESET_S: Final = 3.0
@@ -144,7 +147,8 @@ class SbdModem(ScriptedModem):
         self.momsn: int | None = None
         self.credits = self.sessions = self.failures = 0
         self._is_rung = self._more_waits = False
-        self._not_before = float("-inf")
+        self._not_before = self._ring_not_before = float("-inf")
+        self._vain_rings = 0
         self._looked_at = float("-inf")
         self._network_time: tuple[int, float] | None = None
 
@@ -203,7 +207,9 @@ class SbdModem(ScriptedModem):
         bearer = self.bearer
         if bearer is None or not (bearer.frame is not None or bearer.wants_mail or self._is_rung or self._more_waits):
             return None
-        return max(self._not_before, self.allowance.free_at())
+        is_only_rung = bearer.frame is None and not (bearer.wants_mail or self._more_waits)
+        ring_at = self._ring_not_before if is_only_rung else float("-inf")
+        return max(self._not_before, self.allowance.free_at(), ring_at)
 
     def _rest(self, seconds: float) -> Script[None]:
         if self._looked_at + LOOK_S <= self.engine.now:
@@ -228,8 +234,11 @@ class SbdModem(ScriptedModem):
     def _session(self) -> Script[None]:
         assert self.bearer is not None  # noqa: S101 - nobody wants a session without one
         bearer, frame = self.bearer, self.bearer.frame
-        if frame is not None:
-            yield from self._write(frame)
+        if frame is not None and not (yield from self._write(frame)):
+            self.failures += 1
+            self.trouble = f"AT+SBDWB: the modem did not get a message of {len(frame)} bytes whole; is its line sound?"
+            self._not_before = self.engine.now + retry_wait_s(self.failures, self._entropy)
+            return
         command = "AT+SBDIXA" if self._is_rung and frame is None else "AT+SBDIX"
         self.sessions += 1
         self.allowance.note(self.engine.now)
@@ -243,7 +252,8 @@ class SbdModem(ScriptedModem):
         else:
             yield from self._note_failure(bearer, session)
 
-    def _write(self, frame: bytes) -> Script[None]:
+    def _write(self, frame: bytes) -> Script[bool]:
+        """Put it into the modem; False when that was tried in vain."""
         for _ in range(WRITES_MAX):
             reply = yield Command(
                 f"AT+SBDWB={len(frame)}",
@@ -253,8 +263,8 @@ class SbdModem(ScriptedModem):
                 prompt="READY",
             )
             if reply.line == "0":
-                return
-        raise Garbled(f"AT+SBDWB: the modem did not take a message of {len(frame)} bytes: {reply.line}")
+                return True
+        return False
 
     def _read(self) -> Script[None]:
         """Fetch the message that came. Its checksum may be wrong because the line lost a byte: then once more."""
@@ -275,6 +285,7 @@ class SbdModem(ScriptedModem):
     def _note_success(self, bearer: SbdBearer, frame: bytes | None, session: Session) -> Script[None]:
         self.credits += credits_of(len(frame)) if frame is not None else int(not session.has_message)
         self.failures, self._not_before, self.trouble = 0, float("-inf"), ""
+        self._judge_ring(session)
         self._is_rung = bearer.wants_mail = False
         self._more_waits = session.queued > 0
         self.ladder.success()
@@ -282,6 +293,15 @@ class SbdModem(ScriptedModem):
             bearer.frame = None
             self.post_room()
             yield from self._clear()
+
+    def _judge_ring(self, session: Session) -> None:
+        """Noise on the line, or a ground that rings on and on, must not empty the account."""
+        if session.has_message:
+            self._vain_rings, self._ring_not_before = 0, float("-inf")
+        elif self._is_rung:
+            self._vain_rings += 1
+            wait_s = min(VAIN_RING_S * 2.0 ** min(self._vain_rings - 1, 16), VAIN_RING_S_MAX)
+            self._ring_not_before = self.engine.now + wait_s
 
     def _note_failure(self, bearer: SbdBearer, session: Session) -> Script[None]:
         self.failures += 1
@@ -321,12 +341,13 @@ class SbdModem(ScriptedModem):
         if isinstance(fault, ModemReset):
             yield Pause(RESET_S)
         rung, wait_s = self.ladder.fault(Failing.MODEM)
+        if rung is Rung.POWER:  # the wait comes after it: one that boots slowly would never be heard else
+            yield Pause(max(self.cycle_power(self.engine.now), wait_s))
+            return
         yield Pause(wait_s)
         if rung is Rung.REOPEN:
             self.controls.reopen()
             yield Pause(REOPEN_S)
-        elif rung is Rung.POWER:
-            yield Pause(self.cycle_power(self.engine.now))
 
     def let_go(self) -> None:
         bearer, self.bearer = self.bearer, None

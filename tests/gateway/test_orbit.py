@@ -121,16 +121,27 @@ def test_without_rings_the_answers_are_looked_for():
     assert not any(b"SBDIXA" in data for _, _, data in orbit.talk)
 
 
-def test_a_kit_that_restarts_between_write_and_receipt():
-    for seconds in (6, 12, 30, 45):
-        orbit = Orbit()
-        data = payload(500)
-        there = {orbit.summary(data): data}
-        orbit.open()
-        orbit.run(seconds)
-        orbit.start_kit()
-        orbit.run(12 * HOUR_S, lambda: orbit.is_done)
-        check(orbit, there)
+@pytest.mark.parametrize("seconds", [6, 12, 30, 45])
+def test_a_kit_that_restarts_between_write_and_receipt(seconds):
+    orbit = Orbit()
+    data = payload(500)
+    there = {orbit.summary(data): data}
+    orbit.open()
+    orbit.run(seconds)
+    orbit.start_kit()
+    orbit.run(12 * HOUR_S, lambda: orbit.is_done)
+    check(orbit, there)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_that_loses_a_byte_in_a_hundred_and_a_modem_that_boots_slowly(seed):
+    """A power cycle that waits too little before it asks would be followed by the next, for ever."""
+    orbit = Orbit("slow-boot", "lost-bytes=1", seed=seed)
+    orbit.open()
+    data = payload(150)
+    there = {orbit.summary(data): data}
+    orbit.run(7 * 24 * HOUR_S, lambda: orbit.is_done)
+    check(orbit, there)
 
 
 def test_a_gateway_that_restarts_in_between():
@@ -168,6 +179,15 @@ def test_a_message_that_is_barred_locks_the_modem_and_tells_why():
     orbit.sim.faults.turn_back("mo-status")
     orbit.run(12 * HOUR_S, lambda: orbit.is_done)
     assert orbit.is_done
+
+
+def test_a_line_that_rings_all_the_time_does_not_empty_the_account():
+    orbit = Orbit("urc-between@*")
+    there = sent(orbit, (150,))
+    before = orbit.sim.meter.credits
+    orbit.run(24 * HOUR_S)
+    check(orbit, there)
+    assert orbit.sim.meter.credits - before <= 24 + 10
 
 
 def test_under_a_roof_energy_is_bounded_and_the_sky_ends_the_wait():
