@@ -36,7 +36,10 @@ class BareLine:
         bearer = self._bearer
         for frame in [] if bearer is None else bearer.feed(data):
             if self._bearer is bearer is not None:
-                self._ears.receive(bearer, frame, now)
+                self._hear(bearer, frame, now)
+
+    def _hear(self, bearer: FramedBearer, frame: bytes, now: float) -> None:
+        self._ears.receive(bearer, frame, now)
 
     def tick(self, now: float) -> None:
         self._now = now

@@ -56,6 +56,8 @@ class FramedBearer:
         self._busy_until = float("-inf")
         self.frames_dropped = 0
         self.frames_received = 0
+        self.is_open = True
+        """Whether it may have room at all: not while the far end has its turn (`turns.py`)."""
 
     @property
     def unsent(self) -> int:
@@ -63,15 +65,22 @@ class FramedBearer:
         return len(self._queue)
 
     @property
+    def dry_at(self) -> float:
+        """When the line will have sent what was taken."""
+        return self._busy_until
+
+    @property
     def lost_bytes(self) -> int:
         """What came on the line and was part of no frame."""
         return self._deframer.lost_bytes
 
     def room(self) -> int:
-        return 0 if self._is_busy else FRAME_SIZE_MAX
+        return FRAME_SIZE_MAX if self.is_open and not self._is_busy else 0
 
     def send(self, frame: bytes) -> None:
         raw = enclose(frame)
+        if not self.is_open and raw in self._queue:
+            return  # a greeting that is said again while it waits
         if len(self._queue) + len(raw) > QUEUE_SIZE_MAX or len(frame) > MTU:
             self.frames_dropped += 1
             return

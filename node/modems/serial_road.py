@@ -1,6 +1,7 @@
 """The roads of `serial://`: a bare line, a call that is dialled, a modem that answers calls.
 
     serial:///dev/ttyS0?baud=19200&rtscts=yes                        both ends alike
+    serial:///dev/ttyS0?baud=1200&duplex=half                        a radio modem: the ends take turns
     serial:///dev/ttyUSB1?dial=00881600005123&profile=rudics         the kit calls
     serial:///dev/ttyS1?answer=yes                                   the gateway answers; one of these for each modem
 
@@ -21,6 +22,7 @@ from node.modems.pin import PIN_PATTERN
 from node.modems.script import Controls
 from node.modems.scripted import Hands
 from node.modems.seam import Ears, Modem
+from node.modems.turns import TurnLine
 from node.roads import Shell
 from node.serial_line import ModemShell
 from node.url import Url
@@ -28,7 +30,7 @@ from wire.errors import UsageError
 
 BAUD_BARE: Final = 9600
 BAUD_MAX: Final = 4_000_000
-LINE_OPTIONS: Final = frozenset({"baud", "rtscts"})
+LINE_OPTIONS: Final = frozenset({"baud", "rtscts", "duplex"})
 CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming", "pin", "power"})
 NUMBER: Final = re.compile(r"\+?[0-9*#,WwTtPp]{1,40}", re.ASCII)
 """What `ATD` may be given: digits, and a comma for a pause; never a semicolon, which would make it a voice call."""
@@ -38,14 +40,14 @@ async def call_serial(shell: Shell, url: Url) -> None:
     """Keep the line open, and the call up, until cancelled."""
     if "answer" in url.options:
         raise UsageError(f"{url}: answer= is for the end that listens")
-    await _shell(shell, url).run()
+    await _shell(shell, url, leads=True).run()
 
 
 async def listen_serial(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:
     """Serve the line until closed. A line that is not there yet is waited for."""
     if "dial" in url.options:
         raise UsageError(f"{url}: dial= is for the end that calls")
-    running = asyncio.ensure_future(_shell(shell, url).run())
+    running = asyncio.ensure_future(_shell(shell, url, leads=False).run())
     running.add_done_callback(_raise_fault)
 
     def close() -> None:
@@ -60,9 +62,9 @@ def _raise_fault(running: "asyncio.Future[None]") -> None:
         running.result()
 
 
-def _shell(shell: Shell, url: Url) -> ModemShell:
-    _check_names(url)
-    call = call_of(url)
+def _shell(shell: Shell, url: Url, *, leads: bool) -> ModemShell:
+    check_serial(url)
+    call, is_half = call_of(url), is_half_duplex(url)
     keeper = shell if isinstance(shell, Keeper) else None
     power = power_of(url, keeper)
     notes = keeper.pin_notes(url.path) if keeper else FileNotes.beside_state(url.path)
@@ -71,18 +73,25 @@ def _shell(shell: Shell, url: Url) -> ModemShell:
     def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
         name = f"serial://{url.path}"
         if call is None:
-            return BareLine(ears, controls, name, baud)
+            return (
+                TurnLine(ears, controls, name, baud, leads=leads) if is_half else BareLine(ears, controls, name, baud)
+            )
         return DataCall(ears, call, Hands(system, controls, power, notes, wake), name)
 
     note = keeper.note_modem if keeper else None
     return ModemShell(shell, make, url.path, baud, rtscts=flag(url, "rtscts"), note=note)
 
 
-def _check_names(url: Url) -> None:
+def check_serial(url: Url) -> None:
+    """Raise UsageError that says what is wrong with the options of `url`; nothing is opened."""
     unknown = set(url.options) - LINE_OPTIONS - CALL_OPTIONS
     if unknown:
         known = ", ".join(sorted(LINE_OPTIONS | CALL_OPTIONS))
         raise UsageError(f"{url}: there is no option {min(unknown)!r}; known: {known}")
+    call_of(url)
+    is_half_duplex(url)
+    baud_of(url)
+    flag(url, "rtscts")
 
 
 def call_of(url: Url) -> CallPlan | None:
@@ -110,6 +119,16 @@ def call_of(url: Url) -> CallPlan | None:
     return CallPlan(profile, number, int(cbst) if cbst else profile.service, plan)
 
 
+def is_half_duplex(url: Url) -> bool:
+    """Return whether the ends take turns, which a call never needs. Raises UsageError."""
+    duplex = url.options.get("duplex", "full")
+    if duplex not in ("full", "half"):
+        raise UsageError(f"{url}: duplex={duplex}; want full or half")
+    if "duplex" in url.options and call_of(url) is not None:
+        raise UsageError(f"{url}: duplex= is for a bare line; a call carries both directions")
+    return duplex == "half"
+
+
 def baud_of(url: Url, usual: int = BAUD_BARE) -> int:
     """Return the speed of the line. Raises UsageError."""
     text = url.options.get("baud", str(usual))
@@ -118,4 +137,4 @@ def baud_of(url: Url, usual: int = BAUD_BARE) -> int:
     return int(text)
 
 
-__all__ = ["baud_of", "call_of", "call_serial", "listen_serial"]
+__all__ = ["baud_of", "call_of", "call_serial", "check_serial", "is_half_duplex", "listen_serial"]

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from node.link import Caller, Grant, Host
-from node.modems.serial_road import baud_of, call_of
+from node.modems.serial_road import call_of, check_serial
 from node.reactor import CallerShell, HostShell
 from node.roads import calling, listening
 from node.url import parse_url
@@ -26,6 +26,8 @@ from wire.errors import UsageError
         ("dial=123&cbst=7", "no bearer service of the profile pstn"),
         ("dial=123&profile=csd&cbst=x", "no bearer service"),
         ("answer=maybe", "want yes or no"),
+        ("duplex=maybe", "want full or half"),
+        ("duplex=half&answer=yes", "carries both directions"),
         ("baud=fast", "no speed"),
         ("baud=1", "no speed"),
     ],
@@ -33,7 +35,7 @@ from wire.errors import UsageError
 def test_what_the_options_cannot_mean_is_refused(options, said):
     url = parse_url(f"serial:///dev/ttyS0?{options}")
     with pytest.raises(UsageError, match=said):
-        baud_of(url) if call_of(url) is None else None
+        check_serial(url)
 
 
 def test_an_option_that_does_not_exist_is_named():
