@@ -72,9 +72,9 @@ def test_turns_that_are_lost_in_noise_are_no_deadlock(seed):
 
 
 def test_a_radio_that_hears_nothing_for_a_while_goes_on():
-    world = radio(fault=Fault(down=((4, 28),)))
+    world = radio(fault=Fault(down=((4, 20),)))
     world.up.add(random.Random(1).randbytes(20_000))
-    assert world.run(300, world.all_received) < 28 + WAIT_S + 30
+    assert world.run(300, world.all_received) < 20 + WAIT_S + 30
     assert world.caller.tally.counters.handshakes == 1
 
 
