@@ -59,6 +59,7 @@ Keys of the kit and addresses of its gateways are not here: they are in the enro
 import re
 import shlex
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -197,7 +198,7 @@ def load_secrets(kit: KitConfig, path: Path) -> dict[str, str]:
     return secrets
 
 
-def filled(text: str, secrets: dict[str, str]) -> str:
+def filled(text: str, secrets: Mapping[str, str]) -> str:
     """Return `text` with the secrets in their places."""
     return SECRET.sub(lambda match: secrets.get(match[1], match[0]), text)
 

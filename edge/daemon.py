@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from edge import registry
@@ -17,6 +18,7 @@ from edge.catalog import Catalog
 from edge.config import KitConfig, Port
 from edge.driver import Line
 from edge.kit import Kit
+from edge.linking import Linking
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
 from edge.ports import Appeared, Dropped, Heard, PortOwner, Vanished
 from hardware.leds import meaning
@@ -76,7 +78,13 @@ def line_of(port: Port) -> Line:
 class Daemon:
     """The loop around one `Kit`."""
 
-    def __init__(self, config: KitConfig, enrolment: KitEnrolment, folder: Path) -> None:
+    def __init__(
+        self,
+        config: KitConfig,
+        enrolment: KitEnrolment,
+        folder: Path,
+        secrets: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
@@ -92,6 +100,9 @@ class Daemon:
         self._reopens, self._reopened_at = 0, float("-inf")
         self._reopening: asyncio.TimerHandle | None = None
         self._shells: deque[CallerShell] = deque(maxlen=1)
+        self._linking = (
+            Linking(self.kit, secrets, folder, self._disk, self._clock, self._plan_reopen) if config.way else None
+        )
 
     async def run(self) -> None:
         """Run until a signal. Raises DiskError when the card stays broken."""
@@ -100,7 +111,7 @@ class Daemon:
         self._step()
         try:
             await daemon.run_until_signal(
-                self._call(),
+                self._linking.run() if self._linking else self._call(),
                 self._fail(),
                 self._blink(),
                 self._list(),
@@ -128,6 +139,7 @@ class Daemon:
             "denied": kit.denied,
             "disk_failed": kit.disk_failed,
             "link": kit.caller.progress(now).to_dict(),
+            "links": self._linking.status() if self._linking else None,
         }
 
     def _own(self, port: Port) -> PortOwner:
@@ -200,9 +212,15 @@ class Daemon:
 
     def _follow(self) -> None:
         """After capture or an import: the link may have something to send, or the card may have failed."""
-        if self.kit.crossed() and self._shells:
-            self._shells[-1].tick()
+        if self.kit.crossed():
+            self._tick_link()
         self._plan_reopen()
+
+    def _tick_link(self) -> None:
+        if self._linking is not None:
+            self._linking.tick()
+        elif self._shells:
+            self._shells[-1].tick()
 
     def _take(self, name: str, owner: PortOwner, item: object) -> None:
         now = self._clock.now()
@@ -246,6 +264,8 @@ class Daemon:
             self._plan_reopen()
         else:
             log.warning("the stores were opened anew after the card failed")
+            if self._linking is not None:
+                self._linking.reopen()
             self._step()
 
 
@@ -261,6 +281,8 @@ def _quiet(wake: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-async def run(config: KitConfig, enrolment: KitEnrolment, folder: Path) -> None:
-    """Run a kit until a signal."""
-    await Daemon(config, enrolment, folder).run()
+async def run(
+    config: KitConfig, enrolment: KitEnrolment, folder: Path, secrets: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Run a kit until a signal. `secrets`: those of its ways."""
+    await Daemon(config, enrolment, folder, secrets).run()

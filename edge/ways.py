@@ -22,12 +22,13 @@ from zoneinfo import ZoneInfo
 
 from edge import policy
 from edge.budget import Budget
+from edge.config import KitConfig
 from edge.day import minute_of_day, quiet_for
 from edge.kit import Kit
 from edge.metered import Metered, Purse
 from edge.policy import Bar, Barred, Decision, Route, Rules, View, Wait, Want
 from edge.terms import Terms, limit_of, terms_of
-from edge.way import SESSION_STATES, Road, RoadStatus, Way, WayEvent, WayState
+from edge.way import REST_S_MAX, SESSION_STATES, Road, RoadStatus, Way, WayEvent, WayState
 from node.clock import Clock
 from node.disk import Disk
 from node.seams import Bearer, Offer
@@ -79,7 +80,7 @@ class Ways:
     def __init__(self, kit: Kit, make_road: MakeRoad, disk: Disk, clock: Clock) -> None:
         self._kit, self._disk, self.clock = kit, disk, clock
         config = kit.config
-        self.rules = Rules(config.policy.urgent, config.policy.patience_min * 60)
+        self.rules = self.rules_of(config)
         self.zone = ZoneInfo(config.policy.zone)
         self._terms = [terms_of(way, place) for place, way in enumerate(config.way)]
         self.budget = self._open_budget()
@@ -102,6 +103,11 @@ class Ways:
         self._asked_at = now
         self._decide_at = now
         kit.heed(self.admits)
+
+    @staticmethod
+    def rules_of(config: KitConfig) -> Rules:
+        """Return what a configuration says for all ways."""
+        return Rules(config.policy.urgent, config.policy.patience_min * 60)
 
     # What roads call
 
@@ -278,7 +284,7 @@ class Ways:
     def _decide(self, now: float) -> None:
         self._pending = self._kit.outbox.pending()
         self.wants = self._look_at_wants(now)
-        self._views = [self._view(way, now) for way in self.ways.values()]
+        self._views = [self.view_of(way, now) for way in self.ways.values()]
         using, using_s = (self.using.name, now - self.using.since) if self.using else (None, 0.0)
         self.plan = policy.decide(self.wants, self._views, self.rules, using, using_s)
         working = {one.way for one in self.plan.routes.values() if one.goes}
@@ -307,7 +313,8 @@ class Ways:
         carried_left_s = max(self._carried.get(offer.object_id, now) - now, 0.0)
         return Want(offer, waiting_s, offer.again, carried_left_s)
 
-    def _view(self, way: Way, now: float) -> View:
+    def view_of(self, way: Way, now: float) -> View:
+        """Return what the policy sees of a way."""
         return View(
             terms=way.terms,
             barred=self._bar(way, way.road.status(), now),
@@ -370,14 +377,18 @@ class Ways:
 
     def _close(self, way: Way, now: float) -> None:
         bearer = way.bearer
-        way.close(now)
-        self._leave(way, bearer, now)
+        try:
+            way.close(now)
+        finally:
+            self._leave(way, bearer, now)
 
     def _fail(self, way: Way, why: str, now: float) -> None:
         bearer, is_lone = way.bearer, not self._another(way)
-        way.fail(why, now, LONE_REST_S) if is_lone else way.fail(why, now)
+        try:
+            way.fail(why, now, LONE_REST_S if is_lone else REST_S_MAX)
+        finally:
+            self._leave(way, bearer, now)
         self._kit.note("links", f"{way.name}: {why}; tried again in {way.rest_until - now:.0f} s")
-        self._leave(way, bearer, now)
 
     def _leave(self, way: Way, bearer: Metered | None, now: float) -> None:
         self._decide_at = now

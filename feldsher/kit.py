@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_import, kit_stick, kit_store, watching
+from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, watching
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 

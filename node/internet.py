@@ -7,7 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from node.bearers import TcpBearer, TcpEnd, UdpBearer, UdpCaller, UdpHost
 from node.line_tcp import LineTcpEnd
@@ -30,8 +30,12 @@ async def call_udp(shell: Shell, url: Url) -> None:
         shell.note_error("")
         shell.receive(bearer, frame)
 
+    interface = url.options.get("interface", "")
+    where: dict[str, Any] = {"remote_addr": (url.host, url.port)}
+    if interface:
+        where = {"sock": await _bound(interface, url, socket.SOCK_DGRAM)}
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: UdpCaller(receive, shell.note_error, closed.set, str(url)), remote_addr=(url.host, url.port)
+        lambda: UdpCaller(receive, shell.note_error, closed.set, str(url)), **where
     )
     bearer = protocol.bearer
     assert bearer is not None  # noqa: S101 - connection_made was called
@@ -51,15 +55,35 @@ async def call_tcp(shell: Shell, url: Url) -> None:
         shell.down(bearer)
         closed.set()
 
+    interface = url.options.get("interface", "")
     async with asyncio.timeout(CONNECT_S_MAX):
+        where: dict[str, Any] = {"host": url.host, "port": url.port}
+        if interface:
+            where = {"sock": await _bound(interface, url, socket.SOCK_STREAM)}
         transport, _ = await asyncio.get_running_loop().create_connection(
-            lambda: end(shell.receive, shell.up, down, shell.tick, str(url)), url.host, url.port
+            lambda: end(shell.receive, shell.up, down, shell.tick, str(url)), **where
         )
     shell.note_error("")
     try:
         await closed.wait()
     finally:
         transport.abort()
+
+
+async def _bound(interface: str, url: Url, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket that is connected through one interface only, whatever the routes prefer. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(url.host, url.port, type=kind)
+    family, _, _, _, address = found[0]
+    made = socket.socket(family, kind)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        await loop.sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 async def listen_udp(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]]:

@@ -1,0 +1,130 @@
+"""The road of a `dir://` way: what may go by hand is written onto the stick while one is in (`node/carrying.py`).
+
+It gives no bearer and costs nobody's session. While its way is open a `Carrier` looks for the stick; what lies on it is
+told to the ways, for a copy that is under way saves money. Receipts that come back on it go to the kit's outbox.
+Nothing survives but what is on the stick and in the kit's stores.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from edge.kit import Kit
+from edge.way import RoadStatus
+from node import entropy
+from node.carrying import Carrier, Far
+from node.disk import RealDisk
+from node.host import Grant
+from node.idle import NothingTaken
+from node.rereading import UnreadableError
+from node.seams import Offer, Outbox, Refusal
+from wire.errors import DiskError, DiskFull
+from wire.noise import KeyPair
+
+STEP_S: Final = 0.001
+"""Between two steps of a visit the devices have their turn."""
+STEP_S_MAX: Final = 1.0
+
+
+class ForStick:
+    """The kit's outbox, of which only what the way may carry is pending (`node.seams.Outbox`)."""
+
+    def __init__(self, kit: Kit, may_carry: Callable[[Offer], bool]) -> None:
+        self._kit, self._may_carry = kit, may_carry
+
+    @property
+    def _outbox(self) -> Outbox:
+        return self._kit.outbox
+
+    def pending(self) -> Sequence[Offer]:
+        return [offer for offer in self._outbox.pending() if self._may_carry(offer)]
+
+    def read(self, object_id: bytes, offset: int, size: int) -> bytes:
+        return self._outbox.read(object_id, offset, size)
+
+    def in_custody(self, object_id: bytes) -> None:
+        self._outbox.in_custody(object_id)
+
+    def receipt(self, object_id: bytes, receipt: bytes) -> None:
+        self._outbox.receipt(object_id, receipt)
+
+    def refused(self, object_id: bytes, refusal: Refusal) -> None:
+        self._outbox.refused(object_id, refusal)
+
+
+class StickRoad:
+    """The seam `edge.way.Road` for one place where sticks are put in. `carried` hears what lies on the present one."""
+
+    def __init__(
+        self, kit: Kit, place: Path, may_carry: Callable[[Offer], bool], carried: Callable[[Sequence[bytes]], None]
+    ) -> None:
+        self._kit, self._place, self._carried = kit, place, carried
+        self._outbox = ForStick(kit, may_carry)
+        self._carrier: Carrier | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pending: Sequence[Offer] = ()
+
+    def open(self) -> None:
+        kit, peer = self._kit, self._kit.gateway.public
+        identity = KeyPair.from_secret(kit.enrolment.link_secret)
+        grant = Grant(kit.enrolment.psk, kit.gateway.name)
+        self._carrier = Carrier(
+            str(self._place),
+            partial(RealDisk, self._place),
+            identity,
+            lambda public: grant if public == peer else None,
+            NothingTaken(),
+            entropy.system,
+            [Far(peer, self._outbox)],
+        )
+        self._task = asyncio.ensure_future(self._run(self._carrier, peer))
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._carrier is not None:
+            self._carrier.close()
+        self._carrier = self._task = None
+
+    def turn(self) -> bool:
+        return False
+
+    def status(self) -> RoadStatus:
+        carrier = self._carrier
+        if carrier is None:
+            return RoadStatus()
+        status = carrier.status
+        return RoadStatus(is_there=True, text=status.text(), model="stick" if status.is_there else "")
+
+    async def closed(self) -> None:
+        """Return when nothing is open any more."""
+
+    async def _run(self, carrier: Carrier, peer: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._step(carrier, peer, loop.time())
+            await asyncio.sleep(min(max(carrier.deadline() - loop.time(), STEP_S), STEP_S_MAX))
+
+    def _step(self, carrier: Carrier, peer: bytes, now: float) -> None:
+        kit = self._kit
+        if kit.disk_failed:
+            return
+        if (pending := kit.outbox.pending()) is not self._pending:
+            self._pending = pending
+            carrier.nudge()
+        try:
+            carrier.tick(now)
+        except UnreadableError as error:
+            kit.set_aside(error, now)
+        except DiskFull as error:
+            kit.alarm(str(error))
+        except DiskError as error:
+            kit.fail(error)
+        for event in carrier.events():
+            kit.note(event.kind, event.text)
+        self._carried(carrier.carried(peer))
+
+
+__all__ = ["ForStick", "StickRoad"]
