@@ -170,6 +170,8 @@ class _Bridge:
             socket.close(now)
 
     def deadline(self, now: float) -> float | None:
+        if self._socket.error:
+            return now
         full = self.call.room(1, now) <= 0
         return earliest(self.call.deadline(1), now + 1.0 if full else self._socket.deadline())
 
