@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from node.modems.turns import OVER
 from wire import objects, records, tag
 from wire.framing import Deframer, enclose
 from wire.objects import Custody, Have, Offer, Receipt, Refusal, decode_message, encode_message
@@ -16,7 +17,7 @@ LINES, MESSAGES_PAGE = PAGE.split("## Frames on a line of bytes")[1].split("## R
 HEX = re.compile(r"^\| `([0-9a-f ]+)` \|", re.MULTILINE)
 EXAMPLES = [bytes.fromhex(found) for found in HEX.findall(MESSAGES_PAGE)]
 ON_A_LINE = [bytes.fromhex(found) for found in HEX.findall(LINES)]
-FRAMES = [[b"\3\5\7"], [b"\3\0\0\7\x08"], [], [], [], [b"\4\1"]]
+FRAMES = [[b"\3\5\7"], [b"\3\0\0\7\x08"], [], [], [], [b"\4\1"], [OVER]]
 RECORDS = [
     [Ping()],
     [Ack(RangeSet([(0, 4), (5, 9)]), 0.02)],
