@@ -45,6 +45,8 @@ from node.modems.sync import synchronise
 
 BAUD: Final = 19_200
 URCS: Final = ("SBDRING", "+CIEV:", "+AREG:", "+SBDREG:")
+ANSWER: Final = r"(?!SBDRING$|\+CIEV:|OK$|ERROR$).+"
+"""Whatever is not unsolicited or final: an answer that a ring has torn comes as two lines, and is put together."""
 SESSION_S_MAX: Final = 120.0
 WRITE_S_MAX: Final = 65.0
 """The modem itself gives up a message that does not come whole after 60 s."""
@@ -173,8 +175,8 @@ class SbdModem(ScriptedModem):
         flow = "AT&K3" if self.plan.rtscts else "AT&K0"
         for text in (flow, "AT&D0", "AT*R1", f"AT+SBDMTA={int(self.plan.rings)}", "AT+CIER=1,1,1"):
             yield from attempted(Command(text))
-        self.model = (yield from asked(Command("AT+CGMM", is_free=True))) or self.model
-        self.imei = (yield from asked(Command("AT+CGSN", is_free=True))) or self.imei
+        self.model = (yield from asked(Command("AT+CGMM", claims=ANSWER))) or self.model
+        self.imei = (yield from asked(Command("AT+CGSN", claims=ANSWER))) or self.imei
         yield from self._read_left_over()
         yield from self._clear()
         yield from self._look_around()
@@ -187,8 +189,8 @@ class SbdModem(ScriptedModem):
 
     def _read_left_over(self) -> Script[None]:
         """A message may lie in the modem since before it, or we, were started anew."""
-        reply = yield Command("AT+SBDSX", claims=r"\+SBDSX:")
-        if has_unread(reply.line) and self.bearer is not None:
+        reply = yield Command("AT+SBDSX", claims=ANSWER)
+        if has_unread("".join(reply.lines)) and self.bearer is not None:
             yield from self._read()
 
     def _work(self) -> Script[None]:
@@ -235,15 +237,15 @@ class SbdModem(ScriptedModem):
         assert self.bearer is not None  # noqa: S101 - nobody wants a session without one
         bearer, frame = self.bearer, self.bearer.frame
         if frame is not None and not (yield from self._write(frame)):
-            self.failures += 1
+            self._pause()
             self.trouble = f"AT+SBDWB: the modem did not get a message of {len(frame)} bytes whole; is its line sound?"
-            self._not_before = self.engine.now + retry_wait_s(self.failures, self._entropy)
             return
         command = "AT+SBDIXA" if self._is_rung and frame is None else "AT+SBDIX"
         self.sessions += 1
         self.allowance.note(self.engine.now)
-        reply = yield Command(command, SESSION_S_MAX, claims=r"\+SBDIX:")
-        session = parse_session(reply.line)
+        self._pause()  # until the answer says better: one that is lost may have cost as much as one that came
+        reply = yield Command(command, SESSION_S_MAX, claims=ANSWER)
+        session = parse_session("".join(reply.lines))
         self.momsn = session.momsn
         if session.has_message:
             yield from self._read()
@@ -252,13 +254,18 @@ class SbdModem(ScriptedModem):
         else:
             yield from self._note_failure(bearer, session)
 
+    def _pause(self) -> None:
+        """One more that failed: the next waits longer."""
+        self.failures += 1
+        self._not_before = self.engine.now + retry_wait_s(self.failures, self._entropy)
+
     def _write(self, frame: bytes) -> Script[bool]:
         """Put it into the modem; False when that was tried in vain."""
         for _ in range(WRITES_MAX):
             reply = yield Command(
                 f"AT+SBDWB={len(frame)}",
                 WRITE_S_MAX,
-                claims="[0-3]$",
+                claims=ANSWER,
                 payload=with_checksum(frame),
                 prompt="READY",
             )
@@ -279,7 +286,7 @@ class SbdModem(ScriptedModem):
             if message and self.bearer is not None:
                 self.credits += credits_of(len(message))
                 self.post_frame(self.bearer, message)
-                yield from attempted(Command("AT+SBDD1", claims="[01]$"))
+                yield from attempted(Command("AT+SBDD1", claims=ANSWER))
             return
 
     def _note_success(self, bearer: SbdBearer, frame: bytes | None, session: Session) -> Script[None]:
@@ -304,7 +311,6 @@ class SbdModem(ScriptedModem):
             self._ring_not_before = self.engine.now + wait_s
 
     def _note_failure(self, bearer: SbdBearer, session: Session) -> Script[None]:
-        self.failures += 1
         self.trouble = session.trouble
         wait_s = retry_wait_s(self.failures, self._entropy)
         if session.fate is Fate.BAD:
@@ -322,11 +328,11 @@ class SbdModem(ScriptedModem):
 
     def _clear(self) -> Script[None]:
         """Empty the modem's slot for what we send; if that fails, the same message goes once more."""
-        yield from attempted(Command("AT+SBDD0", claims="[01]$"))
+        yield from attempted(Command("AT+SBDD0", claims=ANSWER))
 
     def _look_around(self) -> Script[None]:
         self._looked_at = self.engine.now
-        line = yield from asked(Command("AT-MSSTM", claims=r"-MSSTM:"))
+        line = yield from asked(Command("AT-MSSTM", claims=ANSWER))
         time_ms = network_time_ms(line)
         if time_ms is not None:
             self._network_time = time_ms, self.engine.now
@@ -390,12 +396,12 @@ def attempted(command: Command) -> Script[None]:
 
 
 def asked(command: Command) -> Script[str]:
-    """Return the first line of the answer, "" when it is refused."""
+    """Return the answer, put together when it was torn; "" when it is refused."""
     try:
         reply = yield command
     except (CommandFailed, Garbled):
         return ""
-    return reply.line
+    return "".join(reply.lines)
 
 
 __all__ = ["BAUD", "SbdBearer", "SbdModem", "SbdPlan", "SbdStatus"]
