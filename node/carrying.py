@@ -32,7 +32,7 @@ from node.stick import NAMES_MAX, Stick, StickError, StickFull, mark
 from node.tally import Event, Events
 from wire import objects
 from wire.blocks import BLOCK_SIZE, PARCEL_ID_SIZE, TAKEN_MAX, About
-from wire.errors import DiskError, DiskFull, UsageError
+from wire.errors import DiskError, DiskFull, PeerError, UsageError
 from wire.noise import KEY_SIZE, KeyPair
 from wire.parcel import ParcelName, mailbox, seal
 
@@ -234,16 +234,24 @@ class Carrier:
         for name in own:
             if name in self._slips:
                 continue
-            raw = stick.read_slip(name, self._identity, is_of_answers)
-            if raw is None:
+            slip = self._own_slip(stick, name)
+            if slip is None:
                 self._events.note("bearer", b"", f"{self._status.place}: {name} is damaged; it is written anew")
                 del self._names[name]
                 if not stick.discard(name):
                     self._stuck.add(name)
             else:
-                self._slips[name] = read_own_slip(raw)
+                self._slips[name] = slip
             yield
         self._arrivals.own = {parsed.parcel_id for parsed in own.values()}
+
+    def _own_slip(self, stick: Stick, name: str) -> Slip | None:
+        """Return what a parcel of ours holds; None for one that is damaged, or of a later version of this program."""
+        raw = stick.read_slip(name, self._identity, is_of_answers)
+        try:
+            return None if raw is None else read_own_slip(raw)
+        except PeerError:
+            return None
 
     def _read(self, stick: Stick) -> Iterator[None]:
         for departures in self._departures.values():
