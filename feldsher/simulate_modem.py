@@ -73,6 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, metavar="BPS", help="of the air (dialup: of the call)")
     parser.add_argument("--delay", type=float, metavar="SECONDS", help="one way, on the air")
     parser.add_argument("--loss", type=float, default=0.0, metavar="P", help="datagrams lost (dialup: bytes garbled)")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, metavar="N", help="its time runs N times as fast (default 1)"
+    )
     parser.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long")
     parser.add_argument("--verbose", action="store_true", help="tell every command and reply, on standard error")
     parser.add_argument("--json", action="store_true", help="at the end, print what happened as one JSON object")
@@ -118,6 +121,8 @@ def build(args: argparse.Namespace) -> Stage:
         raise UsageError(f"--loss {args.loss:g}: want a probability, less than 1")
     if any(value is not None and not 0 < value < 1e9 for value in (args.rate, args.delay)):
         raise UsageError("--rate and --delay: want numbers greater than 0")
+    if not 0.01 <= args.speed <= 1000:
+        raise UsageError(f"--speed {args.speed:g}: want 0.01 to 1000")
     _check_faults(args)
     if args.kind == "dialup":
         return _dialup(args)
@@ -216,7 +221,7 @@ def simulate(args: argparse.Namespace) -> int:
     controls = _Controls(stage.modems[0][0], args.seconds)
     try:
         with controls:
-            seconds = run(lines, stage.around, stage.network, SystemClock().now, controls)
+            seconds = run(lines, stage.around, stage.network, SystemClock().now, controls, args.speed)
     finally:
         for line in lines:
             line.unplug()

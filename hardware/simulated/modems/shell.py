@@ -122,17 +122,18 @@ def run(
     network: RealNetwork,
     clock: Callable[[], float],
     stopped: Callable[[float], bool],
+    speed: float = 1.0,
 ) -> float:
-    """Go on until `stopped(seconds since the start)`; return how long it was."""
+    """Go on until `stopped(seconds since the start)`; return how long it was. `speed`: the modems' seconds in one."""
     start, now = clock(), 0.0
     while not stopped(now):
-        now = clock() - start
+        now = (clock() - start) * speed
         for one in (network, *around):
             one.tick(now)
         for line in lines:
             line.run(now)
         due = earliest(*(line.deadline(now) for line in lines), *(one.deadline() for one in (network, *around)))
-        wait_s = WAIT_S_MAX if due is None else min(max(0.0, due - now), WAIT_S_MAX)
+        wait_s = WAIT_S_MAX if due is None else min(max(0.0, due - now) / speed, WAIT_S_MAX)
         files = [line.file for line in lines if line.file >= 0] + [*network.files]
         select.select(files, [], [], wait_s)
     return now
