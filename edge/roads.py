@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from edge.modem_power import modem_power
 from edge.way import RoadStatus
 from edge.ways import Ears, Ways
-from hardware.pins import MODEM_POWER
 from node.clock import Clock
 from node.modems.modem_road import FileNotes
 from node.modems.pin import Notes
@@ -123,7 +123,7 @@ class RoadShell:
             self._road.note_modem(status)
 
     def modem_power(self, how: str) -> Power:
-        return GpioPower(how)
+        return modem_power(how, asyncio.get_running_loop().call_later)
 
     def pin_notes(self, device: str) -> Notes:
         name = hashlib.blake2b(device.encode(), digest_size=8).hexdigest()
@@ -230,19 +230,3 @@ def told(error: Exception | str, url: Url) -> str:
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or "no connection"
-
-
-class GpioPower:
-    """The modem's supply (`rail`: high is on) or its power key (`key`: high is pressed) on the board's pin."""
-
-    def __init__(self, how: str) -> None:
-        try:
-            from RPi import GPIO
-        except (ImportError, RuntimeError) as error:
-            raise UsageError(f"power={how}: this machine has no GPIO pins") from error
-        self._gpio = GPIO
-        GPIO.setmode(GPIO.BCM)
-        GPIO.setup(MODEM_POWER, GPIO.OUT, initial=GPIO.LOW)
-
-    def set(self, on: bool) -> None:
-        self._gpio.output(MODEM_POWER, self._gpio.HIGH if on else self._gpio.LOW)
