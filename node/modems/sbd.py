@@ -149,6 +149,8 @@ class SbdModem(ScriptedModem):
         self.momsn: int | None = None
         self.credits = self.sessions = self.failures = 0
         self._is_rung = self._more_waits = False
+        self._written: bytes | None = None
+        """What is known to lie in the modem, to go with the next session."""
         self._not_before = self._ring_not_before = float("-inf")
         self._vain_rings = 0
         self._looked_at = float("-inf")
@@ -236,7 +238,7 @@ class SbdModem(ScriptedModem):
     def _session(self) -> Script[None]:
         assert self.bearer is not None  # noqa: S101 - nobody wants a session without one
         bearer, frame = self.bearer, self.bearer.frame
-        if frame is not None and not (yield from self._write(frame)):
+        if frame is not None and frame is not self._written and not (yield from self._write(frame)):
             self._pause()
             self.trouble = f"AT+SBDWB: the modem did not get a message of {len(frame)} bytes whole; is its line sound?"
             return
@@ -261,6 +263,7 @@ class SbdModem(ScriptedModem):
 
     def _write(self, frame: bytes) -> Script[bool]:
         """Put it into the modem; False when that was tried in vain."""
+        self._written = None
         for _ in range(WRITES_MAX):
             reply = yield Command(
                 f"AT+SBDWB={len(frame)}",
@@ -270,6 +273,7 @@ class SbdModem(ScriptedModem):
                 prompt="READY",
             )
             if reply.line == "0":
+                self._written = frame
                 return True
         return False
 
@@ -328,6 +332,7 @@ class SbdModem(ScriptedModem):
 
     def _clear(self) -> Script[None]:
         """Empty the modem's slot for what we send; if that fails, the same message goes once more."""
+        self._written = None
         yield from attempted(Command("AT+SBDD0", claims=ANSWER))
 
     def _look_around(self) -> Script[None]:
