@@ -112,12 +112,8 @@ def test_socat_speaks_with_it(tmp_path):
     modem = Simulated("quectel", "--pty-link", tmp_path / "modem")
     with Line(tmp_path / "modem") as line:
         line.insist()
-    done = subprocess.run(
-        ["socat", "-t", "1", "-", f"{tmp_path / 'modem'},rawer,b115200"],
-        input=b"ATI\r",
-        capture_output=True,
-        timeout=PATIENCE_S,
-    )
+    words = ["socat", "-t", "1", "-", f"{tmp_path / 'modem'},rawer,b115200"]
+    done = subprocess.run(words, input=b"ATI\r", capture_output=True, timeout=PATIENCE_S, check=True)
     assert b"Quectel\r\n\r\nEC25\r\n" in done.stdout
     assert modem.end()[0] == 0
 
