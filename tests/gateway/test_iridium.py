@@ -1,0 +1,200 @@
+"""The gateway's side of Iridium without sockets: what is queued, tried again, given up; what counts as heard before."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway import iridium
+from gateway.iridium import (
+    BEARERS_MAX,
+    MT_SIZE_MAX,
+    QUEUE_OF_ONE_MAX,
+    RETRY_S_MAX,
+    RETRY_S_MIN,
+    SEEN_MAX,
+    TRIES_MAX,
+    GroundBearer,
+    Inlet,
+    Iridium,
+    Outlet,
+    Post,
+)
+from wire.directip import MO_DONE, MoConfirmation, MoMessage, MtConfirmation, MtFlag, MtMessage, encode
+from wire.errors import FormatError, UsageError
+
+IMEI, OTHER = "300234063904190", "300234063904191"
+
+
+def judged(post, status, now=0.0, client_id=None):
+    message = post.next(now)
+    post.confirmed(message, MtConfirmation(client_id or message.client_id, message.imei, 1, status), now)
+    return message
+
+
+@pytest.fixture
+def post():
+    return Post()
+
+
+def test_messages_for_one_modem_go_in_order_and_do_not_hold_up_those_for_others(post):
+    post.send(IMEI, b"first")
+    post.send(IMEI, b"second")
+    post.send(OTHER, b"third")
+    post.failed(post.next(0.0), "no route", 0.0)
+    assert judged(post, 1).payload == b"third"
+    assert post.next(0.0) is None, "the second waits for the first"
+    assert post.deadline() == RETRY_S_MIN
+    assert judged(post, 1, RETRY_S_MIN).payload == b"first"
+    assert judged(post, 50, RETRY_S_MIN).payload == b"second"
+    assert post.deadline() is None
+    assert post.sent == 3
+
+
+def test_a_queue_is_bounded_and_says_when_it_has_room():
+    rooms, wakes = [], []
+    post = Post(lambda: wakes.append(1), lambda: rooms.append(1))
+    bearer = GroundBearer(IMEI, post)
+    for number in range(QUEUE_OF_ONE_MAX + 5):
+        bearer.send(bytes([number]))
+    bearer.send(bytes(MT_SIZE_MAX + 1))
+    assert (bearer.room(), post.waiting_for(IMEI), len(wakes)) == (0, QUEUE_OF_ONE_MAX, QUEUE_OF_ONE_MAX)
+    assert GroundBearer(OTHER, post).room() == MT_SIZE_MAX
+    judged(post, 1)
+    assert (bearer.room(), rooms) == (MT_SIZE_MAX, [1])
+    judged(post, 1)
+    assert rooms == [1]
+
+
+def test_waits_grow_and_the_message_is_given_up_in_the_end(post):
+    post.send(IMEI, b"frame")
+    now, waits = 0.0, []
+    while (at := post.deadline()) is not None:
+        waits.append(max(at, 0.0) - now)
+        now = max(at, 0.0)
+        post.failed(post.next(now), "no route", now)
+    assert len(waits) == TRIES_MAX
+    assert waits[1:4] == [RETRY_S_MIN, 2 * RETRY_S_MIN, 4 * RETRY_S_MIN]
+    assert max(waits) <= RETRY_S_MAX
+    assert (post.refused, post.waiting_for(IMEI), post.trouble) == (1, 0, f"{IMEI}: no route")
+
+
+def test_a_full_queue_is_flushed_once_and_then_waited_for(post):
+    post.send(IMEI, b"frame")
+    assert judged(post, -5).flags == 0
+    assert judged(post, -5).flags == MtFlag.FLUSH_QUEUE
+    assert post.next(0.0) is None
+    assert judged(post, 1, RETRY_S_MAX).flags == MtFlag.FLUSH_QUEUE
+    assert post.sent == 1
+
+
+@pytest.mark.parametrize("status", [-1, -2, -3, -4, -7, -8, -10, -11, -12, -99])
+def test_a_refusal_that_time_does_not_mend_ends_it(post, status):
+    post.send(IMEI, b"frame")
+    judged(post, status)
+    assert post.deadline() is None
+    assert (post.refused, post.sent) == (1, 0)
+    assert IMEI in post.trouble
+
+
+@pytest.mark.parametrize("status", [-6, -9])
+def test_a_refusal_that_time_mends_is_waited_for(post, status):
+    post.send(IMEI, b"frame")
+    judged(post, status)
+    assert post.deadline() == RETRY_S_MIN
+
+
+def test_a_confirmation_for_another_message_confirms_nothing(post):
+    post.send(IMEI, b"frame")
+    judged(post, 1, client_id=b"zzzz")
+    assert (post.sent, post.waiting_for(IMEI)) == (0, 1)
+    post.confirmed(MtMessage(b"gone", IMEI, b"x"), MtConfirmation(b"gone", IMEI, 1, 1), 0.0)
+    assert post.sent == 0
+
+
+def mo(number=1, imei=IMEI, **more):
+    return replace(MoMessage(number, imei, 0, number % 65536, 0, 1, b"frame"), **more)
+
+
+class Heard:
+    def __init__(self):
+        self.frames, self.works = [], True
+
+    def __call__(self, bearer, frame):
+        self.frames.append((bearer, frame))
+        return self.works
+
+
+def test_a_repeated_delivery_is_confirmed_and_not_heard_twice():
+    heard = Heard()
+    ground = Iridium(heard, Post())
+    assert ground.take(mo())
+    assert ground.take(mo())
+    assert ground.take(mo(2))
+    assert (len(heard.frames), ground.received, ground.repeated) == (2, 2, 1)
+    assert heard.frames[0][0] is heard.frames[1][0], "one bearer for one modem"
+    assert heard.frames[0][0].name == f"sbd:{IMEI}"
+
+
+def test_what_could_not_be_taken_is_not_confirmed_and_comes_again():
+    heard = Heard()
+    heard.works = False
+    inlet = Inlet(Iridium(heard, Post()))
+    assert inlet.feed(encode(mo())) == encode(MoConfirmation(is_taken=False))
+    heard.works = True
+    assert inlet.feed(encode(mo())) == encode(MoConfirmation(is_taken=True))
+    assert len(heard.frames) == 2
+
+
+def test_a_session_that_brought_nothing_whole_is_confirmed_only():
+    heard = Heard()
+    ground = Iridium(heard, Post())
+    assert ground.take(mo(payload=None))
+    assert ground.take(mo(2, status=13))
+    assert heard.frames == []
+    assert all(ground.take(mo(10 + status, status=status)) for status in MO_DONE)
+    assert len(heard.frames) == len(MO_DONE)
+
+
+def test_modems_and_deliveries_that_are_remembered_are_bounded():
+    heard = Heard()
+    ground = Iridium(heard, Post())
+    for number in range(BEARERS_MAX + 1):
+        ground.take(mo(number, f"{number:015}"))
+    first = heard.frames[0][0]
+    ground.take(mo(1, "0" * 15, time_s=2))
+    assert heard.frames[-1][0] is not first
+    for number in range(SEEN_MAX + 1):
+        ground.take(mo(number, OTHER))
+    before = len(heard.frames)
+    ground.take(mo(0, OTHER))
+    assert len(heard.frames) == before + 1, "the oldest was forgotten"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_in"),
+    [("192.0.2.7", True), ("192.0.2.8", False), ("::ffff:192.0.2.7", True), ("2001:db8::1%eth0", True), ("", False)],
+)
+def test_addresses_that_may_connect(address, is_in):
+    assert Iridium(Heard(), Post(), ["192.0.2.7", "2001:db8::/32"]).lets_in(address) is is_in
+    assert Iridium(Heard(), Post()).lets_in(address)
+
+
+def test_a_list_that_is_none():
+    with pytest.raises(UsageError, match="want addresses"):
+        iridium.networks(["192.0.2.1/24"])
+
+
+def test_a_confirmation_where_a_message_is_expected_ends_the_connection():
+    with pytest.raises(FormatError, match="MoConfirmation"):
+        Inlet(Iridium(Heard(), Post())).feed(encode(MoConfirmation(is_taken=True)))
+
+
+def test_a_message_where_a_confirmation_is_expected_is_no_confirmation(post):
+    post.send(IMEI, b"frame")
+    outlet = Outlet(post, post.next(0.0))
+    assert outlet.hello == encode(post.next(0.0))
+    outlet.feed(encode(mo()), 0.0)
+    assert outlet.is_over
+    assert "MoMessage" in post.trouble
+    outlet.ended("late", 0.0)
+    assert post.deadline() == RETRY_S_MIN
