@@ -272,15 +272,17 @@ class ModemShell:
     async def _leave(self) -> None:
         """Let the modem hang up, for a bounded time, and close the line."""
         self._is_leaving = True
-        if self._line is not None and self._fault is None:
-            self._changed.clear()
-            self._step(lambda: self.modem.hang_up(self._shell.now()))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL_S_MAX):
-                    await self._changed.wait()
-        self._vanished("")
-        if self._timer is not None:
-            self._timer.cancel()
+        try:
+            if self._line is not None and self._fault is None:
+                self._changed.clear()
+                self._step(lambda: self.modem.hang_up(self._shell.now()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FAREWELL_S_MAX):
+                        await self._changed.wait()
+        finally:
+            self._vanished("")
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _received(self, data: bytes) -> None:
         self._step(lambda: self.modem.feed(data, self._shell.now()))

@@ -17,7 +17,7 @@ from node.modems.faults import AtFault, CallFailed, Locked, ModemReset, NoAnswer
 from node.modems.ladder import Failing, Ladder, Rung
 from node.modems.pin import PinGuard
 from node.modems.quirks import GENERIC, Quirk
-from node.modems.scripted import Hands, ScriptedModem
+from node.modems.scripted import BOOT_S, Hands, ScriptedModem
 from node.modems.seam import Ears, ModemState, ModemStatus
 from node.modems.sync import synchronise, unstick
 
@@ -75,6 +75,8 @@ class GsmModem(ScriptedModem, abc.ABC):
     def _ready(self) -> Script[None]:
         self.state = ModemState.STARTING
         yield from synchronise(self.engine, self.controls, self.plan.baud)
+        flow = "2,2" if self.plan.rtscts else "0,0"
+        yield from gsm.attempted(Command(f"AT+IFC={flow}"))
         self.model, self.quirk = yield from gsm.identify()
         yield from gsm.radio_on()
         yield from gsm.open_sim(self.engine, self.quirk, self._guard)
@@ -124,6 +126,10 @@ class GsmModem(ScriptedModem, abc.ABC):
             yield Command("AT+CFUN=0", timeout_s=10.0)
             yield Pause(2.0)
             yield Command("AT+CFUN=1", timeout_s=10.0)
+        elif rung is Rung.RESTART:
+            yield Command("AT+CFUN=1,1", timeout_s=10.0)
+            self.engine.booted_at = self.engine.now
+            yield Pause(BOOT_S)
         elif rung is Rung.REOPEN:
             self.controls.reopen()
             yield Pause(REOPEN_S)

@@ -58,6 +58,8 @@ class Plan:
     roaming: bool = False
     pin: str = field(default="", repr=False)
     baud: int = BAUD
+    rtscts: bool = False
+    """The line has RTS and CTS, so nothing that is sent is lost while the other side is busy."""
 
 
 def tried(command: Command, tries: int = 3) -> Script[Reply]:

@@ -21,6 +21,7 @@ class Rung(enum.Enum):
 
     SYNC = "asked again"
     RADIO = "radio off and on"
+    RESTART = "told to restart"
     REOPEN = "line closed and opened"
     POWER = "switched off and on"
 
@@ -36,7 +37,7 @@ class Failing(enum.Enum):
 
 RUNGS: Final[dict[Failing, tuple[Rung, ...]]] = {
     Failing.MODEM: (Rung.SYNC, Rung.REOPEN, Rung.POWER),
-    Failing.NETWORK: (Rung.SYNC, Rung.SYNC, Rung.RADIO, Rung.RADIO, Rung.REOPEN, Rung.POWER),
+    Failing.NETWORK: (Rung.SYNC, Rung.SYNC, Rung.RADIO, Rung.RESTART, Rung.REOPEN, Rung.POWER),
     Failing.FAR: (Rung.SYNC, Rung.SYNC, Rung.SYNC, Rung.RADIO),
     Failing.PERSON: (Rung.SYNC,),
 }

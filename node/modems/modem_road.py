@@ -63,7 +63,7 @@ async def call_modem(shell: Shell, url: Url) -> None:
         return SocketModem(ears, plan, hands, to, stack, f"modem://{url.path} to {to}")
 
     note = keeper.note_modem if keeper else None
-    await ModemShell(shell, make, url.path, plan.baud, rtscts=flag(url, "rtscts"), note=note).run()
+    await ModemShell(shell, make, url.path, plan.baud, rtscts=plan.rtscts, note=note).run()
 
 
 def plan_of(url: Url) -> Plan:
@@ -75,7 +75,7 @@ def plan_of(url: Url) -> Plan:
     pin = url.options.get("pin", "")
     if pin and not PIN_PATTERN.fullmatch(pin):
         raise UsageError(f"modem://{url.path}: pin= wants 4 to 8 digits")
-    return Plan(**words, roaming=flag(url, "roaming"), pin=pin, baud=_baud(url))
+    return Plan(**words, roaming=flag(url, "roaming"), pin=pin, baud=_baud(url), rtscts=flag(url, "rtscts"))
 
 
 def target_of(url: Url) -> Url:
