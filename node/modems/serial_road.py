@@ -9,6 +9,7 @@ Reads the options, and gives the line's shell (`node/serial_line.py`) the object
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from typing import Final
@@ -21,7 +22,7 @@ from node.modems.modem_road import FileNotes, Keeper, flag, power_of
 from node.modems.pin import PIN_PATTERN
 from node.modems.script import Controls
 from node.modems.scripted import Hands
-from node.modems.seam import Ears, Modem
+from node.modems.seam import Ears, Modem, ModemState
 from node.modems.turns import TurnLine
 from node.roads import Shell
 from node.serial_line import ModemShell
@@ -35,6 +36,9 @@ CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming",
 NUMBER: Final = re.compile(r"\+?[0-9*#,WwTtPp]{1,40}", re.ASCII)
 """What `ATD` may be given: digits, and a comma for a pause; never a semicolon, which would make it a voice call."""
 
+STATES: Final = frozenset(state.value for state in ModemState)
+log = logging.getLogger("feldsher")
+
 
 async def call_serial(shell: Shell, url: Url) -> None:
     """Keep the line open, and the call up, until cancelled."""
@@ -47,13 +51,32 @@ async def listen_serial(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]
     """Serve the line until closed. A line that is not there yet is waited for."""
     if "dial" in url.options:
         raise UsageError(f"{url}: dial= is for the end that calls")
-    running = asyncio.ensure_future(_shell(shell, url, leads=False).run())
+    running = asyncio.ensure_future(_shell(_LoggedShell(shell, url.path), url, leads=False).run())
     running.add_done_callback(_raise_fault)
 
     def close() -> None:
         running.cancel()
 
     return url, close
+
+
+class _LoggedShell:
+    """The shell of a listening end, which also logs how its modem does: nobody looks at one of a bank."""
+
+    def __init__(self, shell: Shell, path: str) -> None:
+        self._shell, self._path = shell, path
+        self.now, self.tick = shell.now, shell.tick
+        self.up, self.down, self.receive = shell.up, shell.down, shell.receive
+
+    @property
+    def works(self) -> bool:
+        return self._shell.works
+
+    def note_error(self, error: Exception | str) -> None:
+        """Log it, as a warning where it is more than a state on the way to the next call."""
+        text = str(error) or ModemState.UP.value
+        log.log(logging.INFO if text in STATES else logging.WARNING, "%s: %s", self._path, text)
+        self._shell.note_error(error)
 
 
 def _raise_fault(running: "asyncio.Future[None]") -> None:

@@ -65,6 +65,29 @@ def test_a_profile_brings_its_speed_and_service():
     assert call_of(parse_url("serial:///dev/ttyS0?answer=yes")).number == ""
 
 
+def test_a_modem_of_the_bank_that_is_not_there_is_waited_for_and_told_of(caplog, tmp_path):
+    async def run() -> None:
+        host = Host(GATEWAY, lambda _: None, lambda _: MemoryOutbox(), MemoryInbox(), random.Random(1).randbytes)
+        shell = HostShell(host, lambda: None)
+        await shell.listen(parse_url(f"serial://{tmp_path}/ttyS7?answer=yes"))
+        running = asyncio.ensure_future(shell.run())
+        await asyncio.sleep(0.1)
+        await ended(running)
+
+    with caplog.at_level("INFO", "feldsher"):
+        asyncio.run(run())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "ttyS7: there is no such line; is the modem plugged in" in caplog.text
+
+
+async def ended(*tasks: asyncio.Future) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 class Ends:
     """A caller and a host with their shells, at the ends of a null modem."""
 
@@ -96,11 +119,7 @@ class Ends:
                     await self.changed.wait()
                     assert not any(task.done() for task in tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await ended(*tasks)
         return loop.time() - began
 
 
