@@ -14,6 +14,7 @@ from typing import Final
 from edge.kit import Kit
 from edge.way import RoadStatus
 from node import entropy
+from node.carried import CarryStatus
 from node.carrying import Carrier, Far
 from node.disk import RealDisk
 from node.host import Grant
@@ -87,6 +88,7 @@ class StickRoad:
         if self._carrier is not None:
             self._carrier.close()
         self._carrier = self._task = None
+        self._kit.stick_busy = self._kit.stick_ready = False
 
     def turn(self) -> bool:
         return False
@@ -124,7 +126,19 @@ class StickRoad:
             kit.fail(error)
         for event in carrier.events():
             kit.note(event.kind, event.text)
-        self._carried(carrier.carried(peer))
+        self._show(carrier.status, now)
+        if not carrier.status.is_busy:
+            self._carried(carrier.carried(peer))
+
+    def _show(self, status: CarryStatus, now: float) -> None:
+        """Tell the panel whether the stick may go, and the session what needs not be sent any more."""
+        kit, is_ready = self._kit, status.is_there and not status.is_busy
+        is_new = (kit.stick_busy, kit.stick_ready) != (status.is_busy, is_ready)
+        kit.stick_busy, kit.stick_ready = status.is_busy, is_ready
+        if kit.outbox.changed:
+            kit.link.nudge(now)
+        elif is_new:
+            kit.settle(now)
 
 
 __all__ = ["ForStick", "StickRoad"]

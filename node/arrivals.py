@@ -76,6 +76,11 @@ class Arrivals:
         """More objects are named than are taken at a time."""
         return len(self._words) >= OBJECTS_MAX
 
+    @property
+    def unsettled(self) -> int:
+        """How many of the objects that the letters name have no final word yet."""
+        return sum(not _is_final(word) for word in self._words.values())
+
     # Reading
 
     def read(self, name: str, raw: bytes | None) -> Iterator[None]:

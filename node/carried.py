@@ -19,6 +19,8 @@ class CarryStatus:
     """Objects of which it holds something, by kind; those for whose receipt it only asks are in `asked`."""
     carried_bytes: int = 0
     asked: Mapping[int, int] = field(default_factory=dict)
+    unsettled: int = 0
+    """Objects that it brought and that have no receipt yet: it may wait for these, or take them on the next trip."""
     left: int = 0
     """Objects for which there was no room."""
     trouble: str = ""
@@ -33,6 +35,7 @@ class CarryStatus:
             "carried": _by_name(self.carried),
             "carried_bytes": self.carried_bytes,
             "asked": _by_name(self.asked),
+            "unsettled": self.unsettled,
             "left": self.left,
             "trouble": self.trouble,
             "text": self.text(),
@@ -44,6 +47,7 @@ class CarryStatus:
             return f"no stick{': ' if self.trouble else ''}{self.trouble}"
         parts = [f"carried: {_counted(self.carried)}, {self.carried_bytes / 1e6:.1f} MB"] if self.carried else []
         parts += [f"receipts of {_counted(self.asked)} to come"] if self.asked else []
+        parts += [f"{self.unsettled} that it brought without a receipt yet"] if self.unsettled else []
         parts += [f"{self.left} more do not fit"] if self.left else []
         parts += [self.trouble] if self.trouble else []
         return "; ".join([*(parts or ["nothing to carry"]), "busy, do not pull" if self.is_busy else "safe to pull"])

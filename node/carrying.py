@@ -224,6 +224,7 @@ class Carrier:
             carried=carried,
             carried_bytes=sum(size for _, size in there.values()),
             asked=asked,
+            unsettled=self._arrivals.unsettled,
             left=sum(self._left.values()),
             trouble=trouble,
         )

@@ -43,7 +43,8 @@ def test_from_the_kit_by_stick_to_the_server_and_its_receipt_back_on_the_stick(b
     stick, van = marked(), Van()
     ids = [van.put(DATA), van.put(b"first look", objects.SUMMARY, 1)]
     van.visit(stick)
-    base.take(stick)
+    status = base.take(stick)
+    assert status.text() == "2 that it brought without a receipt yet; safe to pull"
     assert base.station.depot.spool.counts() == {State.WAITING: 2}
     van.visit(stick)
     assert van.outbox.custody == set(ids)
@@ -188,6 +189,6 @@ def test_the_stick_of_a_technician_without_a_daemon(tmp_path):
         van.visit(disk)
         status, brought = daemon.carry(made, data, place, SystemClock())
         assert brought == 1
-        assert status.text() == "nothing to carry; safe to pull"
+        assert status.text() == "1 that it brought without a receipt yet; safe to pull"
         van.visit(disk)
     assert van.outbox.custody == {one}
