@@ -145,8 +145,9 @@ class GsmModem(ScriptedModem, abc.ABC):
             yield from self.part()
             yield Command("AT+CFUN=4", timeout_s=FAREWELL_COMMAND_S)
         except AtFault:
-            yield from unstick(self.engine)
-            yield from self._last_try()
+            if self.model:
+                yield from unstick(self.engine)
+                yield from self._last_try()
 
     def _last_try(self) -> Script[None]:
         try:
