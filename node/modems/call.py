@@ -28,8 +28,8 @@ from node.modems.seam import Ears, ModemState
 from node.modems.sync import escape, synchronise
 
 REDIAL_S_MAX: Final = 120.0
-SILENCE_S: Final = 60.0
-"""Longer than a fade or a handover of a satellite; a redial takes 15 to 40 s."""
+SILENCE_S: Final = 45.0
+"""Longer than a fade or a handover of a satellite (10 to 30 s); a redial takes 15 to 40 s."""
 CALLER_SILENCE_S: Final = 100.0
 """At the answering end: four keep-alives of a caller. A modem to which nobody talks is wanted by somebody else."""
 WATCH_S: Final = 1.0
@@ -37,6 +37,8 @@ HEALTH_S: Final = 30.0
 REGISTER_S_MAX: Final = 120.0
 REGISTER_POLL_S: Final = 2.0
 DTR_S: Final = 1.0
+LAST_WORDS_S_MAX: Final = 4.0
+"""What waits when we are to hang up goes first, unless that takes longer."""
 HANG_UP_S: Final = 5.0
 HOME, DENIED, ROAMING = 1, 3, 5
 
@@ -91,6 +93,7 @@ class DataCall(GsmModem):
         self._asked_at: float | None = None
         """Since when something of ours is on its way that nothing has answered."""
         self._heard_at = 0.0
+        self._last_words, self._dry_at = b"", 0.0
 
     # The seam, where a call differs
 
@@ -104,7 +107,7 @@ class DataCall(GsmModem):
         return min((at for at in (super().deadline(), own) if at is not None), default=None)
 
     def output(self) -> bytes:
-        data = super().output()
+        data, self._last_words = self._last_words + super().output(), b""
         frames = b"" if self._bearer is None else self._bearer.take(self.engine.now)
         if frames and self._asked_at is None:
             self._asked_at = self.engine.now
@@ -113,6 +116,9 @@ class DataCall(GsmModem):
     def let_go(self) -> None:
         bearer, self._bearer = self._bearer, None
         if bearer is not None:
+            if self.is_leaving and self.engine.mode is Mode.TRANSPARENT:
+                self._last_words = bearer.take(self.engine.now)
+            self._dry_at = bearer.dry_at
             self.post_down(bearer)
 
     # Getting ready
@@ -215,6 +221,7 @@ class DataCall(GsmModem):
         """End the call; a modem that is deaf to that loses DTR."""
         try:
             if self.engine.mode is Mode.TRANSPARENT:
+                yield Pause(min(max(self._dry_at - self.engine.now, 0.0), LAST_WORDS_S_MAX))
                 yield from escape()
             yield Command("ATH", timeout_s=HANG_UP_S)
         except CallFailed:

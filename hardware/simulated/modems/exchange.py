@@ -154,13 +154,16 @@ class _Bridge:
 
     def __init__(self, call: Call, socket: Socket, now: float) -> None:
         self.call, self._socket, self._since = call, socket, now
+        self._held = b""
+        """What the server has sent and the call has no room for yet."""
 
     def tick(self, now: float) -> None:
         call, socket = self.call, self._socket
         if call.state is CallState.DIALLING and socket.is_open:
             call.answer(now)
-        while call.room(1, now) > 0 and (data := socket.receive(now)) is not None:
-            call.send(1, data, now)
+        while (room := call.room(1, now)) > 0 and (data := self._held or socket.receive(now)) is not None:
+            call.send(1, data[:room], now)
+            self._held = data[room:]
         if data := call.receive(1, now):
             socket.send(data, now)
         is_late = call.state is CallState.DIALLING and now - self._since > ROUTE_S_MAX

@@ -6,9 +6,12 @@ A new modem is in the suite by a row here. `sends` is False where the far end is
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hardware.simulated.modems.dialup import DialModem
+from hardware.simulated.modems.exchange import Exchange, Manner
 from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
+from node.modems.call import PROFILES, CallPlan, DataCall
 from node.modems.gsm import Plan
 from node.modems.sockets import SocketModem
 from node.modems.stacks import stack_of
@@ -52,9 +55,28 @@ def socket_entries(name: str, sim: type, send: str, connect: str) -> list[Entry]
     ]
 
 
+def call_entry(profile: str, make: str) -> Entry:
+    """A data call to a server: the kit's half of RUDICS."""
+
+    def sim(network, faults, seed):
+        exchange = Exchange(Manner(rate_bps=9600, setup_s=1.0), network, seed)
+        exchange.route("200", (HOST, PORT))
+        return DialModem(exchange, "", faults, seed, make=make)
+
+    def driver(ears, hands):
+        hands.far.is_line = True
+        call = CallPlan(PROFILES[profile], "200", PROFILES[profile].service, Plan(baud=115_200))
+        return DataCall(ears, call, hands, "call")
+
+    return Entry(f"call {profile}", sim, driver, "D", "D", True)
+
+
 ENTRIES = [
     *socket_entries("sim800", Sim800, "CIPSEND", "CIPSTART"),
     *socket_entries("sim7600", Sim7600, "CIPSEND", "CIPOPEN"),
     *socket_entries("ec25", Quectel, "QISEND", "QIOPEN"),
     *socket_entries("bg96", Bg96, "QISEND", "QIOPEN"),
+    call_entry("csd", "csd"),
+    call_entry("pstn", "landline"),
+    call_entry("rudics", "iridium"),
 ]

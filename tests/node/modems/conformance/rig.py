@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from hardware.simulated.modems.network import VirtualNetwork
 from node.modems.seam import ModemState
+from wire.framing import Deframer, enclose
 
 HOST, PORT = "192.0.2.1", 7000
 STEPS_MAX = 400_000
@@ -49,6 +50,9 @@ class FarEnd:
     def __init__(self, network) -> None:
         self.frames, self.sockets, self.streams, self.wrong = [], [], {}, []
         self.is_echoing = False
+        self.is_line = False
+        """Whether a connection stands for a line, as RUDICS gives it, and carries frames of `wire.framing`."""
+        self.deframers = {}
         for kind in ("UDP", "TCP"):
             network.listen(kind, HOST, PORT, _Door(self, kind))
 
@@ -68,6 +72,8 @@ class FarEnd:
         stream = self.streams[socket]
         if stream is None:
             return [data]
+        if self.is_line:
+            return self.deframers.setdefault(socket, Deframer()).feed(data)
         stream += data
         found = []
         while len(stream) >= 2 and len(stream) >= 2 + int.from_bytes(stream[:2], "big"):
@@ -78,6 +84,9 @@ class FarEnd:
 
     def send(self, frame, now, socket=None):
         socket = socket or self.sockets[-1]
+        if self.is_line:
+            socket.send(enclose(frame), now)
+            return
         is_stream = self.streams[socket] is not None
         socket.send(len(frame).to_bytes(2, "big") + frame if is_stream else frame, now)
 
