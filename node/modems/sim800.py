@@ -3,6 +3,7 @@
 SIM800 Series AT Command Manual V1.10, chapter 8, and SIM800 Series TCPIP Application Note:
 
     AT+CIPSHUT       SHUT OK            always first: no other command leads out of PDP DEACT
+    AT+CIPMODE=0     OK                 not transparent
     AT+CIPMUX=0      OK                 one connection
     AT+CIPQSEND=1    OK                 CIPSEND answers DATA ACCEPT:n, without waiting for the far end
     AT+CIPRXGET=1    OK                 what comes waits until we fetch it
@@ -49,7 +50,7 @@ class Sim800Stack:
 
     def start(self, plan: Plan) -> Script[None]:
         yield from tried(Command("AT+CIPSHUT", timeout_s=SHUT_S, finals="SHUT OK$"))
-        for text in ("AT+CIPMUX=0", "AT+CIPQSEND=1", "AT+CIPRXGET=1"):
+        for text in ("AT+CIPMODE=0", "AT+CIPMUX=0", "AT+CIPQSEND=1", "AT+CIPRXGET=1"):
             yield from tried(Command(text))
         words = ",".join(f'"{word}"' for word in (plan.apn, plan.user, plan.password))
         yield from tried(Command(f"AT+CSTT={words}", is_secret=True))

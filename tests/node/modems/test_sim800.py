@@ -17,6 +17,7 @@ def play(script, *dialogue, size=None):
 
 START = [
     (b"AT+CIPSHUT\r", b"\r\nSHUT OK\r\n"),
+    (b"AT+CIPMODE=0\r", OK),
     (b"AT+CIPMUX=0\r", OK),
     (b"AT+CIPQSEND=1\r", OK),
     (b"AT+CIPRXGET=1\r", OK),
@@ -33,7 +34,7 @@ def test_the_context_is_brought_up(size):
 
 
 def test_a_network_that_gives_no_address_is_told_with_a_hint():
-    dialogue = [*START[:5], (b"AT+CIICR\r", b"\r\nERROR\r\n"), (b"AT+CIICR\r", b"\r\nERROR\r\n")]
+    dialogue = [*START[:6], (b"AT+CIICR\r", b"\r\nERROR\r\n"), (b"AT+CIICR\r", b"\r\nERROR\r\n")]
     played = play(STACK.start(PLAN), *dialogue, (b"AT+CIICR\r", b"\r\nERROR\r\n"))
     assert isinstance(played.fault, NetworkLost)
     assert "APN" in str(played.fault)
