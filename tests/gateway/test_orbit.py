@@ -19,6 +19,8 @@ ALONE = [
     "mo-status=18",
     "mo-status=32@1",
     "mo-status=36",
+    "mo-status=12",
+    "mo-status=14@2",
     "mo-status=13@50%",
     "traffic-management",
     "ring-in-ready",
