@@ -163,7 +163,8 @@ class Caller:
                 self._line = line = None
             else:
                 self._watch(line, bearer, now)
-                line.pump(now)
+                if self._trusts(bearer):
+                    line.pump(now)
                 note_verdicts(self._events, line)
         if self.state is CallerState.UP or self._bearer is not bearer:
             return
@@ -178,7 +179,7 @@ class Caller:
             return None
         times = [] if self.state is CallerState.UP else [self._hello_at, self._check_at]
         if self._line is not None:
-            at = self._line.deadline()
+            at = self._line.deadline() if self._trusts(self._bearer) else None
             times += [] if at is None else [at]
             if not self._bearer.is_message and self._keep_alive_s is not None:
                 times.append(self._line.last_sent + self._keep_alive_s)
@@ -215,6 +216,10 @@ class Caller:
 
     def _may_go(self, offer: Offer, bearer: Bearer) -> bool:
         return self.admits(offer, bearer)
+
+    def _trusts(self, bearer: Bearer) -> bool:
+        """Tell whether the old session may go on speaking: over messages only while nothing speaks against it."""
+        return self.state is CallerState.UP or not bearer.is_message
 
     def _change(self, event: CallerEvent) -> None:
         self.state = CALLER_TRANSITIONS[self.state, event]

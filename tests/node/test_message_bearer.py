@@ -181,6 +181,22 @@ def test_a_gateway_that_was_started_anew_says_so_once_and_is_called_again():
     assert kinds(world.sky.fetched) == [FrameKind.HINT, FrameKind.WELCOME]
 
 
+def test_nothing_is_spent_on_a_session_that_is_known_to_be_gone():
+    world = resumed()
+    world.start_host()
+    world.add_summary(payload(100))
+    world.caller.nudge(world.now)
+    world.run(world.now + HOUR_S, lambda: world.caller.state is CallerState.TOLD)
+    before = len(world.sky.sent)
+    for number in range(3):
+        world.add_summary(payload(100, number + 10))
+        world.caller.nudge(world.now)
+    world.run(world.now + HOUR_S, world.all_received)
+    assert world.all_received()
+    assert FrameKind.HINT not in kinds(world.sky.fetched[1:])
+    assert kinds(world.sky.sent[before:])[0] is FrameKind.HELLO
+
+
 def test_a_kit_that_was_started_anew_brings_its_summary_with_the_hello():
     world = resumed()
     world.add_summary(payload(150))
