@@ -5,6 +5,7 @@ from strangers is counted and dropped; only errors of our own disk come out of `
 """
 
 import enum
+from dataclasses import dataclass
 from typing import Final
 
 from node.admission import Admits, admits_usually
@@ -16,15 +17,22 @@ from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
 from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
+from wire.early import EARLY_FRAMES_MAX, EarlyKey
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Offer, Receipt
-from wire.session import CARRYING, HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
+from wire.session import CARRYING, DATA_OVERHEAD, HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
 
 HELLO_FIRST_S: Final = 4.5
 HELLO_AGAIN_S: Final = 2.5
+HELLO_SOONER_S: Final = 0.5
+"""When the host is heard without having welcomed us, the HELLO goes again, but not sooner than this."""
 EARLY_SIZE: Final = 600
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
+EARLY_FLIGHT: Final = 4000
+"""What goes out before anything is known of the line, with all headers: it fits into the smallest queues."""
+SAFE_DATAGRAM: Final = 1200
+"""With headers; before the path's MTU is known nothing larger goes out."""
 DOUBT_S: Final = 30.0
 DOUBT_HELLO_S: Final = 5.0
 STREAM_DEAD_S: Final = 9.0
@@ -72,6 +80,21 @@ HINTED: Final = frozenset({CallerState.UP, CallerState.DOUBTING})
 """Where a hint is heeded. A forged one costs a handshake, and nothing else."""
 
 
+@dataclass
+class _Calling:
+    """A handshake that waits for its WELCOME, and the exchange that has begun with it."""
+
+    call: Call
+    exchange: Exchange
+    early: list[bytes]
+    """What goes out behind the HELLO, once."""
+    next_counter: int
+
+    def knows_tail(self, tail: bytes) -> bool:
+        """Tell whether a hint is about one of our EARLY frames."""
+        return any(frame.endswith(tail) for frame in self.early)
+
+
 class Caller:
     """The side that begins. It calls for as long as it has a bearer, and keeps its session across bearers."""
 
@@ -99,7 +122,7 @@ class Caller:
         self._events = Events(trace)
         self._bearer: Bearer | None = None
         self._line: Line | None = None
-        self._call: tuple[Call, Exchange] | None = None
+        self._call: _Calling | None = None
         self._hello_at = float("-inf")
         self._hellos = 0
         self._checks, self._check_at = 0, float("inf")
@@ -257,7 +280,8 @@ class Caller:
 
     def _hello(self, bearer: Bearer, now: float) -> None:
         """Send the HELLO, the same one until it is answered."""
-        if self._call is None or len(self._call[0].hello) > bearer.mtu:
+        is_new = self._call is None or len(self._call.call.hello) > bearer.mtu
+        if self._call is None or is_new:
             self._call = self._make_call(bearer, now)
             self._hellos = 0
         self._hellos += 1
@@ -269,13 +293,13 @@ class Caller:
             self._hellos = 0
             bearer.close()
             return
-        counters = self.tally.counters
-        counters.frames_sent += 1
-        counters.wire_sent += len(self._call[0].hello) + bearer.overhead
-        self._trace.frame(SENT, bearer, self._call[0].hello, 0, b"")
-        bearer.send(self._call[0].hello)
+        for counter, frame in enumerate((self._call.call.hello, *(self._call.early if is_new else ()))):
+            self.tally.counters.frames_sent += 1
+            self.tally.counters.wire_sent += len(frame) + bearer.overhead
+            self._trace.frame(SENT, bearer, frame, counter, b"")
+            bearer.send(frame)
 
-    def _make_call(self, bearer: Bearer, now: float) -> tuple[Call, Exchange]:
+    def _make_call(self, bearer: Bearer, now: float) -> _Calling:
         size = bearer.mtu + bearer.overhead
         exchange = Exchange(
             self._far_public,
@@ -287,27 +311,48 @@ class Caller:
             admits=self._may_go,
         )
         exchange.on_bearer(bearer)
+        safe = min(bearer.mtu, SAFE_DATAGRAM - bearer.overhead)
         if self._line is None or bearer.is_message:
-            composed = exchange.compose_early(bearer.mtu - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
+            composed = exchange.compose_early(safe - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
         else:  # the session may be sound: nothing goes twice on a doubt
             composed = exchange.compose(EARLY_SIZE - HELLO_OVERHEAD, now, segments=False)
         index = int.from_bytes(self._entropy(2), "big")
         call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
         exchange.note_sent(0, len(call.hello) + bearer.overhead, composed, now, is_message=bearer.is_message)
-        return call, exchange
+        calling = _Calling(call, exchange, [], 1)
+        if self._line is None and not bearer.is_message:
+            self._add_early(calling, bearer, safe, now)
+        exchange.end_early()
+        return calling
+
+    def _add_early(self, calling: _Calling, bearer: Bearer, safe: int, now: float) -> None:
+        """Let more than the HELLO go before the answer, a flight that hurts no line."""
+        key, left = EarlyKey(calling.call.early_key, calling.call.index), EARLY_FLIGHT
+        left -= len(calling.call.hello) + bearer.overhead
+        while left > SAFE_DATAGRAM // 2 and calling.next_counter <= EARLY_FRAMES_MAX:
+            limit = min(safe, left - bearer.overhead) - DATA_OVERHEAD
+            composed = calling.exchange.compose_more_early(limit, now)
+            if not composed.payload:
+                break
+            calling.early.append(key.seal(calling.next_counter, composed.payload))
+            size = len(calling.early[-1]) + bearer.overhead
+            calling.exchange.flow.note_sent(calling.next_counter, size, composed, now)
+            calling.next_counter, left = calling.next_counter + 1, left - size
 
     def _on_welcome(self, index: int, frame: bytes, now: float) -> None:
-        if self._call is None or self._call[0].index != index or self._bearer is None:
+        if self._call is None or self._call.call.index != index or self._bearer is None:
             return
-        call, exchange = self._call
-        session, payload = call.complete(frame)
+        call, exchange = self._call.call, self._call.exchange
+        session, payload = call.complete(frame, self._call.next_counter)
         self._call = None
         line = Line(session, exchange, self.tally.counters, now, self._trace)
         line.watches_peer = True
         if not self._bearer.is_message:
             exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
-        exchange.settle(0)
+        if self._hellos > 1:  # it is not known which of them was answered, so its times tell nothing
+            exchange.settle(0)
         exchange.receive(0, payload, now)
+        exchange.settle(0)
         exchange.nudge()
         exchange.flow.seen.due_at = now  # the first frame of ours proves to the host that this is no replay
         self._line = line
@@ -319,6 +364,8 @@ class Caller:
 
     def _on_data(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
         line = self._line
+        if line is None and self._call is not None and index == self._call.call.index:
+            self._hello_sooner(now)  # the host answers what was early: its WELCOME is lost
         if line is None or index != line.session.index or line.receive(bearer, frame, now) is None:
             return
         self.last_heard = now
@@ -326,9 +373,18 @@ class Caller:
         if self.state is CallerState.UP:
             self._call = None
 
+    def _hello_sooner(self, now: float) -> None:
+        """The host is there and has not heard the HELLO, or we have not heard the WELCOME."""
+        if now > self._hello_sent_at + HELLO_SOONER_S and self._hellos < 2:
+            self._hello_at, self._hellos = now, 2
+
     def _on_hint(self, frame: bytes, now: float) -> None:
         code, echo = read_hint(frame)
-        if code is HintCode.NOT_LET_IN and self._call is not None and self._call[0].is_echo(echo):
+        if code is HintCode.NO_SESSION and self._line is None and self._call is not None:
+            if self._call.knows_tail(echo):
+                self._hello_sooner(now)
+            return
+        if code is HintCode.NOT_LET_IN and self._call is not None and self._call.call.is_echo(echo):
             self.denials += 1
             self._events.note("denied", self._far_public, "the far side does not know our key, or not for this key")
         line = self._line if self.state in HINTED else None

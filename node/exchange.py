@@ -102,14 +102,17 @@ class Exchange:
             self.sender.lost(piece)
         return None
 
-    def compose(self, limit: int, now: float, segments: bool, ping: bool = False) -> Composed:
-        """Return the next payload."""
+    def compose(
+        self, limit: int, now: float, segments: bool, ping: bool = False, *, overtaking: bool = False
+    ) -> Composed:
+        """Return the next payload; with `overtaking` only those segments that do not wait behind others."""
         self.refresh(now)
-        return self.flow.compose(limit, now, self.sender.fitting_segment if segments else None, ping)
+        fill = self.sender.fitting_segment if segments else None
+        return self.flow.compose(limit, now, self.sender.overtaking_segment if overtaking else fill, ping)
 
-    def compose_welcome(self, limit: int, now: float) -> Composed:
-        """Return the payload of a WELCOME, which says by itself that the HELLO has arrived."""
-        self.flow.seen.due_at = None
+    def compose_welcome(self, limit: int, now: float, *, is_message: bool) -> Composed:
+        """Return the payload of a WELCOME. It says by itself that the HELLO has arrived, but not when."""
+        self.flow.seen.due_at = None if is_message else now
         return self.compose(limit, now, segments=False, ping=True)
 
     def compose_early(self, limit: int, limit_if_more: int, now: float) -> Composed:
@@ -120,9 +123,15 @@ class Exchange:
         self.refresh(now)
         self.sender.open_early()
         size = self.flow.command.pending + self.sender.pending_size
-        composed = self.flow.compose(limit if size <= limit else min(limit, limit_if_more), now, self._early_segment)
+        return self.flow.compose(limit if size <= limit else min(limit, limit_if_more), now, self._early_segment)
+
+    def compose_more_early(self, limit: int, now: float) -> Composed:
+        """Return the payload of an EARLY frame: more of the same."""
+        return self.flow.compose(limit, now, self._early_segment)
+
+    def end_early(self) -> None:
+        """What else there is waits for the peer's answer."""
         self.sender.close_early()
-        return composed
 
     def _early_segment(self, room: int) -> Segment | None:
         return self.sender.fitting_segment(room, last_first=True)

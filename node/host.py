@@ -17,6 +17,7 @@ from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
 from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
+from wire.early import EarlyKey
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Receipt
@@ -49,6 +50,11 @@ class _HalfOpen:
     hello: bytes
     welcome: bytes
     since: float
+    early: EarlyKey
+    far_index: int
+    heard: int
+    """Bytes that came from there; at most WELCOME_FACTOR times as many go back before it has proved itself."""
+    sent: int
 
     @property
     def ends_at(self) -> float:
@@ -101,10 +107,12 @@ class Host:
         """Take one frame from wherever."""
         try:
             kind, index = peek(frame)
-            if kind not in CARRYING:
+            if kind not in CARRYING and kind is not FrameKind.EARLY:
                 self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             if kind is FrameKind.HELLO:
                 self._on_hello(bearer, index, frame, now)
+            elif kind is FrameKind.EARLY:
+                self._on_early(bearer, index, frame, now)
             elif kind in CARRYING:
                 self._on_data(bearer, index, frame, now)
         except (AuthError, PeerError):
@@ -179,16 +187,44 @@ class Host:
         exchange.on_bearer(bearer)
         exchange.receive(0, answering.payload, now)
         room = min(bearer.mtu, WELCOME_FACTOR * len(frame)) - WELCOME_OVERHEAD
-        composed = exchange.compose_welcome(room, now)
+        composed = exchange.compose_welcome(room, now, is_message=bearer.is_message)
         session, welcome = answering.welcome(self._free_index(), self._entropy(32), composed.payload)
         exchange.note_sent(0, len(welcome) + bearer.overhead, composed, now, is_message=bearer.is_message)
         line = Line(session, exchange, tally.counters, now, self._trace)
         line.begin(bearer, now)
-        self._add_half_open(_HalfOpen(line, frame, welcome, now))
+        early = EarlyKey(answering.early_key, far_index)
+        self._add_half_open(_HalfOpen(line, frame, welcome, now, early, far_index, len(frame), len(welcome)))
         tally.counters.frames_sent += 1
         tally.counters.wire_sent += len(welcome) + bearer.overhead
         self._trace.frame(SENT, bearer, welcome, 0, b"")
         bearer.send(welcome)
+
+    def _on_early(self, bearer: Bearer, far_index: int, frame: bytes, now: float) -> None:
+        """What follows a HELLO: whose it is, its seal tells."""
+        for half in [half for half in self._half_open.values() if half.far_index == far_index]:
+            try:
+                counter, payload = half.early.open(frame)
+            except AuthError:
+                continue
+            window = half.line.session.window
+            if window.is_new(counter):
+                window.mark(counter)
+                self._trace.frame(RECEIVED, bearer, frame, counter, payload)
+                self._take_early(half, counter, payload, len(frame), now)
+            return
+        self._hint(bearer, far_index, HintCode.NO_SESSION, frame, now)
+
+    def _take_early(self, half: _HalfOpen, counter: int, payload: bytes, size: int, now: float) -> None:
+        try:
+            half.line.take(counter, payload, now)
+        except PeerError:
+            self._drop_half_open(half.line.session.index)
+            raise
+        half.heard += size
+        half.line.counters.frames_received += 1
+        half.line.counters.wire_received += size + (half.line.bearer.overhead if half.line.bearer else 0)
+        half.sent += half.line.answer(WELCOME_FACTOR * half.heard - half.sent, now)
+        note_verdicts(self._events, half.line)
 
     def _on_data(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
         line = self._lines.get(index)

@@ -10,18 +10,18 @@ from typing import Final
 from node.exchange import Exchange
 from node.post import Post
 from node.progress import Counters, Meter
-from node.seams import Bearer
+from node.seams import Bearer, Clocked
 from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
-from wire.flow import Composed
+from node.watch import Watch
+from wire.flow import Composed, Manner
 from wire.session import DATA_OVERHEAD, SHORT_OVERHEAD, SHORT_SPAN, Session
 
 BURST_MAX: Final = 64
 """Frames sent in one go at most."""
-PROBE_S_MIN: Final = 0.25
-PROBE_S_MAX: Final = 2.5
-FIRST_PROBE_S_MAX: Final = 8.0
-PROBE_WINDOW_FRAMES: Final = 8
-"""Probes carry new bytes until so many frames beyond the window are under way; then they are empty."""
+CLOCKED_RTT_S: Final = 4.0
+ANSWER_SIZE_MIN: Final = 64
+PING_SIZE: Final = 24
+"""A frame with a PING, its bearer's overhead aside."""
 COMMAND_EXTRA: Final = 2048
 """Bytes beyond the window that commands may take, so that they never wait behind a file."""
 TAILS_MAX: Final = 32
@@ -40,10 +40,7 @@ class Line:
         self.meter = Meter()
         self.last_heard = now
         self.last_sent = now
-        self._quiet_since = now
-        self._stalled_since = now
-        """Since when nothing of what is under way was resolved, whatever else was heard."""
-        self._probed_at: float | None = None
+        self._watch = Watch(now)
         self._is_blocked = False
         self._tails: list[bytes] = []
         self._post: Post | None = None
@@ -58,6 +55,8 @@ class Line:
         if bearer.is_message:
             self._post = self._make_post(bearer, now)
             self.exchange.flow.seen.behave(self._post.manner, now)
+        elif isinstance(bearer, Clocked):
+            self.exchange.flow.seen.behave(Manner.AT_ONCE, now)
 
     def bind(self, bearer: Bearer | None, now: float, *, is_new_way: bool = False) -> None:
         """Go on over another bearer. `is_new_way`: nothing that was measured before holds for it."""
@@ -74,17 +73,19 @@ class Line:
         self.exchange.flow.ledger.forgive()
         self.exchange.flow.pace.on_bearer(bearer.mtu + bearer.overhead)
         if self._is_waiting():
-            self._quiet_since = self._stalled_since = now - FIRST_PROBE_S_MAX
-            self._probed_at = None
+            self._watch.at_once(now)
 
     def _change_manners(self, bearer: Bearer, now: float) -> None:
         if bearer.is_message:
             self._post = self._make_post(bearer, now)
             self.exchange.to_messages(self._post.manner, now)
-            self._quiet_since = now
+            self._watch.heard_at = now
         elif self._post is not None:
             self._post = None
             self.exchange.flow.from_messages(now)
+        if not bearer.is_message:
+            is_clocked = isinstance(bearer, Clocked)
+            self.exchange.flow.seen.behave(Manner.AT_ONCE if is_clocked else Manner.PROMPT, now)
 
     def _make_post(self, bearer: Bearer, now: float) -> Post:
         return Post(self.exchange, bearer, self._limit, self._send, is_caller=self.watches_peer, now=now)
@@ -94,21 +95,27 @@ class Line:
         opened = self.session.open(frame)
         if opened is None:
             return None
-        counter, payload = opened
-        self._trace.frame(RECEIVED, bearer, frame, counter, payload)
-        self.last_heard = self._quiet_since = now
-        before, oldest = self._payload_bytes(), self.exchange.flow.ledger.floor
+        self._trace.frame(RECEIVED, bearer, frame, *opened)
+        self.take(*opened, now)
+        return opened[0]
+
+    def take(self, counter: int, payload: bytes, now: float) -> None:
+        """Take what a frame held. Raises PeerError."""
+        flow = self.exchange.flow
+        if self._watch.on_heard(now):  # what was under way before the silence is gone or through
+            flow.on_silence(now)
+        self.last_heard = now
+        before, oldest = self._payload_bytes(), flow.ledger.floor
         self.exchange.receive(counter, payload, now)
-        if oldest is None or oldest != self.exchange.flow.ledger.floor:
-            self._stalled_since, self._probed_at = now, None
+        if oldest is None or oldest != flow.ledger.floor:
+            self._watch.on_resolved(now)
         self.meter.note(self._payload_bytes() - before, now)
         if self._post is not None:
             self._post.heard(now)
-        return counter
 
     def waiting_since(self, now: float) -> float:
         """Since when an answer should have come; `now` when none is waited for."""
-        quiet_since = self._quiet_since if self._post is None else self._post.waiting_since
+        quiet_since = self._watch.heard_at if self._post is None else self._post.waiting_since
         return quiet_since if self._is_waiting() else now
 
     def knows_tail(self, tail: bytes) -> bool:
@@ -131,9 +138,17 @@ class Line:
             if composed is None or not composed.payload:
                 break
             self._send(composed, now)
-        probe_at = self._probe_at()
+        tail_at, probe_at = self._tail_at(), self._probe_at()
         if probe_at is not None and probe_at <= now:
             self._probe(now)
+        elif tail_at is not None and tail_at <= now:
+            self.keep_alive(now)
+
+    def answer(self, size_max: int, now: float) -> int:
+        """Say what is due, in one frame of so many bytes at most, and return its size: the far side is not proved."""
+        if size_max < ANSWER_SIZE_MIN or (self.exchange.flow.seen.due_at is None and not self.exchange.has_urgent):
+            return 0
+        return self._send(self.exchange.compose(min(self._limit(), size_max - DATA_OVERHEAD), now, segments=False), now)
 
     def keep_alive(self, now: float) -> None:
         """Let the far side and what lies between know that we are here."""
@@ -147,10 +162,11 @@ class Line:
             return self._post.deadline()
         flow, times = self.exchange.flow, []
         ack_at = None if self._is_blocked else flow.seen.due_at  # it waits for the bearer, which will say so
-        wishes = ack_at, flow.ledger.overdue_at, self._probe_at(), self.exchange.refresh_at()
+        wishes = ack_at, flow.ledger.overdue_at, self._probe_at(), self._tail_at(), self.exchange.refresh_at()
         times += [at for at in wishes if at is not None]
-        if not self._is_blocked and self.exchange.sender.has_segments and self._window_open():
-            times.append(flow.pace.next_at)
+        is_still = self._is_blocked or self._watch.is_silent
+        if not is_still and self.exchange.sender.has_segments and self._window_open():
+            times.append(self._next_at())
         return min(times, default=None)
 
     def _payload_bytes(self) -> int:
@@ -160,20 +176,27 @@ class Line:
         exchange = self.exchange
         if self._post is not None:
             return self._post.is_waiting
-        if not exchange.flow.ledger.is_empty or not exchange.flow.letters.is_empty:
+        if not exchange.flow.is_settled:
             return True
-        return self.watches_peer and (exchange.sender.is_waiting or bool(exchange.receiver.receivings))
+        return exchange.sender.is_waiting or bool(exchange.receiver.receivings)
 
     def _window_open(self) -> bool:
         flow = self.exchange.flow
-        if flow.ledger.is_full:
-            return False
+        if flow.ledger.is_full or isinstance(self.bearer, Clocked):
+            return not flow.ledger.is_full
         return flow.ledger.in_flight + self._frame_size() / 2 <= flow.pace.window
 
     def _frame_size(self) -> int:
         """Return the size of the next full frame on the wire."""
         assert self.bearer is not None  # noqa: S101 - asked only while there is a bearer
-        return min(self.exchange.flow.pace.frame_size, self.bearer.mtu + self.bearer.overhead)
+        pace, size_max = self.exchange.flow.pace, self.bearer.mtu + self.bearer.overhead
+        if isinstance(self.bearer, Clocked):
+            return min(pace.frame_size_at(self.bearer.rate_bytes_s), size_max)
+        return min(pace.frame_size, size_max)
+
+    def _next_at(self) -> float:
+        """When the pace lets the next segment go."""
+        return float("-inf") if isinstance(self.bearer, Clocked) else self.exchange.flow.pace.next_at
 
     def _limit(self) -> int:
         assert self.bearer is not None  # noqa: S101 - as above
@@ -193,25 +216,27 @@ class Line:
         self._is_blocked = self.bearer.room() < self._frame_size()
         if self._is_blocked:
             return None
-        has_segments = exchange.sender.has_segments
+        has_segments = exchange.sender.has_segments and not self._watch.is_silent
         is_open = self._window_open()
-        if has_segments and (not is_open or flow.pace.next_at > now):
+        is_due = self._next_at() <= now
+        if has_segments and not (is_open and is_due):
             flow.pace.note_limited()
-        if is_open and flow.pace.next_at <= now and (has_segments or exchange.has_urgent):
+        overtakes = has_segments and exchange.sender.has_overtaking  # it shares no frame with a file: that takes time
+        if is_open and is_due and not overtakes and (has_segments or exchange.has_urgent):
             return exchange.compose(self._limit(), now, segments=True)
-        if exchange.has_urgent and flow.ledger.in_flight <= flow.pace.window + COMMAND_EXTRA:
-            return exchange.compose(self._limit(), now, segments=False)
+        if (overtakes or exchange.has_urgent) and flow.ledger.in_flight <= flow.pace.window + COMMAND_EXTRA:
+            return exchange.compose(self._limit(), now, segments=False, overtaking=overtakes)
         if flow.seen.due_at is not None and flow.seen.due_at <= now:
             return exchange.compose(self._limit(), now, segments=False)
         return None
 
-    def _send(self, composed: Composed, now: float) -> None:
+    def _send(self, composed: Composed, now: float) -> int:
         assert self.bearer is not None  # noqa: S101 - as above
         flow = self.exchange.flow
         counter, frame = self.session.seal(composed.payload, is_short=self._is_short)
         size = len(frame) + self.bearer.overhead
-        if composed.asks and flow.ledger.is_empty:
-            self._quiet_since, self._stalled_since, self._probed_at = now, now, None
+        if composed.asks:
+            self._watch.on_asked(now, is_first=flow.ledger.is_empty, is_tail=not composed.pieces)
         self.exchange.note_sent(counter, size, composed, now, is_message=self._post is not None)
         self.last_sent = now
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]
@@ -219,6 +244,7 @@ class Line:
         self.counters.wire_sent += size
         self._trace.frame(SENT, self.bearer, frame, counter, composed.payload)
         self.bearer.send(frame)
+        return len(frame)
 
     def say_all(self, now: float) -> None:
         """Send the ACK that is due at once: the process is about to end."""
@@ -229,20 +255,36 @@ class Line:
     def _probe_at(self) -> float | None:
         if not self._is_waiting():
             return None
-        if not self.watches_peer and (self._probed_at or 0.0) > self.last_heard + HOST_PATIENCE_S:
+        if not self.watches_peer and (self._watch.probed_at or 0.0) > self.last_heard + HOST_PATIENCE_S:
             return None
         rtt_s = self.exchange.flow.ledger.rtt_s
-        if self._probed_at is None:
-            return self._stalled_since + min(1.5 * rtt_s + PROBE_S_MIN, FIRST_PROBE_S_MAX)
-        return self._probed_at + min(max(rtt_s, PROBE_S_MIN), PROBE_S_MAX)
+        if isinstance(self.bearer, Clocked):  # nothing can be heard while it is our turn
+            rtt_s = max(rtt_s, CLOCKED_RTT_S)
+        return self._watch.probe_at(rtt_s, self._ping_s())
+
+    def _tail_at(self) -> float | None:
+        flow = self.exchange.flow
+        if flow.ledger.is_empty or self.exchange.sender.has_segments or self._watch.is_silent or self._is_blocked:
+            return None
+        bearer = self.bearer
+        if bearer is None or bearer.is_stream or bearer.is_message or isinstance(bearer, Clocked):
+            return None
+        return self._watch.tail_at(flow.ledger.rtt_s)
+
+    def _ping_s(self) -> float:
+        """How long a PING takes on the line."""
+        rate = self.exchange.flow.pace.rate_bytes_s
+        return (PING_SIZE + self.bearer.overhead) / rate if self.bearer is not None and rate else 0.0
 
     def _probe(self, now: float) -> None:
-        flow = self.exchange.flow
-        self._probed_at = now
+        """Ask; a host that has nothing to ask shows that it is there, so that the end of an outage is heard sooner."""
+        self._watch.on_probed(now)
         self.counters.probes += 1
         if self._is_blocked:
             return
-        roomy = flow.ledger.in_flight < flow.pace.window + PROBE_WINDOW_FRAMES * self._frame_size()
-        self._send(
-            self.exchange.compose(self._limit(), now, segments=roomy and not flow.ledger.is_full, ping=True), now
-        )
+        exchange = self.exchange
+        if self.watches_peer or exchange.sender.is_waiting or not exchange.flow.is_settled:
+            self.keep_alive(now)
+        else:
+            exchange.flow.seen.due_at = now
+            self._send(exchange.compose(self._limit(), now, segments=False), now)

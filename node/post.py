@@ -51,7 +51,7 @@ class Post:
         exchange: Exchange,
         bearer: Bearer,
         limit: Callable[[], int],
-        send: Callable[[Composed, float], None],
+        send: Callable[[Composed, float], object],
         *,
         is_caller: bool,
         now: float,

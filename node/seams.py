@@ -16,6 +16,7 @@ from wire.ranges import RangeSet
 __all__ = [
     "Answer",
     "Bearer",
+    "Clocked",
     "Custody",
     "Damaged",
     "Inbox",
@@ -73,6 +74,15 @@ class Mailbox(Protocol):
 
     def fetch(self) -> None:
         """Look whether messages wait, soon. It costs about as much as a short message, and sending one does it too."""
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A bearer whose slowest hop is its own: `room` alone says when the next frame may go, and no pace is kept."""
+
+    @property
+    def rate_bytes_s(self) -> float:
+        """What it carries in a second."""
 
 
 class Outbox(Protocol):

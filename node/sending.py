@@ -18,7 +18,7 @@ Nothing here is durable: what must survive is in the outbox.
 import bisect
 import contextlib
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,8 @@ REFUSED_PAUSE_POST_S: Final = 3600.0
 CUSTODY_PAUSE_S: Final = 3600.0
 """An object is offered again when its receipt has not followed its custody for so long: the peer may have forgotten."""
 CHANNEL_MAX: Final = 1 << 30
+OVERTAKING_SIZE_MAX: Final = 4096
+"""An object up to this size does not wait behind a less urgent one: it goes out at once, in frames of its own."""
 MOVING_MAX: Final = 2 * OFFERED_MAX
 """Objects without a verdict, with those that the present bearer does not admit: as many as a receiver opens."""
 
@@ -210,37 +212,55 @@ class Sender:
         return min(self._not_before.values(), default=None)
 
     def fitting_segment(self, room: int, last_first: bool = False) -> Segment | None:
-        """Return the next segment that takes at most `room` bytes of a frame, as its last record."""
-        sending = self._next_sending()
+        """Return the next segment that takes at most `room` bytes of a frame, as its last record.
+
+        The most urgent object goes first. `last_first`: of a large one the end.
+        """
+        return self._fitting(self._next_of(self._admitted()), room, last_first)
+
+    def overtaking_segment(self, room: int) -> Segment | None:
+        """Return the next segment of an object that is small and more urgent than another."""
+        return self._fitting(self._next_of(self._overtaking()), room)
+
+    def next_segment(self, size: int) -> Segment | None:
+        """Return the next segment of at most `size` data bytes."""
+        sending = self._next_of(self._admitted())
         if sending is None:
             return None
-        is_end = last_first and sending.offer.size > EAGER_SIZE
-        start = 0 if is_end else next(iter(sending.todo))[0]
-        return self.next_segment(
-            room - SEGMENT_OVERHEAD_MAX if is_end else segment_room(sending.channel, start, room), last_first
-        )
+        start, end = next(iter(sending.todo))
+        return self._take(sending, start, min(end, start + size))
 
-    def next_segment(self, size: int, last_first: bool = False) -> Segment | None:
-        """Return the next segment of at most `size` data bytes; the most urgent object goes first."""
-        sending = self._next_sending()
-        if sending is None or size < 1:
+    @property
+    def has_overtaking(self) -> bool:
+        return bool(self._overtaking())
+
+    def _overtaking(self) -> list[Sending]:
+        ready = [sending for sending in self._admitted() if sending.todo]
+        last = max((sending.offer.urgency for sending in ready), default=(0, 0))
+        return [s for s in ready if s.offer.urgency < last and s.offer.size <= OVERTAKING_SIZE_MAX]
+
+    def _next_of(self, sendings: Iterable[Sending]) -> Sending | None:
+        ready = (sending for sending in sendings if sending.todo)
+        return min(ready, key=lambda sending: (sending.offer.urgency, sending.channel), default=None)
+
+    def _fitting(self, sending: Sending | None, room: int, last_first: bool = False) -> Segment | None:
+        if sending is None:
             return None
         if last_first and sending.offer.size > EAGER_SIZE:
-            end = sending.offer.size
-            start = max(end - size, 0)
-        else:
-            start, end = next(iter(sending.todo))
-            end = min(end, start + size)
+            start, end = list(sending.todo)[-1]
+            return self._take(sending, max(end - room + SEGMENT_OVERHEAD_MAX, start), end)
+        start, end = next(iter(sending.todo))
+        return self._take(sending, start, min(end, start + segment_room(sending.channel, start, room)))
+
+    def _take(self, sending: Sending, start: int, end: int) -> Segment | None:
+        if end <= start:
+            return None
         sending.todo.remove(start, end)
         sending.under_way.add(start, end)
         data = self._outbox.read(sending.offer.object_id, start, end - start)
         self.counts.segments += 1
         self.counts.payload_bytes += end - start
         return Segment(sending.channel, start, data)
-
-    def _next_sending(self) -> Sending | None:
-        ready = (sending for sending in self._admitted() if sending.todo)
-        return min(ready, key=lambda sending: (sending.offer.urgency, sending.channel), default=None)
 
     @property
     def pending_size(self) -> int:

@@ -25,8 +25,9 @@ COMMAND_WINDOW: Final = 1 << 15
 COMMAND_BACKLOG_MAX: Final = 1 << 18
 SEEN_RUNS_MAX: Final = 64
 ACK_EVERY: Final = 4
-ACK_DELAY_S_MAX: Final = 0.4
-EARLY_FRAMES: Final = 32
+FLOOR_EVERY: Final = 32
+ACK_DELAY_S_MAX: Final = 1.0
+EARLY_FRAMES: Final = 10
 """The first frames are acknowledged one by one: their spacing tells the peer the rate of the line."""
 PROBES_MAX: Final = 8
 
@@ -129,8 +130,13 @@ class Manner(enum.Enum):
     """When the peer is told which frames arrived."""
 
     PROMPT = "soon, alone if need be"
+    AT_ONCE = "as soon as the bearer lets anything go, and so for all that has come by then"
     WHEN_ASKED = "with what is sent anyway; alone only for a PING"
     RIDING = "with what is sent anyway"
+
+
+POSTED: Final = frozenset({Manner.WHEN_ASKED, Manner.RIDING})
+"""On bearers of messages."""
 
 
 @dataclass
@@ -146,13 +152,13 @@ class Seen:
     @property
     def rides(self) -> bool:
         """An ACK goes with whatever goes now."""
-        return self.due_at is not None or (self.manner is not Manner.PROMPT and self.waiting > 0)
+        return self.due_at is not None or (self.manner in POSTED and self.waiting > 0)
 
     def behave(self, manner: Manner, now: float) -> None:
         """Another bearer asks for other manners."""
         if manner is not self.manner:
             self.manner = manner
-            self.due_at = now if manner is Manner.PROMPT and self.waiting else None
+            self.due_at = now if manner not in POSTED and self.waiting else None
 
     def note(self, counter: int, asks: bool, rtt_s: float, now: float, *, pings: bool = False) -> None:
         in_order = counter == self.frames.end
@@ -164,11 +170,17 @@ class Seen:
         if not asks:
             return
         self.waiting += 1
-        if self.manner is not Manner.PROMPT:
+        if self.manner in POSTED:
             self.due_at = now if pings and self.manner is Manner.WHEN_ASKED else self.due_at
             return
-        is_early = counter < EARLY_FRAMES
-        wait = 0.0 if self.waiting >= ACK_EVERY or not in_order or is_early else min(ACK_DELAY_S_MAX, rtt_s / 4)
+        at_once = (
+            self.manner is Manner.AT_ONCE
+            or pings
+            or not in_order
+            or counter < EARLY_FRAMES
+            or self.waiting >= ACK_EVERY
+        )
+        wait = 0.0 if at_once else min(ACK_DELAY_S_MAX, rtt_s / 2)
         self.due_at = now + wait if self.due_at is None else min(self.due_at, now + wait)
 
     def forget_below(self, counter: int) -> None:
@@ -176,7 +188,8 @@ class Seen:
 
     def tell(self, now: float) -> Ack:
         self.due_at, self.waiting = None, 0
-        return Ack(self.frames, max(now - self._newest_at, 0.0))
+        arrived_at = self._newest_at if self.manner is Manner.PROMPT else None
+        return Ack(self.frames, max(now - self._newest_at, 0.0), arrived_at)
 
 
 @dataclass(slots=True)
@@ -218,6 +231,11 @@ class Flow:
         self.seen_by_peer = 0
         """The newest frame of ours that the peer is known to have."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing of ours waits for an ACK."""
+        return self.ledger.is_empty and self.letters.is_empty
+
     def begin(self, size: int, rtt_s: float, now: float) -> None:
         """The handshake told the first round trip."""
         self.ledger.learn_rtt(rtt_s)
@@ -253,9 +271,13 @@ class Flow:
     def overdue(self, now: float) -> list[Piece]:
         """Return the pieces that time alone shows to be lost."""
         lost = self.ledger.overdue(now)
-        for frame in lost:
-            self.pace.on_resolved(frame.size, None, -1, self.last_counter, now)
+        self.pace.on_resolved(lost, None, self.last_counter, now)
         return self._route_lost(lost)
+
+    def on_silence(self, now: float) -> None:
+        """Something is heard after a silence: nothing of what went before it is under way any more."""
+        self.ledger.forgive()
+        self.pace.on_silence(now)
 
     def compose(
         self, limit: int, now: float, fill: Callable[[int], Segment | None] | None, ping: bool = False
@@ -265,11 +287,9 @@ class Flow:
         `fill(room)` returns segments that take at most `room` bytes each as the last record, until it returns None.
         """
         out: list[Record] = []
-        room = limit
-        if self.seen.rides:
-            room = self._put(out, self.seen.tell(now), room)
+        room = self._put(out, self.seen.tell(now), limit) if self.seen.rides else limit
         pieces = self._compose_commands(out, room)
-        room = limit - sum(map(records.encoded_size, out))
+        room = self._put_floor(out, limit - sum(map(records.encoded_size, out)))
         while fill is not None and room > 0:
             segment = fill(room)
             if segment is None:
@@ -279,20 +299,16 @@ class Flow:
             pieces.append(Piece(segment.channel, segment.offset, len(segment.data)))
         if ping and not pieces:
             room = self._put(out, Ping(), room)
-        asks = bool(pieces) or ping
-        floor = self._floor
-        if asks and floor is not None and floor > self._floor_told + 1 and room > 9 and self._has_gaps(floor):
-            out.insert(0, Floor(floor))
-            self._floor_told = floor
-        return Composed(records.encode(out), tuple(pieces), asks)
+        return Composed(records.encode(out), tuple(pieces), bool(pieces) or ping)
 
     def note_sent(self, counter: int, size: int, composed: Composed, now: float) -> None:
         """A composed payload went out as frame `counter`, with `size` bytes on the wire."""
         self.last_counter = counter
         if composed.asks:
-            self.ledger.note(Sent(counter, size, now, composed.pieces))
+            frame = Sent(counter, size, now, composed.pieces)
+            self.ledger.note(frame)
             self.ledger.forget_probes(PROBES_MAX)
-            self.pace.on_sent(size, now, counter)
+            self.pace.on_sent(frame, now)
 
     def note_posted(self, counter: int, composed: Composed, now: float) -> list[Piece]:
         """A composed payload went out as a message. Returns pieces that are waited for no more."""
@@ -314,8 +330,13 @@ class Flow:
     def _floor(self) -> int | None:
         return min((at for at in (self.ledger.floor, self.letters.floor) if at is not None), default=None)
 
-    def _has_gaps(self, floor: int) -> bool:
-        return self.ledger.frames_lost > 0 and floor > self._floor_told
+    def _put_floor(self, out: list[Record], room: int) -> int:
+        """Now and then let the peer forget what it need not tell again; without loss there is nothing to forget."""
+        floor = self._floor
+        if floor is None or floor < self._floor_told + FLOOR_EVERY or not self.ledger.frames_lost:
+            return room
+        self._floor_told = floor
+        return self._put(out, Floor(floor), room)
 
     def _put(self, out: list[Record], record: Record, room: int) -> int:
         size = records.encoded_size(record)
@@ -339,10 +360,7 @@ class Flow:
         received.arrived += self._route_arrived(posted.arrived)
         received.lost += self._route_lost(posted.lost)
         outcome = self.ledger.acknowledge(ack, now)
-        resolved = outcome.arrived + outcome.lost
-        if resolved:
-            size = sum(frame.size for frame in resolved)
-            self.pace.on_resolved(size, outcome.rtt, self.ledger.largest, self.last_counter, now)
+        self.pace.on_resolved(outcome.lost, outcome.echo, self.last_counter, now)
         received.arrived += self._route_arrived(outcome.arrived)
         received.lost += self._route_lost(outcome.lost)
 

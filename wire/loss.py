@@ -8,7 +8,7 @@ the link probes (`node/line.py`), and the first answer tells at once what of all
 from dataclasses import dataclass, field
 from typing import Final
 
-from wire.records import Ack
+from wire.records import TICK_S, TICKS, Ack
 
 REORDER_MAX: Final = 3
 OVERDUE: Final = 1.125
@@ -29,12 +29,41 @@ class Piece:
 
 @dataclass(slots=True)
 class Sent:
-    """One frame under way. `size` is what it takes on the wire."""
+    """One frame under way. `size` is what it takes on the wire, `through` what was sent with it and before it."""
 
     counter: int
     size: int
     sent_at: float
     pieces: tuple[Piece, ...]
+    through: int = 0
+    run: int = 0
+    """Frames of one run were sent while the line was still busy with the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What an ACK tells of one frame: its round trip, and when it arrived, by a clock that differs by a constant."""
+
+    frame: Sent
+    rtt_s: float
+    arrived_at: float
+
+
+class FarClock:
+    """Reads the far side's clock, which goes round, by what our own says meanwhile."""
+
+    def __init__(self) -> None:
+        self._offset_s: float | None = None
+
+    def read(self, far: float | None, ours: float) -> float:
+        """Return the far time without its going round; without one, ours, on the same scale."""
+        if far is None:
+            return ours + (self._offset_s or 0.0)
+        span_s = TICKS * TICK_S
+        expected = far if self._offset_s is None else ours + self._offset_s
+        read = far + span_s * round((expected - far) / span_s)
+        self._offset_s = read - ours
+        return read
 
 
 @dataclass(slots=True)
@@ -43,8 +72,8 @@ class Outcome:
 
     arrived: list[Sent] = field(default_factory=list)
     lost: list[Sent] = field(default_factory=list)
-    rtt: tuple[float, int] | None = None
-    """The newest frame's round trip and its size."""
+    echo: Echo | None = None
+    """Of the newest frame, when this ACK is the first to tell of it."""
 
 
 class Ledger:
@@ -53,6 +82,7 @@ class Ledger:
     def __init__(self) -> None:
         self._frames: dict[int, Sent] = {}
         self.in_flight = 0
+        self._far_clock = FarClock()
         self.srtt_s: float | None = None
         self.latest_rtt_s = 0.0
         self.largest = -1
@@ -108,7 +138,8 @@ class Ledger:
         if outcome.arrived:
             newest = outcome.arrived[-1]
             if newest.counter == ack.frames.end - 1:
-                outcome.rtt = self.learn_rtt(now - newest.sent_at, ack.delay_s), newest.size
+                rtt_s = self.learn_rtt(now - newest.sent_at, ack.delay_s)
+                outcome.echo = Echo(newest, rtt_s, self._far_clock.read(ack.arrived_at, newest.sent_at + rtt_s))
             self.largest = max(self.largest, newest.counter)
         outcome.lost = self.overdue(now)
         return outcome

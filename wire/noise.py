@@ -25,6 +25,7 @@ from wire.errors import AuthError, Misuse
 
 PROTOCOL_NAME: Final = b"Noise_IKpsk1_25519_ChaChaPoly_BLAKE2s"
 ONE_WAY_NAME: Final = b"Noise_Xpsk1_25519_ChaChaPoly_BLAKE2s"
+EARLY_LABEL: Final = b"feldsher early"
 KEY_SIZE: Final = 32
 TAG_SIZE: Final = 16
 FIRST_OVERHEAD: Final = KEY_SIZE + KEY_SIZE + TAG_SIZE + TAG_SIZE
@@ -113,6 +114,10 @@ class _Symmetric:
         self.mix_hash(sealed)
         return plaintext
 
+    def early_key(self) -> bytes:
+        """Return a key that only the two of us know once the first message is through; not part of Noise."""
+        return _hkdf(self.chaining_key, EARLY_LABEL + self.hash, 1)[0]
+
     def split(self) -> tuple[bytes, bytes]:
         first, second = _hkdf(self.chaining_key, b"", 2)
         return first, second
@@ -158,6 +163,12 @@ class Initiator:
             raise Misuse("the key is there once the first message was written")
         state, self._state = self._state, None
         return state.split()[0]
+
+    def early_key(self) -> bytes:
+        """Return the key for what follows the first message before it is answered."""
+        if self._state is None or not self._written:
+            raise Misuse("the early key is there between the two messages")
+        return self._state.early_key()
 
     def read(self, message: bytes) -> tuple[bytes, bytes, bytes]:
         """Return (payload, key to send with, key to receive with). After an AuthError it may be tried again."""
@@ -211,6 +222,12 @@ class Responder:
             raise Misuse("the key is there once the first message was read")
         self._done = True
         return self._state.split()[0]
+
+    def early_key(self) -> bytes:
+        """Return the key for what follows the first message before it is answered."""
+        if self._far_ephemeral is None or self._done:
+            raise Misuse("the early key is there between the two messages")
+        return self._state.early_key()
 
     def write(self, ephemeral_secret: bytes, payload: bytes = b"") -> tuple[bytes, bytes, bytes]:
         """Return (the second message, key to send with, key to receive with)."""

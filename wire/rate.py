@@ -1,19 +1,29 @@
 """How fast frames go out and how much may be under way: enough to keep the slowest hop busy, no more.
 
-The pace follows the rate at which frames are resolved (arrived, or known to be lost), measured over each round trip:
-lost frames are no sign of congestion on a modem link. A growing queue is. A round trip is the empty way (`base`),
-the time that the frame itself takes at the measured rate, and what waits before it at the slowest hop; that last part
-is steered to a target of about half a frame on a slow line by going a little faster or slower than the rate (the
-measures of BBR, the aim of Vegas). The window is only a bound behind that. In STARTUP the first frames go out in one
-burst, and the spacing of their acknowledgements is the rate; it is believed when the next round does not find it a
-quarter higher. An outage changes nothing: when the link is back, the pace is what it was.
-docs/decisions/0041 has the figures, and what was tried before.
+The pace keeps a clock of the slowest hop: `free_at` is when it will have passed on all that was sent. A frame goes out
+shortly before that (`lead_s`), so that the hop is never idle and hardly anything waits there; an urgent frame then
+waits for the frame on the line and for little else. Every ACK corrects the clock. It tells when its frame arrived, by
+the far side's clock, and so when it left the hop; what was sent after that frame must follow at the rate. So there is
+no delay in the loop, nothing swings, and what waits on the way back disturbs nothing.
+
+The rate is what leaves the hop between two ACKs, a round apart, while something waited there. Lost frames count as
+passed on: on a modem line loss is no sign of congestion. A queue is; so frames that are lost while more waits than was
+meant count as dropped before the hop, and the queue that it takes is remembered (`_room_s`).
+
+In STARTUP the first frames go out in one burst, and the spacing of their acknowledgements is the rate; it is believed
+when another round does not find it a quarter higher. An outage changes nothing: when the link is back, the pace is what
+it was. docs/decisions/0080 has the figures, and what was tried before.
 """
 
 import enum
+from collections.abc import Sequence
 from typing import Final
 
+from wire.loss import Echo, Sent
+
 FRAME_SIZE_MIN: Final = 256
+FRAME_TIME_S: Final = 1.4
+"""A frame takes this much of the line's time and an empty round trip at most: an urgent one may have to wait for it."""
 WINDOW_MAX: Final = 1 << 22
 FIRST_WINDOW_S: Final = 16.0
 """The first window: what the rate of the handshake alone, a lower bound, brings away in this time."""
@@ -22,40 +32,47 @@ FIRST_WINDOW_FAST: Final = 15000
 FAST_RTT_S: Final = 0.5
 FIRST_FRAME_S: Final = 4.0
 FIRST_FRAME_MIN: Final = 512
-QUEUE_FRAMES_MIN: Final = 0.5
-QUEUE_FRAMES_MAX: Final = 6.0
-QUEUE_S: Final = 0.25
+LEAD_S_MIN: Final = 0.02
+LEAD_S_MAX: Final = 0.4
+LEAD_DEVIATIONS: Final = 3.0
+"""The lead covers so many mean deviations of the way's time: jitter must not leave the line idle."""
 DEVIATION_MAX: Final = 0.1
 """The jitter that is allowed for, as a part of the way."""
+TRUST: Final = 0.25
+"""How far one ACK moves the clock to where it says that it should be."""
+ROUND_DEVIATIONS: Final = 30.0
+"""A round lasts so many mean deviations at least: jitter at its two ends is then a few percent of the rate."""
+SURPRISE: Final = 4.0
+"""Beyond so many mean deviations it is no jitter: the clock is set to what the ACK says."""
 GROWTH: Final = 1.25
-TRAIN_MIN: Final = 3
-GAIN: Final = 0.1
-"""How much faster or slower than the measured rate, when there is no queue, or twice the queue that is meant."""
-GAIN_SEARCH: Final = 0.25
-"""How much faster, when there was no queue in the round before either: the line may have become faster."""
-DRAIN_GAIN_MIN: Final = 0.4
-"""How slow it may become for one round, when the queue is more than twice what is meant."""
-NO_QUEUE: Final = 0.25
-"""Below this part of the meant queue there is none, and the measured rate a lower bound only."""
-OWN_TIME_MAX: Final = 0.75
-"""A frame's own time is at most this part of its round trip: a rate that is far too low must not hide the way."""
+BURST_S: Final = 0.005
+"""Frames sent within so short a time are one burst."""
 WINDOW_MIN: Final = 2048.0
 WINDOW_FACTOR: Final = 1.25
 WINDOW_FRAMES: Final = 3.0
 WINDOW_S: Final = 1.5
-STARTUP_PACE: Final = 1.5
-BURST_S: Final = 0.01
-BASE_LIFE_S: Final = 120.0
-"""After so long the way is measured anew, behind a queue that is drained for it: ways change."""
-VAIN_DRAINS_MAX: Final = 5
-"""Drains after which the queue is as long as before: then it is no queue but a longer way."""
-VAIN: Final = 0.9
-FRAME_TIME_S: Final = 0.9
-RATE_WEIGHT: Final = 0.5
+LOAD_STARTUP: Final = 0.5
+LOAD: Final = 0.25
+"""In a loaded round the lead is longer by this part of the way, so that the line is busy and shows its rate."""
+LOAD_EVERY: Final = 20
+"""Rounds from one that is loaded to the next."""
+LOADS_FIRST: Final = 2
+"""Rounds that are loaded at the beginning."""
+GROWN: Final = 1.08
+"""A loaded round that shows so much more is followed by another."""
+LOAD_EMPTY: Final = 2
+"""Rounds without a queue after which one is loaded: the line may have become faster."""
+BASE_LIFE_S: Final = 60.0
+"""After so long the way is measured anew: ways change."""
+VAIN_ROUNDS_MAX: Final = 5
+"""Rounds in which more waited than meant, though the pace held back for it: then it is no queue but a longer way."""
+RATE_WEIGHT_MIN: Final = 0.25
+"""What one round counts against those before it, once there are some."""
+NEVER: Final = float("-inf")
 
 
 class Mode(enum.Enum):
-    """How the window grows."""
+    """How the rate is found."""
 
     STARTUP = "startup"
     STEADY = "steady"
@@ -75,6 +92,37 @@ TRANSITIONS: Final = {
 }
 
 
+class Shortest:
+    """The shortest time that some way took, the frame's own time aside: what it takes when nothing waits.
+
+    It is learned anew every BASE_LIFE_S, for ways change; the one before still counts for as long again.
+    """
+
+    def __init__(self) -> None:
+        self._least: tuple[float, int] | None = None
+        self._before: tuple[float, int] | None = None
+        self._since = NEVER
+
+    def note(self, taken: tuple[float, int], rate: float, now: float) -> bool:
+        """Take in a time and the frame's size; tell whether a new life begins."""
+        is_over = now - self._since > BASE_LIFE_S
+        if is_over:
+            self._before, self._least, self._since = self._least, None, now
+        if self._least is None or without_own(taken, rate) < without_own(self._least, rate):
+            self._least = taken
+        return is_over and self._before is not None
+
+    def value(self, rate: float) -> float | None:
+        """Return the shortest of both lives."""
+        known = [without_own(taken, rate) for taken in (self._least, self._before) if taken is not None]
+        return min(known, default=None)
+
+
+def without_own(taken: tuple[float, int], rate: float) -> float:
+    """Return what is left of a time without the frame's own time on the line."""
+    return taken[0] - (taken[1] / rate if rate else 0.0)
+
+
 class Pace:
     """The clock and the window of one session's sending side. Sizes are bytes on the wire."""
 
@@ -83,186 +131,197 @@ class Pace:
         self.mode = Mode.STARTUP
         self.window = 2.0 * mtu
         self.rate_bytes_s = 0.0
-        self.next_at = float("-inf")
-        self._gain = 1.0
-        self._base: tuple[float, int] | None = None
-        self._base_before: tuple[float, int] | None = None
-        self._base_since = float("-inf")
-        self._wait_s = float("inf")
+        self.free_at = NEVER
+        self._sent_bytes = 0
+        self._run = 0
+        self._sent_at = NEVER
+        self._round_trip, self._way = Shortest(), Shortest()
         self._deviation_s = 0.0
-        self._round_since, self._round_bytes, self._round_end = float("-inf"), 0, -1
-        self._train: list[tuple[float, int]] = []
-        self._first_frame = mtu
-        self._heard_at = float("-inf")
+        self._room_s = float("inf")
+        self._first_frame, self._first_window, self._arrived_bytes = mtu, self.window, 0
+        self._wait_s = 0.0
+        self._round_end = -1
+        self._mark: tuple[float, Sent] | None = None
+        """When the round's first frame arrived, and that frame."""
+        self._round_wait_s = float("inf")
+        self._round_dropped = 0
         self._was_limited = False
-        self._was_empty = False
-        self._is_draining = False
-        self._is_measuring = False
-        self._vain_drains, self._drained_wait_s = 0, 0.0
-        self._is_filling = False
+        self._rounds, self._unloaded = 0, 0
+        self._load = LOAD_STARTUP
+        self._empty_rounds = 0
+        self._vain_rounds = 0
 
     @property
     def base_rtt_s(self) -> float:
         """The round trip of a frame of no size through an empty queue, as far as is known."""
-        known = [self._empty(*base) for base in (self._base, self._base_before) if base is not None]
-        return max(min(known, default=0.0), 0.0)
+        return max(self._round_trip.value(self.rate_bytes_s) or 0.0, 0.0)
 
     @property
     def frame_size(self) -> int:
         """The largest frame that keeps an urgent one waiting for no more than about a second and a round trip.
 
-        At 2.4 kbit/s and 1.8 s this is about 800 bytes: smaller ones would spend more of the line on headers.
+        At 2.4 kbit/s and 1.8 s this is about 950 bytes: smaller ones would spend more of the line on headers.
         """
         if not self.rate_bytes_s:
             return min(self._first_frame, self.mtu)
-        return int(min(self.mtu, max(FRAME_SIZE_MIN, self.rate_bytes_s * (FRAME_TIME_S + self.base_rtt_s))))
+        return self.frame_size_at(self.rate_bytes_s)
+
+    def frame_size_at(self, rate_bytes_s: float) -> int:
+        """Return the same for a rate that is known otherwise."""
+        return int(min(self.mtu, max(FRAME_SIZE_MIN, rate_bytes_s * (FRAME_TIME_S + self.base_rtt_s))))
 
     @property
-    def _jitter_s(self) -> float:
-        return min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
+    def lead_s(self) -> float:
+        """How long before the line is free the next frame goes out."""
+        wanted = LEAD_DEVIATIONS * min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
+        own_s = self.frame_size / self.rate_bytes_s if self.rate_bytes_s else 0.0
+        load_s = self._load * (self.base_rtt_s + own_s)
+        return min(min(max(wanted, LEAD_S_MIN), LEAD_S_MAX) + load_s, self._room_s / 2)
 
     @property
-    def queue_size(self) -> float:
-        """How many bytes are meant to wait at the slowest hop: half a frame, or what rides out the jitter."""
-        frame = self.frame_size
-        wanted = self.rate_bytes_s * QUEUE_S
-        return min(max(wanted, QUEUE_FRAMES_MIN * frame), max(QUEUE_FRAMES_MAX * frame, 1.0))
+    def next_at(self) -> float:
+        """When the next segment may go out. Before a rate is known the window alone is the bound."""
+        return self.free_at - self.lead_s if self.rate_bytes_s else NEVER
 
     def begin(self, size: int, rtt_s: float, now: float) -> None:
         """The handshake's message of `size` bytes took `rtt_s` for its way and back: the first thing known."""
         least = size / max(rtt_s, 0.001)
         bound = FIRST_WINDOW_FAST if rtt_s < FAST_RTT_S else FIRST_WINDOW_SLOW
         self.window = min(max(FIRST_WINDOW_S * least, 2.0 * FIRST_FRAME_MIN), float(bound))
+        self._first_window = self.window
         self._first_frame = max(int(FIRST_FRAME_S * least), FIRST_FRAME_MIN)
-        self._note_rtt(rtt_s, size, now)
-        self._wait_s = float("inf")
+        self._round_trip.note((rtt_s, size), 0.0, now)
 
-    def on_sent(self, size: int, now: float, last_counter: int) -> None:
-        """Charge one frame to the clock. Before a rate is known, the window alone is the bound."""
-        if self._round_since == float("-inf"):
-            self._round_since = now
-        if not self.rate_bytes_s and not self._train:
-            self._round_end = last_counter  # the first burst is one round
-        if self.rate_bytes_s:
-            pace = self.rate_bytes_s * (STARTUP_PACE if self.mode is Mode.STARTUP else self._gain)
-            self.next_at = max(self.next_at, now - BURST_S) + size / pace
+    def on_sent(self, frame: Sent, now: float) -> None:
+        """Charge one frame to the clock."""
+        is_behind = now < self.free_at if self.rate_bytes_s else now < self._sent_at + BURST_S
+        self._run += not is_behind
+        self._sent_at = now
+        self._sent_bytes += frame.size
+        frame.through, frame.run = self._sent_bytes, self._run
+        self.free_at = max(self.free_at, now) + (frame.size / self.rate_bytes_s if self.rate_bytes_s else 0.0)
+        if self._round_end < 0:
+            self._round_end = frame.counter
 
     def note_limited(self) -> None:
         """There was more to send than was let out."""
         self._was_limited = True
 
-    def on_resolved(self, size: int, rtt: tuple[float, int] | None, newest: int, last_sent: int, now: float) -> None:
-        """Take in an ACK: `size` bytes arrived or were lost, `newest` is the newest counter that arrived.
+    def on_resolved(self, lost: Sequence[Sent], echo: Echo | None, last_sent: int, now: float) -> None:
+        """Take in an ACK: what is known to be lost by now, and when the newest frame arrived, if it tells."""
+        if echo is None or not echo.frame.size:
+            self._note_lost(lost)
+            return
+        newest, arrived_at = echo.frame, echo.arrived_at
+        self._correct(self._note_way(echo, now), newest)
+        self._note_lost(lost)
+        self._arrived_bytes = newest.through
+        if self._mark is None:
+            self._mark = arrived_at, newest
+        elif self.mode is Mode.STARTUP and newest.counter < self._round_end:
+            self._train(arrived_at, newest)
+        elif newest.counter >= self._round_end and arrived_at > self._mark[0] + ROUND_DEVIATIONS * self._deviation_s:
+            self._end_round(arrived_at, newest, last_sent)
 
-        `rtt` is the round trip of that frame and its size, when it is known.
-        """
-        silence = now - max(self._heard_at, self._round_since)
-        if silence > 3 * (self.base_rtt_s + 1.0) and self.rate_bytes_s:  # an outage is no measure of the rate
-            self._restart_round(last_sent, now)
-            self._is_filling, size = True, 0
-        self._heard_at = now
-        self._round_bytes += size
-        if self.mode is Mode.STARTUP:
-            self._train.append((now, size))
-        if rtt is not None:
-            self._note_rtt(*rtt, now)
-        if newest >= self._round_end:
-            self._end_round(last_sent, now)
+    def on_silence(self, now: float) -> None:
+        """The line was silent for long enough to be empty: what was under way tells nothing about it."""
+        self.free_at = now
+        self._run += 1
+        self._mark, self._round_end = None, -1
 
     def on_bearer(self, mtu: int) -> None:
         """Another bearer: its round trip is not known."""
         self.mtu = mtu
         self.mode = TRANSITIONS[self.mode, Event.NEW_BEARER]
-        self._base = self._base_before = None
-        self.next_at = float("-inf")
+        self._round_trip, self._way = Shortest(), Shortest()
+        self._room_s = float("inf")
+        self.free_at = NEVER
+        self._mark, self._round_end = None, -1
 
-    def _empty(self, rtt_s: float, size: int) -> float:
-        """Return what is left of a round trip without the frame's own time."""
-        own_s = size / self.rate_bytes_s if self.rate_bytes_s else 0.0
-        return rtt_s - min(own_s, OWN_TIME_MAX * rtt_s)
+    def _note_way(self, echo: Echo, now: float) -> float:
+        """Learn what the way takes when it is empty, and return when the frame left the slowest hop."""
+        frame, rate = echo.frame, self.rate_bytes_s
+        self._round_trip.note((echo.rtt_s, frame.size), rate, now)
+        taken = echo.arrived_at - frame.sent_at, frame.size
+        if self._way.note(taken, rate, now):
+            self.free_at += self.lead_s  # the next frame shall find an empty line
+        empty_s = self._way.value(rate)
+        assert empty_s is not None  # noqa: S101 - there is at least this one
+        self._wait_s = without_own(taken, rate) - empty_s
+        self._round_wait_s = min(self._round_wait_s, self._wait_s)
+        return frame.sent_at + taken[0] - empty_s
 
-    def _note_rtt(self, rtt_s: float, size: int, now: float) -> None:
-        if now - self._base_since > BASE_LIFE_S:
-            self._is_measuring = self._base is not None
-            self._base_before, self._base, self._base_since = self._base, None, now
-        empty = self._empty(rtt_s, size)
-        if self._base is None or empty < self._empty(*self._base):
-            self._base = (rtt_s, size)
-        wait = empty - self.base_rtt_s
-        if self._wait_s != float("inf"):
-            self._deviation_s += (abs(wait - self._wait_s) - self._deviation_s) / 8
-        self._wait_s = min(self._wait_s, wait)
-
-    def _train_rate(self) -> float | None:
-        """Return the rate that the spacing of this round's ACKs shows, None when there are too few."""
-        if len(self._train) < TRAIN_MIN:
-            return None
-        span = self._train[-1][0] - self._train[0][0]
-        return sum(size for _, size in self._train[1:]) / max(span, BURST_S)
-
-    def _start(self) -> None:
-        """End a round of STARTUP: a rate that no longer grows has been found."""
-        rate, before = self._train_rate(), self.rate_bytes_s
-        self._train = self._train[-1:]
-        if rate is None:
-            self.window = min(2 * self.window, float(FIRST_WINDOW_FAST)) if self._was_limited else self.window
+    def _correct(self, left_at: float, newest: Sent) -> None:
+        """Move the clock towards what the ACK says; what was sent after an idle moment can only be later."""
+        if not self.rate_bytes_s:
             return
-        self.rate_bytes_s = max(rate, before)
-        if before and rate < GROWTH * before:
-            self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
+        free_at = left_at + (self._sent_bytes - newest.through) / self.rate_bytes_s
+        if free_at < self.free_at and newest.run < self._run:
+            return
+        error = free_at - self.free_at
+        if abs(error) > SURPRISE * self._deviation_s + LEAD_S_MIN:
+            self.free_at = free_at
+        else:
+            self.free_at += TRUST * error
+        self._deviation_s += (min(abs(error), DEVIATION_MAX * self.base_rtt_s) - self._deviation_s) / 8
+
+    def _note_lost(self, lost: Sequence[Sent]) -> None:
+        """Frames lost while much waited at the hop were dropped before it."""
+        if not lost or self.mode is Mode.STARTUP or self._wait_s < 2 * self.lead_s + self._deviation_s:
+            return
+        self._room_s = min(self._room_s, self._wait_s)
+        self._round_dropped += sum(frame.size for frame in lost)
+
+    def _rate_since_mark(self, arrived_at: float, newest: Sent) -> float:
+        """Return the rate from the round's first frame to this one."""
+        assert self._mark is not None  # noqa: S101 - the caller looked
+        since, first = self._mark
+        return max(newest.through - first.through - self._round_dropped, 0) / max(arrived_at - since, BURST_S)
+
+    def _train(self, arrived_at: float, newest: Sent) -> None:
+        """The first frames, sent in one burst: the longer the train of their ACKs, the better it shows the rate."""
+        assert self._mark is not None  # noqa: S101 - the caller looked
+        rate = self._rate_since_mark(arrived_at, newest)
+        is_exact = newest.run == self._mark[1].run
+        self.rate_bytes_s = rate if is_exact else max(rate, self.rate_bytes_s)
         self._bound()
 
-    def _end_round(self, last_sent: int, now: float) -> None:
-        elapsed = now - self._round_since
+    def _end_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
         if self.mode is Mode.STARTUP:
-            self._start()
-        elif elapsed > 0 and self._wait_s != float("inf"):
-            queue = max(self._wait_s - self._jitter_s, 0.0) * self.rate_bytes_s
-            self._measure(self._round_bytes / elapsed, queue)
-            self._gain = self._choose_gain(queue, elapsed)
-            self._bound()
-        self._restart_round(last_sent, now)
-
-    def _choose_gain(self, queue: float, elapsed: float) -> float:
-        """Return by how much to go faster or slower than the rate, so that the queue becomes what is meant."""
-        excess = queue - self.queue_size
-        was_empty, self._was_empty = self._was_empty, queue < NO_QUEUE * self.queue_size
-        was_draining, self._is_draining = self._is_draining, excess > self.queue_size and not self._is_draining
-        if self._is_measuring:
-            self._is_measuring, self._is_draining, excess = False, True, queue
-        elif self._is_draining:
-            self._note_drain()
-        if self._is_draining:
-            return max(1.0 - excess / max(elapsed * self.rate_bytes_s, 1.0), DRAIN_GAIN_MIN)
-        if was_draining:
-            return 1.0  # what was measured in this round is from before
-        if self._was_empty and was_empty:
-            return 1.0 + GAIN_SEARCH
-        return 1.0 - GAIN * min(excess / self.queue_size, 1.0)
-
-    def _note_drain(self) -> None:
-        """Count the drains that changed nothing; after some of them, learn the way anew."""
-        self._vain_drains = self._vain_drains + 1 if self._wait_s > VAIN * self._drained_wait_s > 0 else 0
-        self._drained_wait_s = self._wait_s
-        if self._vain_drains >= VAIN_DRAINS_MAX:
-            self._base = self._base_before = None
-            self._vain_drains = 0
-
-    def _measure(self, rate: float, queue: float) -> None:
-        """Take in the rate of one round. With no more queue than meant, the line can do at least that."""
-        if self._is_filling:
-            self._is_filling = False  # the line was empty when this round began
-        elif self._was_limited and queue > self.queue_size:
-            self.rate_bytes_s += RATE_WEIGHT * (rate - self.rate_bytes_s)
+            before = self.rate_bytes_s
+            self._train(arrived_at, newest)
+            if before and self.rate_bytes_s < GROWTH * before:
+                self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
+                self._load = LOAD
         else:
-            self.rate_bytes_s = max(rate, self.rate_bytes_s)
-
-    def _restart_round(self, last_sent: int, now: float) -> None:
-        self._round_since, self._round_bytes, self._round_end = now, 0, last_sent + 1
-        self._wait_s = float("inf")
+            self._measure(self._rate_since_mark(arrived_at, newest))
+        self._mark, self._round_end = (arrived_at, newest), last_sent + 1
+        self._round_wait_s, self._round_dropped = float("inf"), 0
         self._was_limited = False
+        self._bound()
+
+    def _measure(self, rate: float) -> None:
+        """Take in the rate of one round. Only while something waited at the hop is it more than a lower bound."""
+        wait, lead = self._round_wait_s, self.lead_s
+        was_loaded = self._load > 0 and self._was_limited
+        was_busy = self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
+        grows = was_loaded and rate > GROWN * self.rate_bytes_s
+        if rate > self.rate_bytes_s or was_busy:
+            self._rounds += was_loaded
+            weight = 1.0 if grows else max(RATE_WEIGHT_MIN, 1 / max(self._rounds, 1))
+            self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
+        self._empty_rounds = self._empty_rounds + 1 if self._was_limited and wait < lead / 4 else 0
+        self._vain_rounds = self._vain_rounds + 1 if wait > 2 * lead + self._deviation_s else 0
+        self._unloaded = 0 if self._load else self._unloaded + 1
+        is_due = self._unloaded >= LOAD_EVERY or self._empty_rounds >= LOAD_EMPTY
+        self._load = LOAD if grows or is_due or self._rounds < LOADS_FIRST else 0.0
+        if self._vain_rounds >= VAIN_ROUNDS_MAX:
+            self._round_trip, self._way = Shortest(), Shortest()
+            self._vain_rounds = 0
 
     def _bound(self) -> None:
-        flight = self.rate_bytes_s * self.base_rtt_s + self.frame_size + self.queue_size
-        slack = min(WINDOW_FRAMES * self.frame_size, WINDOW_S * self.rate_bytes_s)
+        flight = self.rate_bytes_s * (self.base_rtt_s + self.lead_s) + self.frame_size
+        slack = max(WINDOW_FRAMES * self.frame_size, WINDOW_S * self.rate_bytes_s)
         self.window = min(max(WINDOW_FACTOR * flight + slack, WINDOW_MIN), WINDOW_MAX)
+        if self.mode is Mode.STARTUP:
+            self.window = min(self.window, self._first_window + 2 * self._arrived_bytes)

@@ -3,13 +3,14 @@
     00 padding       01 PING         02 ACK      03 FLOOR
     04 CONTROL       05 CONTROL to the end of the frame
     06 SEGMENT       07 SEGMENT to the end of the frame
+    08 TIMED ACK
 
 A frame is read whole or not at all: one unlawful record and nothing of the frame counts.
 """
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wire import varint
@@ -21,6 +22,10 @@ CONTROL_END_MAX: Final = 1 << 40
 OFFSET_MAX: Final = 1 << 40
 SEGMENT_OVERHEAD_MAX: Final = 1 + 4 + 8 + 2
 DELAY_UNIT_S: Final = 0.004
+DELAY_S_MAX: Final = ((1 << 14) - 1) * DELAY_UNIT_S
+TICK_S: Final = 0.002
+TICKS: Final = 1 << 14
+"""The clock of TIMED ACK goes round after so many ticks, 32.8 s."""
 
 
 class Number(enum.IntEnum):
@@ -34,6 +39,7 @@ class Number(enum.IntEnum):
     CONTROL_LAST = 5
     SEGMENT = 6
     SEGMENT_LAST = 7
+    ACK_TIMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Which frames arrived: at most 32 runs of counters, the newest ones, and how long the newest waited for this."""
+    """Which frames arrived: at most 32 runs of counters, the newest ones, and how long the newest waited for this.
+
+    `arrived_at` is when the newest arrived, by any clock of who says it, in whole ticks and modulo TICKS of them.
+    """
 
     frames: RangeSet
     delay_s: float = 0.0
+    arrived_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,11 @@ def _encode_ack(ack: Ack) -> bytes:
     runs = list(ack.frames)[: -ACK_RUNS_MAX - 1 : -1]
     if not runs:
         raise Misuse("an ACK of nothing")
-    units = min(int(ack.delay_s / DELAY_UNIT_S), (1 << 14) - 1)
-    parts = [bytes((Number.ACK,)), varint.encode(units), varint.encode(runs[0][1] - 1), varint.encode(len(runs) - 1)]
+    units = int(min(ack.delay_s, DELAY_S_MAX) / DELAY_UNIT_S)
+    head = bytes((Number.ACK,))
+    if ack.arrived_at is not None:
+        head = bytes((Number.ACK_TIMED,)) + varint.encode(int(ack.arrived_at / TICK_S) % TICKS)
+    parts = [head, varint.encode(units), varint.encode(runs[0][1] - 1), varint.encode(len(runs) - 1)]
     below = runs[0][1]
     for start, end in runs:
         if end != below:
@@ -148,7 +161,7 @@ def _read_floor(payload: bytes, at: int) -> tuple[Record, int]:
     return Floor(counter), at
 
 
-def _read_ack(payload: bytes, at: int) -> tuple[Record, int]:
+def _read_ack(payload: bytes, at: int) -> tuple[Ack, int]:
     units, at = varint.decode(payload, at)
     highest, at = varint.decode(payload, at)
     more, at = varint.decode(payload, at)
@@ -167,6 +180,14 @@ def _read_ack(payload: bytes, at: int) -> tuple[Record, int]:
         runs.append((start, end))
         below = start
     return Ack(RangeSet(reversed(runs)), units * DELAY_UNIT_S), at
+
+
+def _read_timed_ack(payload: bytes, at: int) -> tuple[Record, int]:
+    ticks, at = varint.decode(payload, at)
+    if ticks >= TICKS:
+        raise PeerError(f"an ACK of tick {ticks}; at most {TICKS - 1}")
+    ack, at = _read_ack(payload, at)
+    return replace(ack, arrived_at=ticks * TICK_S), at
 
 
 def _take(payload: bytes, at: int, last: bool) -> tuple[bytes, int]:
@@ -203,4 +224,5 @@ _READERS: Final[dict[int, Callable[[bytes, int], tuple[Record, int]]]] = {
     Number.CONTROL_LAST: _read_control,
     Number.SEGMENT: _read_segment,
     Number.SEGMENT_LAST: _read_segment,
+    Number.ACK_TIMED: _read_timed_ack,
 }

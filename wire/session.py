@@ -5,6 +5,7 @@
     DATA     03 | receiver u16 | counter u16 | records, sealed
     SHORT    80 + counter u7 | receiver u16 | records, sealed
     HINT     04 | receiver u16 | code u8 | echo 8 bytes
+    EARLY    05 | index u16 | counter u16 | records, sealed (`wire/early.py`)
 
 `index` is the number by which its sender wants to be addressed, `receiver` that of the one addressed: a session
 is found by it, whatever the address is now. A counter is 64 bits; its low 16 travel and the rest follows from the
@@ -50,6 +51,7 @@ class FrameKind(enum.IntEnum):
     WELCOME = 2
     DATA = 3
     HINT = 4
+    EARLY = 5
     SHORT = SHORT_BIT
     """DATA; the counter's low 7 bits are in this very byte."""
 
@@ -177,13 +179,19 @@ class Call:
         header = struct.pack(">BH", FrameKind.HELLO, index)
         self._noise = Initiator(identity, far_public, ephemeral, PROLOGUE + header)
         self.hello = header + self._noise.write(psk, payload)
+        self.early_key = self._noise.early_key()
 
-    def complete(self, welcome: bytes) -> tuple[Session, bytes]:
-        """Return (session, early records of the host). Raises AuthError; the true WELCOME may still come."""
+    def complete(self, welcome: bytes, next_counter: int = 1) -> tuple[Session, bytes]:
+        """Return (session, early records of the host). Raises AuthError; the true WELCOME may still come.
+
+        `next_counter` is the first that no EARLY frame has used.
+        """
         payload, send_key, receive_key = self._noise.read(welcome[3:])
         if len(payload) < 2:
             raise PeerError("a WELCOME without an index")
-        return Session(self.index, int.from_bytes(payload[:2], "big"), send_key, receive_key), payload[2:]
+        session = Session(self.index, int.from_bytes(payload[:2], "big"), send_key, receive_key)
+        session.next_counter = next_counter
+        return session, payload[2:]
 
     def is_echo(self, echo: bytes) -> bool:
         """Tell whether a hint is about our HELLO."""
@@ -197,6 +205,7 @@ class Answering:
     peer: bytes
     payload: bytes
     far_index: int
+    early_key: bytes
     _noise: Responder
 
     def welcome(self, index: int, ephemeral: bytes, payload: bytes) -> tuple[Session, bytes]:
@@ -210,4 +219,4 @@ def read_hello(identity: KeyPair, frame: bytes, find_psk: Callable[[bytes], byte
     """Open a HELLO. Raises AuthError when it is not for us, altered, or from one who is not let in."""
     noise = Responder(identity, PROLOGUE + frame[:3])
     peer, payload = noise.read(frame[3:], find_psk)
-    return Answering(peer, payload, int.from_bytes(frame[1:3], "big"), noise)
+    return Answering(peer, payload, int.from_bytes(frame[1:3], "big"), noise.early_key(), noise)

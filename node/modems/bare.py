@@ -4,6 +4,8 @@ It has the seam of a modem, so that the shell that owns serial lines drives it l
 a call takes. Either end may be there first; what is said to nobody is said again by the link. Nothing of it survives.
 """
 
+from collections.abc import Callable
+
 from node.modems.framed import BITS_OF_BYTE, FramedBearer
 from node.modems.script import Controls
 from node.modems.seam import Ears, ModemState, ModemStatus
@@ -12,14 +14,19 @@ from node.modems.seam import Ears, ModemState, ModemStatus
 class BareLine:
     """See the module's text. `name` is what to call it in messages, `baud` the speed of the line itself."""
 
-    def __init__(self, ears: Ears, controls: Controls, name: str, baud: int) -> None:
-        self._ears, self._controls, self._name, self._baud = ears, controls, name, baud
+    bearer_class = FramedBearer
+
+    def __init__(
+        self, ears: Ears, controls: Controls, name: str, baud: int, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._ears, self._controls, self._name, self._baud, self._wake = ears, controls, name, baud, wake
         self._bearer: FramedBearer | None = None
         self._now = 0.0
 
     def open(self, now: float) -> None:
         self._now = now
-        self._bearer = FramedBearer(self._name, self._baud / BITS_OF_BYTE, self._controls.unsent)
+        bytes_s = self._baud / BITS_OF_BYTE
+        self._bearer = self.bearer_class(self._name, bytes_s, self._controls.unsent, sent=self._wake)
         self._ears.bearer_up(self._bearer, now)
 
     def lost(self, now: float) -> None:

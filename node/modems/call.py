@@ -202,7 +202,8 @@ class DataCall(GsmModem):
         """Carry frames until we are to end the call, and end it. Raises CallFailed when somebody else did."""
         self._asked_at, self._heard_at, self._is_given_up = None, self.engine.now, False
         name = f"{self._name} ({connected.final.lower()})"
-        self._bearer = FramedBearer(name, self._bytes_s(connected.final), self.controls.unsent, self._give_up)
+        bytes_s = self._bytes_s(connected.final)
+        self._bearer = FramedBearer(name, bytes_s, self.controls.unsent, self._give_up, self.poke)
         self.state = ModemState.UP
         self.post_up(self._bearer)
         has_carrier = False

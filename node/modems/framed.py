@@ -33,7 +33,8 @@ def _nothing() -> int:
 class FramedBearer:
     """Frames in, bytes for the line out, at most `bytes_s` a second.
 
-    `below` tells how much of what was taken is still unsent; `closed` is called when the link gives the bearer up.
+    `below` tells how much of what was taken is still unsent; `closed` is called when the link gives the bearer up,
+    `sent` when there is something to take: the link sends when it likes, not only when it hears something.
     """
 
     is_stream = is_message = False
@@ -46,10 +47,11 @@ class FramedBearer:
         bytes_s: float,
         below: Callable[[], int] = _nothing,
         closed: Callable[[], None] = lambda: None,
+        sent: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self._byte_s = 1 / bytes_s
-        self._below, self._closed = below, closed
+        self._below, self._closed, self._sent = below, closed, sent
         self._deframer = Deframer()
         self._queue = bytearray()
         self._is_busy = False
@@ -86,6 +88,7 @@ class FramedBearer:
             return
         self._queue += raw
         self._is_busy = True
+        self._sent()
 
     def close(self) -> None:
         self._queue.clear()

@@ -96,9 +96,9 @@ def _shell(shell: Shell, url: Url, *, leads: bool) -> ModemShell:
     def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
         name = f"serial://{url.path}"
         if call is None:
-            return (
-                TurnLine(ears, controls, name, baud, leads=leads) if is_half else BareLine(ears, controls, name, baud)
-            )
+            if is_half:
+                return TurnLine(ears, controls, name, baud, leads=leads)
+            return BareLine(ears, controls, name, baud, wake)
         return DataCall(ears, call, Hands(system, controls, power, notes, wake), name)
 
     note = keeper.note_modem if keeper else None

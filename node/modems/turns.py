@@ -59,8 +59,18 @@ TURNS: Final = {
 }
 
 
+class TurnBearer(FramedBearer):
+    """Its clock is here (`node.seams.Clocked`): a frame that waits for its turn is no sign of a slow way."""
+
+    @property
+    def rate_bytes_s(self) -> float:
+        return 1 / self._byte_s
+
+
 class TurnLine(BareLine):
     """See the module's text. `leads`: this end calls."""
+
+    bearer_class = TurnBearer
 
     def __init__(self, ears: Ears, controls: Controls, name: str, baud: int, *, leads: bool) -> None:
         super().__init__(ears, controls, name, baud)

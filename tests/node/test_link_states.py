@@ -10,9 +10,8 @@ from node.link import CALLER_TRANSITIONS, CallerEvent, CallerState
 from node.progress import Meter
 from node.sending import Said, Sender, SendingCounts, State
 from tests.wire.air import MemoryOutbox
-from wire import rate
 from wire.errors import PeerError
-from wire.loss import Ledger, Piece, Sent
+from wire.loss import Echo, Ledger, Piece, Sent
 from wire.objects import Custody, Have, Receipt, Refusal
 from wire.ranges import RangeSet
 from wire.rate import Mode, Pace
@@ -146,64 +145,91 @@ def test_empty_probes_do_not_pile_up():
     assert ledger.in_flight == 900
 
 
-def line_of(bytes_s: float, delay_s: float, frames: int, *, lose=lambda n: False) -> tuple[Pace, float, float]:
-    """Send frames through an ideal line with `pace`; returns it, the time taken and the longest queue in seconds."""
-    pace, now, busy, worst = Pace(1500), 0.0, 0.0, 0.0
-    pace.begin(600, 2 * delay_s + 600 / bytes_s, now)
-    under_way, sent = [], 0
-    while sent < frames or under_way:
-        flight = sum(size for _, _, size, _ in under_way)
-        size = pace.frame_size
-        if sent < frames and flight + size / 2 <= pace.window and pace.next_at <= now:
-            busy = max(busy, now) + size / bytes_s
-            worst = max(worst, busy - now)
-            under_way.append((busy + 2 * delay_s, now, size, sent))
-            pace.on_sent(size, now, sent)
-            pace.note_limited()
-            sent += 1
-            continue
-        times = [under_way[0][0]] if under_way else []
-        times += [pace.next_at] if sent < frames and flight + size / 2 <= pace.window else []
-        now = max(now, min(times))
-        while under_way and under_way[0][0] <= now:
-            _, at, size, counter = under_way.pop(0)
-            pace.note_limited()
-            pace.on_resolved(size, None if lose(counter) else (now - at, size), counter, sent - 1, now)
-    return pace, now, worst
+class IdealLine:
+    """A line without jitter, with `pace` on its sending side; ACKs come for each frame."""
+
+    def __init__(self, bytes_s: float, way_s: float) -> None:
+        self.bytes_s, self.way_s = bytes_s, way_s
+        self.pace, self.now, self.busy_until, self.queue_s_max = Pace(1500), 0.0, 0.0, 0.0
+        self.under_way: list[tuple[float, Sent]] = []
+        self.counter = 0
+        self.pace.begin(600, 2 * way_s + 600 / bytes_s, 0.0)
+
+    def send(self) -> None:
+        frame = Sent(self.counter, self.pace.frame_size, self.now, ())
+        self.counter += 1
+        self.busy_until = max(self.busy_until, self.now) + frame.size / self.bytes_s
+        self.queue_s_max = max(self.queue_s_max, self.busy_until - self.now)
+        self.under_way.append((self.busy_until + self.way_s, frame))
+        self.pace.on_sent(frame, self.now)
+        self.pace.note_limited()
+
+    def run(self, frames: int, lose=lambda counter: False) -> None:
+        sent, back_s = 0, self.way_s
+        while sent < frames or self.under_way:
+            flight = sum(frame.size for _, frame in self.under_way)
+            is_open = sent < frames and flight + self.pace.frame_size / 2 <= self.pace.window
+            if is_open and self.pace.next_at <= self.now:
+                sent += 1
+                self.send()
+                continue
+            times = [self.under_way[0][0] + back_s] if self.under_way else []
+            self.now = max(self.now, min(times + ([self.pace.next_at] if is_open else [])))
+            while self.under_way and self.under_way[0][0] + back_s <= self.now:
+                arrived_at, frame = self.under_way.pop(0)
+                lost = [frame] if lose(frame.counter) else []
+                echo = None if lost else Echo(frame, self.now - frame.sent_at, arrived_at + 1000)
+                self.pace.note_limited()
+                self.pace.on_resolved(lost, echo, self.counter - 1, self.now)
 
 
-@pytest.mark.parametrize("bytes_s", [300, 1200, 5000, 125_000])
-@pytest.mark.parametrize("delay_s", [0.1, 0.75])
-def test_the_pace_finds_the_rate_of_the_line_and_keeps_its_queue_short(bytes_s, delay_s):
-    pace, seconds, worst = line_of(bytes_s, delay_s, 300)
-    assert pace.mode is Mode.STEADY
-    assert pace.rate_bytes_s == pytest.approx(bytes_s, rel=0.15)
-    assert seconds * bytes_s < 300 * 1500 * 1.1 + 10 * bytes_s
-    assert worst < 1.2 * delay_s + rate.FIRST_WINDOW_FAST / bytes_s
+@pytest.mark.parametrize("bytes_s", [150, 300, 1200, 5000, 125_000, 1_250_000])
+@pytest.mark.parametrize("way_s", [0.01, 0.1, 0.75, 1.5])
+def test_the_pace_finds_the_rate_of_the_line_and_keeps_its_queue_short(bytes_s, way_s):
+    line = IdealLine(bytes_s, way_s)
+    frames = max(300, int(20 * bytes_s * way_s / 1500))
+    line.run(frames)
+    assert line.pace.mode is Mode.STEADY
+    assert line.pace.rate_bytes_s == pytest.approx(bytes_s, rel=0.05)
+    assert line.pace.base_rtt_s == pytest.approx(2 * way_s, rel=0.1, abs=0.1)
+    line.queue_s_max, began_at = 0.0, line.now
+    line.run(frames)
+    bytes_sent = frames * line.pace.frame_size
+    assert line.now - began_at - 2 * way_s < 1.06 * bytes_sent / bytes_s, "the line was idle"
+    own_s = line.pace.frame_size / bytes_s
+    assert line.queue_s_max < own_s + 0.3 * (2 * way_s + own_s) + 0.05, "more waits than a loaded round needs"
 
 
 def test_loss_does_not_slow_it_down():
-    clean, lossy = line_of(5000, 0.75, 300)[1], line_of(5000, 0.75, 300, lose=lambda n: n % 4 == 0)[1]
-    assert lossy < 1.1 * clean
+    clean, lossy = IdealLine(5000, 0.75), IdealLine(5000, 0.75)
+    clean.run(300)
+    lossy.run(300, lose=lambda counter: counter % 4 == 0)
+    assert lossy.now < 1.05 * clean.now
 
 
 def test_frames_are_small_enough_for_a_command_to_get_through():
-    pace, _, _ = line_of(300, 0.9, 100)
-    assert 600 <= pace.frame_size <= 1000
+    line = IdealLine(300, 0.9)
+    line.run(100)
+    assert 600 <= line.pace.frame_size <= 1100
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2, 5])
+def test_a_line_that_becomes_faster_or_slower_is_followed(factor):
+    line = IdealLine(5000, 0.5)
+    line.run(100)
+    line.bytes_s *= factor
+    line.run(300)
+    assert line.pace.rate_bytes_s == pytest.approx(5000 * factor, rel=0.1)
 
 
 def test_a_way_that_became_longer_does_not_starve_it():
     """A satellite hands over, the way is longer now: it looks like a queue that no slowing down can drain."""
-    pace, now = Pace(1500), 0.0
-    pace.begin(600, 0.6, now)
-    pace.mode, pace.rate_bytes_s = Mode.STEADY, 5000.0
-    for counter in range(400):
-        now += 1500 / min(5000.0, pace.rate_bytes_s * pace._gain)
-        pace.on_sent(1500, now, counter)
-        pace.note_limited()
-        pace.on_resolved(1500, (1.8 if counter > 20 else 0.8, 1500), counter, counter + 6, now)
-    assert pace.rate_bytes_s > 1500
-    assert pace.base_rtt_s > 1.0
+    line = IdealLine(5000, 0.3)
+    line.run(50)
+    line.way_s = 0.9
+    line.run(300)
+    assert line.pace.rate_bytes_s == pytest.approx(5000, rel=0.1)
+    assert line.pace.base_rtt_s > 1.5
 
 
 def test_the_meter_forgets():

@@ -21,6 +21,7 @@ FRAMES = [[b"\3\5\7"], [b"\3\0\0\7\x08"], [], [], [], [b"\4\1"], [OVER]]
 RECORDS = [
     [Ping()],
     [Ack(RangeSet([(0, 4), (5, 9)]), 0.02)],
+    [Ack(RangeSet([(0, 9)]), 0.02, 2.0)],
     [Floor(300)],
     [Control(12, b"hi")],
     [Segment(3, 70000, b"abc"), Segment(4, 0, b"xy")],
