@@ -369,8 +369,9 @@ class SbdModem(ScriptedModem):
 
     def farewell(self) -> Script[None]:
         """Put everything away; the supply must not go before that (9602 Developers Guide, power down)."""
-        yield from attempted(Command("", finals="OK$", timeout_s=0.5))
-        yield from attempted(Command("AT*F", timeout_s=5.0))
+        with contextlib.suppress(ModemReset):
+            yield from attempted(Command("", finals="OK$", timeout_s=0.5))
+            yield from attempted(Command("AT*F", timeout_s=5.0))
 
     def status(self) -> SbdStatus:
         time_ms = None
@@ -396,7 +397,9 @@ def attempted(command: Command) -> Script[None]:
     """Say it; a modem that refuses goes on as it is. One that does not answer is a fault for later commands to find."""
     try:
         yield command
-    except (CommandFailed, Garbled, NoAnswer):
+    except ModemReset:
+        raise
+    except AtFault:
         return
 
 
@@ -404,7 +407,9 @@ def asked(command: Command) -> Script[str]:
     """Return the answer, put together when it was torn; "" when it is refused."""
     try:
         reply = yield command
-    except (CommandFailed, Garbled):
+    except (ModemReset, NoAnswer):
+        raise
+    except AtFault:
         return ""
     return "".join(reply.lines)
 

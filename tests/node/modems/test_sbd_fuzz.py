@@ -37,6 +37,9 @@ WORDS = [
     b"\xff\xff\xff",
     b"+SBDIX: 0",
     b"> ",
+    b"\r\nNO CARRIER\r\n",
+    b"\r\n+CME ERROR: 3\r\n",
+    b"\r\nRDY\r\n",
 ]
 events = st.lists(
     st.one_of(
