@@ -123,7 +123,7 @@ class DataCall(GsmModem):
 
     # Getting ready
 
-    def _ready(self) -> Script[None]:
+    def ready(self) -> Script[None]:
         self.state = ModemState.STARTING
         yield from synchronise(self.engine, self.controls, self.plan.baud)
         self.model, self.quirk = yield from gsm.identify()

@@ -65,14 +65,15 @@ class GsmModem(ScriptedModem, abc.ABC):
             yield Pause(returns_at - self.engine.now + RESET_S)
         while not self.is_leaving:
             try:
-                yield from self._ready()
+                yield from self.ready()
                 yield from self.work()
             except AtFault as fault:
                 self.let_go()
                 self.engine.is_settled = False
                 yield from self._recover(fault)
 
-    def _ready(self) -> Script[None]:
+    def ready(self) -> Script[None]:
+        """Come from an open line to a network; a modem that is prepared otherwise writes its own."""
         self.state = ModemState.STARTING
         yield from synchronise(self.engine, self.controls, self.plan.baud)
         flow = "2,2" if self.plan.rtscts else "0,0"
