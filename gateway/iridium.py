@@ -221,6 +221,11 @@ class Inlet:
         self._iridium, self._confirms = iridium, confirms
         self._reader = directip.Reader()
 
+    @property
+    def is_between(self) -> bool:
+        """No message is here in part: the far end may close, or be left."""
+        return self._reader.is_between
+
     def feed(self, data: bytes) -> bytes:
         """Return what to answer. Raises FormatError: the connection is of no use."""
         answers = b""

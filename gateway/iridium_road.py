@@ -73,11 +73,15 @@ class _Road:
             writer.close()
             return
         self._open.add(task)
+        inlet = Inlet(self.iridium, confirms=self._confirms)
         try:
             async with asyncio.timeout(CONNECTION_S_MAX):
-                await self._hear(Inlet(self.iridium, confirms=self._confirms), reader, writer)
-        except (FormatError, OSError, TimeoutError) as error:
-            log.warning("DirectIP from %s: %s", address, error or "it said nothing for too long")
+                await self._hear(inlet, reader, writer)
+        except TimeoutError:
+            if not inlet.is_between:
+                log.warning("DirectIP from %s: a message stops in the middle", address)
+        except (FormatError, OSError) as error:
+            log.warning("DirectIP from %s: %s", address, error)
         finally:
             self._open.discard(task)
             writer.close()

@@ -181,17 +181,17 @@ class Sender:
 
         One that must wait for another bearer still hears its receipt on the old channel.
         """
-        may_go = {offer.object_id: self.admits(offer) for offer in pending}
         overdue = {
-            channel: sending.offer.object_id
+            sending.offer.object_id: channel
             for channel, sending in self.sendings.items()
-            if sending.state is State.CUSTODY
-            and sending.offer.object_id not in self._not_before
-            and may_go.get(sending.offer.object_id, True)
+            if sending.state is State.CUSTODY and sending.offer.object_id not in self._not_before
         }
-        for channel in overdue:
+        for offer in pending if overdue else ():
+            if offer.object_id in overdue and not self.admits(offer):
+                del overdue[offer.object_id]
+        for channel in overdue.values():
             del self.sendings[channel]
-        return set(overdue.values())
+        return set(overdue)
 
     def forget_settled(self) -> None:
         """Let go of objects that the outbox does not hold any more: another road has brought their receipts."""

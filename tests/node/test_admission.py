@@ -3,10 +3,10 @@
 import random
 
 from node.admission import MESSAGE_OBJECT_SIZE_MAX, admits_usually
-from node.sending import MOVING_MAX, OFFERED_MAX, Sender, SendingCounts
+from node.sending import CUSTODY_PAUSE_S, MOVING_MAX, OFFERED_MAX, Sender, SendingCounts
 from tests.wire.air import MemoryOutbox, Profile, World
 from wire import objects
-from wire.objects import Have, Offer
+from wire.objects import Custody, Have, Offer, Receipt
 from wire.ranges import RangeSet
 
 
@@ -89,3 +89,24 @@ def test_a_call_with_nothing_that_may_go_is_still_made_and_answered():
     world.run(30)
     assert world.caller.progress(world.now).connected
     assert world.caller.progress(world.now).sending == []
+
+
+def test_a_receipt_that_comes_late_is_heard_where_the_object_may_not_be_offered_again():
+    sender, (object_id,) = sender_of(100)
+    sender.refresh(0.0)
+    sender.heard(0, Custody(), 0.0)
+    sender.admits = lambda offer: False
+    assert sender.refresh(2 * CUSTODY_PAUSE_S) == []
+    sender.heard(0, Receipt(b"late"), 3 * CUSTODY_PAUSE_S)
+    assert sender.verdicts[-1] == (object_id, Receipt(b"late"))
+
+
+def test_what_the_outbox_no_longer_has_is_let_go():
+    sender, (object_id,) = sender_of(100)
+    outbox = sender._outbox
+    sender.refresh(0.0)
+    sender.heard(0, Custody(), 0.0)
+    del outbox.objects[object_id]
+    sender.admits = lambda offer: False
+    sender.refresh(2 * CUSTODY_PAUSE_S)
+    assert sender.sendings == {}
