@@ -276,3 +276,95 @@ def test_a_place_that_cannot_be_had(capsys, tmp_path):
     assert main(["simulate", "modem", "sim800", "--pty-link", str(tmp_path / "missing" / "m")]) == 79
     assert main(["simulate", "modem", "iridium9602", "--mt-listen", "203.0.113.1:1"]) == 79
     assert len(capsys.readouterr().err.strip().splitlines()) == 2
+
+
+# With our own driver and a real server: each was written apart from the other
+
+
+def run(*words, timeout=60.0):
+    return subprocess.run(
+        [sys.executable, "-m", "feldsher", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+class Serving:
+    """`link serve` on free ports of this machine."""
+
+    def __init__(self, folder):
+        assert run("link", "keys", folder / "keys").returncode == 0
+        urls = ("--listen", "udp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0")
+        words = ("link", "serve", *urls, "--into", folder / "in", "--keys", folder / "keys")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "feldsher", *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.ports = {}
+        while len(self.ports) < 2:
+            kind, _, rest = self.process.stdout.readline().partition("listening on ")[2].partition("://127.0.0.1:")
+            self.ports[kind] = rest.partition(",")[0]
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def serving(tmp_path):
+    one = Serving(tmp_path)
+    yield one
+    one.end()
+
+
+def carried(tmp_path, serving, kind, scheme, *faults, size=6_000):
+    """Send a file through the modem; return whether it arrived as it was."""
+    knobs = [word for fault in faults for word in ("--fault", fault)]
+    gateway = f"127.0.0.1:{serving.ports[scheme]}"
+    modem = Simulated(kind, "--pty-link", tmp_path / "modem", "--gateway", gateway, "--rate", 40_000, *knobs)
+    data = os.urandom(size)
+    (tmp_path / "file.bin").write_bytes(data)
+    url = f"modem://{tmp_path}/modem?apn=internet&to={scheme}://gateway.example:7700"
+    sent = run(
+        "link", "send", tmp_path / "file.bin", "--to", url, "--keys", tmp_path / "keys", "--timeout", 100, timeout=120
+    )
+    modem.end()
+    assert sent.returncode == 0, sent.stderr
+    return (tmp_path / "in" / "file.bin").read_bytes() == data
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+@pytest.mark.parametrize("kind", ["sim800", "sim7600", "quectel", "bg96"])
+def test_a_file_goes_through_the_modem_to_a_real_server(tmp_path, serving, kind, scheme):
+    assert carried(tmp_path, serving, kind, scheme)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["urc-inside=5@10%", "urc-between@10%"],
+        ["one-byte=0.0005", "echo"],
+        ["pdp-deact@4"],
+        ["restart@30"],
+        ["send-fail@2", "connect-fails@1"],
+        ["boot-garbage=200", "sim-busy=8"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["sim800", "quectel"])
+def test_a_file_goes_through_a_modem_that_fails(tmp_path, serving, kind, faults):
+    assert carried(tmp_path, serving, kind, "udp", *faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sim800", "sim7600"])
+def test_a_file_goes_through_a_modem_that_takes_64_bytes_at_once(tmp_path, serving, kind):
+    """Over TCP: a datagram of which a part is taken never arrives."""
+    assert carried(tmp_path, serving, kind, "tcp", "short-accept=64", size=2_000)
