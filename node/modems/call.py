@@ -127,7 +127,7 @@ class DataCall(GsmModem):
         self.state = ModemState.STARTING
         yield from synchronise(self.engine, self.controls, self.plan.baud)
         self.model, self.quirk = yield from gsm.identify()
-        for text in self._call.profile.setup:
+        for text in (*self._call.profile.setup, self._flow()):
             yield from gsm.attempted(Command(text))
         if self._call.service:
             yield from gsm.open_sim(self.engine, self.quirk, self._guard)
@@ -139,6 +139,13 @@ class DataCall(GsmModem):
             self.signal_dbm = yield from gsm.signal_dbm()
         self.state = ModemState.READY
         self.engine.is_settled = True
+        self.power_holds()
+
+    def _flow(self) -> str:
+        """Return what tells the modem whether RTS/CTS holds up the line."""
+        if self._call.profile.is_gsm:
+            return "AT+IFC=2,2" if self.plan.rtscts else "AT+IFC=0,0"
+        return "AT&K3" if self.plan.rtscts else "AT&K0"
 
     def packet_ready(self) -> Script[None]:
         """Find a network that lets us in; calls want no packet service. Iridium is at home everywhere."""

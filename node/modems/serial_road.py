@@ -138,7 +138,7 @@ def call_of(url: Url) -> CallPlan | None:
     pin = url.options.get("pin", "")
     if pin and not PIN_PATTERN.fullmatch(pin):
         raise UsageError(f"serial://{url.path}: pin= wants 4 to 8 digits")
-    plan = Plan(roaming=flag(url, "roaming"), pin=pin, baud=baud_of(url, profile.baud))
+    plan = Plan(roaming=flag(url, "roaming"), pin=pin, baud=baud_of(url, profile.baud), rtscts=flag(url, "rtscts"))
     return CallPlan(profile, number, int(cbst) if cbst else profile.service, plan)
 
 

@@ -279,3 +279,10 @@ def test_for_any_faults_at_once_it_never_blocks_and_always_leaves(knobs, seed):
     world.kit.driver.hang_up(world.now)
     world.run(world.now + 60, lambda: world.kit.driver.status().state is ModemState.OFF)
     assert world.kit.driver.status().state is ModemState.OFF
+
+
+@pytest.mark.parametrize(("profile", "told"), [("csd", b"AT+IFC=0,0\r"), ("iridium", b"AT&K0\r"), ("pstn", b"AT&K0\r")])
+def test_the_modem_is_told_whether_the_line_can_be_held_up(profile, told):
+    world = Telephones(profile=profile).open()
+    world.run(30, lambda: world.kit.ears.bearer is not None)
+    assert told in world.kit.said()
