@@ -104,6 +104,13 @@ def _minutes(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
+def quiet_left_s(spans: tuple[tuple[int, int], ...], time_ms: int, zone: tzinfo) -> float:
+    """Return for how many seconds it is still quiet; 0 when it is not."""
+    local = _local(time_ms, zone)
+    minutes = quiet_for(spans, local.hour * 60 + local.minute)
+    return minutes * 60.0 - local.second - local.microsecond / 1e6 if minutes else 0.0
+
+
 def quiet_for(spans: tuple[tuple[int, int], ...], minute: int) -> int:
     """Return for how many minutes from `minute` of the day on it is quiet; 0 when it is not."""
     left = 0

@@ -13,16 +13,19 @@ from edge.policy import Route, say
 from edge.tariff import MICROS, UNBOUNDED, Amount
 from edge.way import Way
 from edge.ways import Ways, is_held_back
+from node.spool import UNCONFIRMED
 from wire import objects
 
 WAITING_MAX: Final = 50
 """Objects that are listed; the others are counted."""
 DAY_MINUTES: Final = 1440
+CARE_S: Final = 0.5
+"""So that a rounded time is not shown as the minute before."""
 
 
 def describe(ways: Ways, kit: Kit, now: float) -> dict[str, Any]:
     """Return all of it."""
-    waiting = list(_waiting(ways))
+    waiting = list(_waiting(ways, kit))
     known = [one["eta_s"] for one in waiting]
     total, limit = ways.budget.total_spent(), ways.budget.total
     return {
@@ -83,10 +86,13 @@ def _spent(spent: Amount, limit: Amount) -> dict[str, Any]:
     }
 
 
-def _waiting(ways: Ways) -> Iterator[dict[str, Any]]:
+def _waiting(ways: Ways, kit: Kit) -> Iterator[dict[str, Any]]:
     """Yield a row for each object that is routed, the most urgent first, with the seconds until it is through."""
     ahead: dict[str, int] = {}
     for want in ways.wants:
+        held = kit.spool.get(want.offer.object_id)
+        if held is None or held.state not in UNCONFIRMED:
+            continue  # gone since the last decision
         route = ways.plan.routes[want.offer.object_id]
         ahead[route.way] = ahead.get(route.way, 0) + want.offer.size
         yield {
@@ -114,6 +120,6 @@ def _until(ways: Ways, left_s: float | None) -> str:
     """Return the local time in so many seconds, "" when nobody knows."""
     if left_s is None:
         return ""
-    minute = minute_of_day(ways.clock.time_ms() + round(left_s * 1000), ways.zone)
+    minute = minute_of_day(ways.clock.time_ms() + round((left_s + CARE_S) * 1000), ways.zone)
     text = f"{minute // 60:02d}:{minute % 60:02d}"
     return text if left_s < DAY_MINUTES * 60 else f"{text}, {left_s / 86_400:.0f} days"

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from edge import policy
 from edge.budget import Budget
 from edge.config import KitConfig
-from edge.day import minute_of_day, quiet_for
+from edge.day import quiet_left_s
 from edge.kit import Kit
 from edge.metered import Metered, Purse
 from edge.policy import Bar, Barred, Decision, Route, Rules, View, Wait, Want
@@ -114,7 +114,7 @@ class Ways:
     def bearer_up(self, name: str, inner: Bearer, now: float) -> None:
         """A road has a bearer."""
         way = self.ways[name]
-        if not way.is_open:
+        if not way.is_open or way.terms.is_carried:
             inner.close()
             return
         bearer = way.up(inner, now)
@@ -331,8 +331,8 @@ class Ways:
             return Barred(Bar.LOCKED if way.needs_person else Bar.RESTING, way.rest_until - now, way.trouble)
         if not way.is_open and not way.can_start():
             return Barred(Bar.BUDGET, self.budget.renews_in_s())
-        minutes = quiet_for(way.terms.quiet, minute_of_day(self.clock.time_ms(), self.zone))
-        return Barred(Bar.QUIET, minutes * 60.0) if minutes else None
+        quiet_s = quiet_left_s(way.terms.quiet, self.clock.time_ms(), self.zone)
+        return Barred(Bar.QUIET, quiet_s) if quiet_s else None
 
     def _carry_out(self, now: float) -> None:
         """Open what is wanted, move the session, close what is not wanted any more."""
