@@ -117,8 +117,9 @@ class SbdBearer:
         self._poke()
 
     def close(self) -> None:
-        """Nothing more goes; what is in the modem may still."""
+        """Nothing more goes; what is in the modem may still. Another bearer follows."""
         self.is_up = False
+        self._poke()
 
 
 class Allowance:
@@ -184,10 +185,15 @@ class SbdModem(ScriptedModem):
         yield from self._look_around()
         self.engine.is_settled = True
         self.trouble = ""
+        self._give_bearer()
+        self.state = ModemState.UP
+
+    def _give_bearer(self) -> None:
+        if self.bearer is not None and not self.bearer.is_up:
+            self.let_go()
         if self.bearer is None:
             self.bearer = SbdBearer(self._name, self.poke)
             self.post_up(self.bearer)
-        self.state = ModemState.UP
 
     def _read_left_over(self) -> Script[None]:
         """A message may lie in the modem since before it, or we, were started anew."""
@@ -198,6 +204,7 @@ class SbdModem(ScriptedModem):
     def _work(self) -> Script[None]:
         while not self.is_leaving:
             self._hear_urcs()
+            self._give_bearer()
             begin_at = self._begin_at()
             if begin_at is None:
                 yield from self._rest(LOOK_S)

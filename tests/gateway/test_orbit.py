@@ -229,6 +229,33 @@ def test_a_hang_up_in_the_middle_of_a_session_ends_soon():
     assert orbit.run(12, lambda: orbit.driver.status().state is ModemState.OFF)
 
 
+def test_a_bearer_that_is_given_up_is_followed_by_another():
+    orbit = Orbit().open()
+    orbit.until_up(60)
+    orbit.ears.bearer.close()
+    assert orbit.run(60, lambda: orbit.ears.ups == 2)
+    assert orbit.ears.downs == 1
+    data = payload(60)
+    there = {orbit.summary(data): data}
+    orbit.run(HOUR_S, lambda: orbit.is_done)
+    check(orbit, there)
+
+
+@pytest.mark.parametrize("after_s", [0, 1, 3.5, 4.7, 8, 16, 25])
+def test_hanging_up_at_any_time_ends_soon_and_it_can_be_opened_again(after_s):
+    orbit = Orbit()
+    data = payload(300)
+    there = {orbit.summary(data): data}
+    orbit.open()
+    orbit.run(after_s)
+    orbit.hang_up()
+    assert orbit.run(15, lambda: orbit.driver.status().state is ModemState.OFF), orbit.tail()
+    orbit.run(10)
+    orbit.open()
+    orbit.run(12 * HOUR_S, lambda: orbit.is_done)
+    check(orbit, there)
+
+
 def test_frames_that_look_like_what_modems_say_go_as_they_are():
     orbit = Orbit(has_power=False).open()
     orbit.until_up(60)
