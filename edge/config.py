@@ -225,7 +225,7 @@ def _check_policy(kit: KitConfig, name: str) -> None:
         raise ConfigError(f"{name}: way: {len(kit.way)} ways; at most {WAYS_MAX}")
     try:
         zoneinfo.ZoneInfo(kit.policy.zone)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"{name}: policy.zone: no time zone {kit.policy.zone!r} here (Debian: tzdata)") from error
     paths = {port.path: port.name for port in kit.port}
     for at, way in enumerate(kit.way):
