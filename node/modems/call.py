@@ -31,7 +31,7 @@ REDIAL_S_MAX: Final = 120.0
 SILENCE_S: Final = 45.0
 """Longer than a fade or a handover of a satellite (10 to 30 s); a redial takes 15 to 40 s."""
 CALLER_SILENCE_S: Final = 100.0
-"""At the answering end: four keep-alives of a caller. A modem to which nobody talks is wanted by somebody else."""
+"""At the answering end: four keep-alives of a caller. Others want the modem then."""
 WATCH_S: Final = 1.0
 HEALTH_S: Final = 30.0
 REGISTER_S_MAX: Final = 120.0
@@ -93,6 +93,7 @@ class DataCall(GsmModem):
         self._asked_at: float | None = None
         """Since when something of ours is on its way that nothing has answered."""
         self._heard_at = 0.0
+        """When the call began, or something was heard of one who has been answered."""
         self._last_words, self._dry_at = b"", 0.0
 
     # The seam, where a call differs
@@ -256,7 +257,9 @@ class DataCall(GsmModem):
         if bearer is None:
             return
         for frame in bearer.feed(data):
-            self._asked_at, self._heard_at = None, self.engine.now
+            self._asked_at = None
+            if bearer.has_answered:
+                self._heard_at = self.engine.now
             self.succeeded()
             self.post_frame(bearer, frame)
 

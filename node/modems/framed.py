@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wire.framing import MARK, Deframer, enclose, overhead_max
-from wire.session import FRAME_SIZE_MAX
+from wire.session import FRAME_SIZE_MAX, FrameKind
 
 MTU: Final = 1400
 """2 % of such a frame are not its records; noise costs no more than one of them. The pace makes them smaller yet."""
@@ -57,7 +57,8 @@ class FramedBearer:
         self._is_busy = False
         self._busy_until = float("-inf")
         self.frames_dropped = 0
-        self.frames_received = 0
+        self.has_answered = False
+        """Whether more than hints was sent: to strangers a host says nothing else."""
         self.is_open = True
         """Whether it may have room at all: not while the far end has its turn (`turns.py`)."""
 
@@ -83,9 +84,10 @@ class FramedBearer:
         raw = enclose(frame)
         if not self.is_open and raw in self._queue:
             return  # a greeting that is said again while it waits
-        if len(self._queue) + len(raw) > QUEUE_SIZE_MAX or len(frame) > MTU:
+        if len(self._queue) + len(raw) > QUEUE_SIZE_MAX or not 0 < len(frame) <= MTU:
             self.frames_dropped += 1
             return
+        self.has_answered = self.has_answered or frame[0] != FrameKind.HINT
         self._queue += raw
         self._is_busy = True
         self._sent()
@@ -96,9 +98,7 @@ class FramedBearer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that `data` of the line completes."""
-        frames = self._deframer.feed(data)
-        self.frames_received += len(frames)
-        return frames
+        return self._deframer.feed(data)
 
     def take(self, now: float) -> bytes:
         """Return what is to go on the line, and forget it. After a pause a mark stands before it."""

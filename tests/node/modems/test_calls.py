@@ -13,6 +13,7 @@ from node.modems.call import CALLER_SILENCE_S, REDIAL_S_MAX, SILENCE_S
 from node.modems.script import NoControls
 from node.modems.seam import ModemState
 from tests.node.modems.calls import Telephones
+from wire.framing import enclose
 
 IRIDIUM = Manner(rate_bps=2400, delay_s=0.8)
 
@@ -193,7 +194,10 @@ def test_a_modem_that_is_deaf_to_the_escape_loses_dtr():
     assert not world.kit.sim.has_call()
 
 
-def test_who_calls_and_says_nothing_does_not_keep_a_modem_of_the_bank():
+@pytest.mark.parametrize(
+    "said", [b"hello? \r\n", enclose(b"\x01" * 200), enclose(b"\x03" * 40)], ids=["words", "hello", "data"]
+)
+def test_a_stranger_does_not_keep_a_modem_of_the_bank(said):
     world = Telephones()
     world.bank[0].driver.open(0.0)
     world.run(10)
@@ -201,7 +205,7 @@ def test_who_calls_and_says_nothing_does_not_keep_a_modem_of_the_bank():
     world.run(60, lambda: world.bank[0].ears.bearer is not None)
     began = world.now
     for _ in range(40):
-        call.send(0, b"hello? \r\n", world.now)
+        call.send(0, said, world.now)
         world.run(world.now + 5)
     assert world.bank[0].ears.bearer is None
     assert call.reason == "hung up"
