@@ -225,6 +225,8 @@ class UrlRoad:
 
 def told(error: Exception | str, url: Url) -> str:
     """Return what went wrong in the system's words, without addresses that the reader knows."""
+    if isinstance(error, str):
+        return error
     if isinstance(error, socket.gaierror):
         return f"{url.host}: {error.strerror}"
     if isinstance(error, OSError) and not isinstance(error, TimeoutError) and error.errno:

@@ -1,0 +1,308 @@
+"""Real roads of a kit's ways: sockets, an interface that somebody else keeps, commands, and what a modem tells."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from edge import interface
+from edge.config import KitConfig, Way
+from edge.interface import InterfaceRoad, addresses_of, run_command
+from edge.kit import Kit
+from edge.linking import Linking
+from edge.panel import DarkLamps
+from edge.roads import RoadShell, UrlRoad, told
+from node.clock import SystemClock
+from node.disk import RealDisk
+from node.entropy import system
+from node.idle import NothingToSend
+from node.link import Grant, Host
+from node.modems.seam import ModemState, ModemStatus
+from node.reactor import HostShell
+from node.seams import Receipt
+from node.spool import State
+from node.url import Url, parse_url
+from tests.edge.test_kit import ENROLMENT, GATEWAY, PSK, SERVER_SIGN
+from tests.wire.air import MemoryInbox
+from wire.errors import ConfigError, LinkDown
+from wire.objects import STUDY
+from wire.receipt import sign_receipt
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes a network interface: needs root")
+
+
+class Place:
+    """A kit with ways in a folder, and a gateway on this machine."""
+
+    def __init__(self, tmp_path, ways, secrets=None):
+        self.log = []
+        self.disk = RealDisk(tmp_path)
+        clock = SystemClock()
+        self.kit = Kit(KitConfig(way=list(ways)), ENROLMENT, self.disk, clock, system, DarkLamps(), self.note)
+        self.linking = Linking(self.kit, secrets or {}, tmp_path, self.disk, clock, lambda: None)
+
+    def note(self, kind, text):
+        self.log.append(f"{kind}: {text}")
+
+    def put(self, size=3000):
+        number = len(self.kit.spool.objects())
+        return self.kit.spool.put(bytes([number]) * 16, STUDY, bytes(size)).object_id
+
+    def has(self, object_id):
+        return self.kit.spool.get(object_id).state
+
+    def road(self, name):
+        return self.linking.ways.ways[name].road
+
+
+async def gateway(scheme="udp", host="127.0.0.1"):
+    inbox = MemoryInbox(
+        lambda given: Receipt(sign_receipt(given.object_id, given.digest + bytes(16), 0, SERVER_SIGN[0]))
+    )
+    grant = Grant(PSK, "van-1")
+    shell = HostShell(Host(GATEWAY, lambda _: grant, lambda _: NothingToSend(), inbox, system), lambda: None)
+    there = await shell.listen(Url(scheme, host, 0))
+    return there, asyncio.ensure_future(shell.run())
+
+
+async def until(done, seconds=20.0):
+    async with asyncio.timeout(seconds):
+        while not done():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def end(*tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+@pytest.mark.parametrize("bound", ["", "lo"])
+def test_a_study_goes_by_a_real_socket_also_one_that_is_bound_to_an_interface(tmp_path, scheme, bound):
+    async def play():
+        there, serving = await gateway(scheme)
+        place = Place(tmp_path, [Way(name="net", url=str(there), interface=bound)])
+        one = place.put()
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: place.has(one) is State.RECEIVED)
+        told = place.linking.status()["ways"][0]
+        await end(running, serving)
+        assert told["state"] == "in use"
+        assert told["today"]["bytes"] > 3000
+        assert place.road("net").status().is_there
+
+    asyncio.run(play())
+
+
+def test_a_silent_address_gives_way_to_the_next_of_the_same_way(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.ways.SILENCE_S", 1.0)
+
+    async def play():
+        there, serving = await gateway()
+        place = Place(tmp_path, [Way(name="net", url="udp://127.0.0.1:9")])
+        place.road("net")._urls = [parse_url("udp://127.0.0.1:9"), there]
+        one = place.put()
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: place.has(one) is State.RECEIVED)
+        assert place.road("net").url == there
+        assert not place.road("net").turn(), "all have been tried"
+        await end(running, serving)
+
+    asyncio.run(play())
+
+
+def test_a_road_that_is_closed_is_deaf_and_leaves_nothing_open(tmp_path):
+    async def play():
+        there, serving = await gateway()
+        place = Place(tmp_path, [Way(name="net", url=str(there))])
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: place.linking.ways.using is not None)
+        road = place.road("net")
+        run = road._run
+        await end(running, serving)
+        assert run.is_deaf
+        assert not road.is_open
+        run.up(None)
+        run.note_error("late")
+        assert road.trouble == ""
+
+    asyncio.run(play())
+
+
+def test_a_gateway_that_the_enrolment_does_not_name_is_refused(tmp_path):
+    async def play():
+        Place(tmp_path, [Way(name="a", gateway="nowhere")])
+
+    with pytest.raises(ConfigError, match="gateway 'nowhere' is not in the enrolment; there are: ground, second"):
+        asyncio.run(play())
+
+
+def test_secrets_are_in_the_options_and_nowhere_else(tmp_path):
+    async def play():
+        url = "modem:///dev/gsm?apn=x&pin={pin}&to=udp://h:1"
+        place = Place(tmp_path, [Way(name="gsm", url=url)], {"pin": "4711&5"})
+        road = place.road("gsm")
+        assert road.url.options["pin"] == "4711&5"
+        assert "4711" not in str(place.linking.status())
+
+    asyncio.run(play())
+
+
+def test_a_stick_takes_what_may_go_by_hand(tmp_path):
+    stick = tmp_path / "stick"
+    (stick / "feldsher").mkdir(parents=True)
+    (tmp_path / "kit").mkdir()
+
+    async def play():
+        place = Place(tmp_path / "kit", [Way(name="stick", url=f"dir://{stick}", object_size_max=5000)])
+        small, large = place.put(3000), place.put(6000)
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: place.linking.ways._carried)
+        status = place.linking.status()
+        await end(running)
+        assert set(place.linking.ways._carried) == {small}
+        assert large not in place.linking.ways._carried
+        assert status["ways"][0]["state"] == "there"
+        assert list(stick.glob("feldsher/*"))
+
+    asyncio.run(play())
+
+
+# What a modem tells
+
+
+def test_what_a_modem_tells_is_shown_and_its_clock_is_only_logged(tmp_path, caplog):
+    async def play():
+        place = Place(tmp_path, [Way(name="gsm", url="modem:///dev/gsm?to=udp://h:1")])
+        road = place.road("gsm")
+        assert isinstance(road, UrlRoad)
+        run = RoadShell(road, None, None)
+        later = SystemClock().time_ms() + 3_600_000
+        run.note_modem(ModemStatus(ModemState.READY, "SIM800", "Kyivstar", -85, network_time_ms=later))
+        run.note_modem(ModemStatus(ModemState.LOCKED, "SIM800", trouble="the SIM wants its PUK", network_time_ms=later))
+        assert (road.status().needs_person, road.status().text) == (True, "the SIM wants its PUK")
+        notes = run.pin_notes("/dev/gsm")
+        notes.write("tried")
+        assert run.pin_notes("/dev/gsm").read() == "tried"
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(play())
+    assert [record.getMessage() for record in caplog.records if "network" in record.getMessage()] == [
+        "clock: the network of /dev/gsm is +3600 s from our time; nothing was set"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(101, "x"), "Network is unreachable"),
+        (TimeoutError(), "no connection"),
+        (LinkDown("busy"), "busy"),
+        ("text", "text"),
+    ],
+)
+def test_what_went_wrong_is_told_in_the_systems_words(error, says):
+    assert told(error, Url("udp", "h", 1)) == says
+
+
+# Interfaces and commands
+
+
+def test_the_addresses_of_an_interface():
+    assert "127.0.0.1" in addresses_of("lo")
+    assert addresses_of("wwan77") == frozenset()
+
+
+class Road:
+    """Counts what an interface asks of it."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda: self.calls.append(name)
+
+
+def test_another_address_begins_another_bearer(monkeypatch):
+    seen = [frozenset({"10.0.0.1"}), frozenset({"10.0.0.1"}), frozenset({"10.0.0.2"}), frozenset()]
+    monkeypatch.setattr(interface, "addresses_of", lambda name: seen.pop(0))
+    road = Road()
+    watched = InterfaceRoad(road, "wwan0", [], [], [])
+    watched.look()
+    assert road.calls == []
+    watched.look()
+    watched.look()
+    assert road.calls == ["restart", "restart"]
+
+
+def test_a_command_makes_the_call_and_ends_it_and_its_secrets_are_not_shown(tmp_path):
+    marks = tmp_path / "marks"
+
+    async def play():
+        up = [sys.executable, "-c", f"open({str(marks)!r}, 'a').write('up ')"]
+        down = [
+            sys.executable,
+            "-c",
+            f"import sys; open({str(marks)!r}, 'a').write('down '); sys.exit('bad apn s3cret')",
+        ]
+        there, serving = await gateway()
+        place = Place(tmp_path, [Way(name="net", url=str(there))])
+        road = InterfaceRoad(place.road("net"), "wwan77", up, down, ["s3cret"])
+        assert road.status().is_there, "it can be brought up"
+        road.open()
+        road.close()
+        await road.closed()
+        await end(serving)
+        assert marks.read_text() == "up down "
+        assert road.status().text.endswith("failed (1): bad apn …")
+
+    asyncio.run(play())
+
+
+def test_a_command_that_hangs_is_ended_and_one_that_is_missing_is_told():
+    async def play():
+        slow = [sys.executable, "-c", "import time; time.sleep(60)"]
+        assert "not done within 0 s" in await run_command(slow, 0.3)
+        assert await run_command(["no-such-command-here"]) == "no-such-command-here: No such file or directory"
+        assert await run_command([sys.executable, "-c", ""]) == ""
+
+    asyncio.run(play())
+
+
+@pytest.fixture
+def tunnel():
+    """A network interface of our own; it is gone when it is closed."""
+    try:
+        with open("/dev/net/tun", "r+b", buffering=0) as device:
+            fcntl.ioctl(device, 0x400454CA, struct.pack("16sH", b"fslink0", 0x1001))  # TUNSETIFF, without headers
+            yield "fslink0"
+    except OSError as error:
+        pytest.skip(f"this machine makes no tunnels: {error}")
+
+
+@pytest.mark.root
+@needs_root
+def test_the_kernel_tells_when_an_interface_gets_an_address(tunnel):
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    async def play():
+        road = Road()
+        watched = InterfaceRoad(road, tunnel, [], [], [])
+        watching = asyncio.ensure_future(interface.watch([watched]))
+        await asyncio.sleep(0.1)
+        ip("addr", "add", "192.0.2.7/32", "dev", tunnel)
+        ip("link", "set", tunnel, "up")
+        await until(lambda: road.calls == ["restart"], 2.0)
+        assert watched._addresses == {"192.0.2.7"}
+        ip("link", "set", tunnel, "down")
+        await until(lambda: len(road.calls) == 2, 2.0)
+        await end(watching)
+
+    asyncio.run(play())
