@@ -71,7 +71,8 @@ class Station:
         self.server = Side(lambda: self.caller, self._do)
         """The end of the bearer to the server."""
         self._slots: list[Carrier] = []
-        self._add = partial(Carrier, identity=identity, inbox=FromKits(self.depot), entropy=entropy)
+        inbox = FromKits(self.depot)
+        self._add = partial(Carrier, identity=identity, inbox=inbox, entropy=entropy, take_whole=inbox.take)
         self._roster_version = self.roster.version
         self._crossed = False
 

@@ -26,6 +26,12 @@ OBJECTS_MAX: Final = 65_536
 
 EVERYTHING: Final = RangeSet([(0, SIZE_MAX)])
 
+TakeWhole = Callable[[bytes, Offer, bytes], Custody | Receipt | Refusal | None]
+"""A short cut for an inbox (peer, offer, all bytes): the word on the object, durable as that of `finish`.
+
+None when these are not the bytes that were offered, or the inbox wants them as from a session.
+"""
+
 
 @dataclass
 class Letter:
@@ -48,9 +54,10 @@ class Arrivals:
         inbox: Inbox,
         heard: Callable[[bytes, About, Answer], bool],
         events: Events,
+        take_whole: TakeWhole | None = None,
     ) -> None:
         self._identity, self._authorize, self._inbox, self._heard = identity, authorize, inbox, heard
-        self._events = events
+        self._events, self._take_whole = events, take_whole
         self.own: set[bytes] = set()
         """The ids of our own parcels on the stick."""
         self._letters: dict[str, Letter] = {}
@@ -84,22 +91,32 @@ class Arrivals:
     # Reading
 
     def read(self, name: str, raw: bytes | None) -> Iterator[None]:
-        """Take in one parcel, a block at each step. `raw` is None when its file cannot be read."""
+        """Take in one parcel, a piece at each step. `raw` is None when its file cannot be read."""
         parcel = self._open(name, raw)
         if parcel is None:
             self._letters[name] = Letter()
             return
         letter, lost = Letter(parcel.peer, parcel.parcel_id), 0
+        brought: dict[About, list[tuple[int, bytes]]] = {}
+        said: list[tuple[About, Answer]] = []
         for payload in parcel.blocks:
             try:
                 if payload is None:
                     lost += 1
                 else:
-                    self._take(letter, read_block(payload))
+                    block = read_block(payload)
+                    self._gather(letter, block, brought)
+                    said += block.answers
             except PeerError as error:
                 lost += 1
                 self._events.note("peer-error", parcel.peer, f"parcel {name}: {error}")
+        yield
+        for about, answer in said:
+            if self._heard(letter.peer, about, answer) and isinstance(answer, Have | Custody):
+                letter.have[about] = answer.ranges if isinstance(answer, Have) else EVERYTHING
             yield
+        for about, pieces in brought.items():
+            yield from self._give(letter.peer, about, letter.offers[about], pieces)
         if lost:
             text = f"parcel {name}: {lost} of {len(parcel.blocks)} blocks are damaged; what was in them is asked for"
             self._events.note("peer-error", parcel.peer, text)
@@ -122,20 +139,31 @@ class Arrivals:
             self._events.note("stranger", (*peers, b"")[0], f"parcel {name} is not taken: {error}")
             return None
 
-    def _take(self, letter: Letter, block: Block) -> None:
+    def _gather(self, letter: Letter, block: Block, brought: dict[About, list[tuple[int, bytes]]]) -> None:
+        """Take in what a block names; what it brings of objects is gathered in `brought`."""
         for offer in block.offers.values():
             about = About(offer.object_id, offer.digest)
-            if about not in letter.offers:
-                if len(letter.offers) >= OFFERS_MAX:
-                    raise PeerError(f"more than {OFFERS_MAX} objects")
-                letter.offers[about] = offer
-                self._ask(letter.peer, about, offer)
+            if about not in letter.offers and len(letter.offers) >= OFFERS_MAX:
+                raise PeerError(f"more than {OFFERS_MAX} objects")
+            letter.offers.setdefault(about, offer)
+            brought.setdefault(about, [])
         for offer, start, data in block.segments:
-            self._write(letter.peer, offer, start, data)
-        for about, answer in block.answers:
-            if self._heard(letter.peer, about, answer) and isinstance(answer, Have | Custody):
-                letter.have[about] = answer.ranges if isinstance(answer, Have) else EVERYTHING
+            brought[About(offer.object_id, offer.digest)].append((start, data))
         letter.taken.update(self.own.intersection(block.taken))
+
+    def _give(self, peer: bytes, about: About, offer: Offer, pieces: list[tuple[int, bytes]]) -> Iterator[None]:
+        """Hand to the inbox what a parcel brought of one object; at once, when that is all of it."""
+        whole = _joined(offer, pieces) if self._take_whole is not None else None
+        verdict = self._take_whole(peer, offer, whole) if self._take_whole is not None and whole is not None else None
+        if verdict is not None:
+            self._settle(peer, about, verdict)
+            yield
+            return
+        self._ask(peer, about, offer)
+        yield
+        for start, data in pieces:
+            self._write(peer, offer, start, data)
+            yield
 
     def _ask(self, peer: bytes, about: About, offer: Offer) -> None:
         word = self._inbox.offered(peer, offer)
@@ -215,6 +243,16 @@ class Arrivals:
             for about, ranges in letter.have.items() if letter.peer == peer else ():
                 found[about] = _common(found[about], ranges) if about in found else ranges
         return found
+
+
+def _joined(offer: Offer, pieces: list[tuple[int, bytes]]) -> bytes | None:
+    """Return all bytes of an object when the pieces have them in order, else None."""
+    at = 0
+    for start, data in pieces:
+        if start != at:
+            return None
+        at += len(data)
+    return b"".join(data for _, data in pieces) if at == offer.size else None
 
 
 def _is_final(word: RangeSet | Answer) -> bool:

@@ -3,9 +3,9 @@
     kit, `link send`:  answers are read and told to the outbox, what waits is written, what has been taken is removed
     gateway, `serve`:  parcels are read into the inbox, and what the inbox says of their objects is written back
 
-Both are the same code; a node may do both. `Carrier` is synchronous: `tick` does one small step (a block read, a
-quarter of a megabyte written, one fsync), so that a kit goes on listening to its devices; `deadline` says when it wants
-the next. Between visits nothing of the stick is kept open, so that it can be pulled out.
+Both are the same code; a node may do both. `Carrier` is synchronous: `tick` does one small step (a parcel read, an
+object taken, a quarter of a megabyte written, one fsync), so that a kit goes on listening to its devices; `deadline`
+says when it wants the next. Between visits nothing of the stick is kept open, so that it can be pulled out.
 
 What survives a crash: nothing of this, and nothing needs to. What is on the stick says itself what it is
 (`node/departures.py`), what has arrived is in the inbox, what waits is in the outbox until its receipt. A `StickError`
@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from node.arrivals import Arrivals
+from node.arrivals import Arrivals, TakeWhole
 from node.carried import CarryStatus
 from node.departures import Departures, Slip, is_of_answers, pack_answers, read_own_slip
 from node.disk import Disk
@@ -76,13 +76,14 @@ class Carrier:
         *,
         makes: bool = False,
         poll_s: float = POLL_S,
+        take_whole: TakeWhole | None = None,
     ) -> None:
         self._mount, self._identity, self._authorize, self._entropy = mount, identity, authorize, entropy
         self._makes, self._poll_s = makes, poll_s
         self._mailbox = mailbox(identity.public)
         self._events = Events()
         self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
-        self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events)
+        self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events, take_whole)
         self._slips: dict[str, Slip] = {}
         """Of our parcels on the stick, by name of file."""
         self._stuck: set[str] = set()

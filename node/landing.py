@@ -60,6 +60,11 @@ class Landing:
             return Refusal(objects.DISK_FULL, str(error))
         return failure or Whole(peer, offer, path)
 
+    def discard(self, peer: bytes, object_id: bytes) -> None:
+        """Throw away what is here of an object that has come whole by another road."""
+        if self._intake.offer(peer, object_id) is not None:
+            self._intake.discard(peer, object_id)
+
     def taken(self, whole: Whole) -> None:
         """The object is held elsewhere now, durably."""
         if self._disk.exists(whole.path):

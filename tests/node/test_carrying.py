@@ -354,3 +354,61 @@ def test_a_gateway_offers_to_a_kit_too(stick):
     assert inbox.done == {one: b"settings"}
     assert one in down.receipts
     assert parcels(stick) == []
+
+
+def test_no_step_does_more_than_one_object_or_one_answer(stick):
+    """A kit listens to its devices between two steps: each may wait for the fsyncs of one object, and no more."""
+
+    class Counting(MemoryInbox):
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+
+        def finish(self, peer, object_id):
+            self.calls += 1
+            return super().finish(peer, object_id)
+
+    class Hearing(MemoryOutbox):
+        calls = 0
+
+        def receipt(self, object_id, receipt):
+            self.calls += 1
+            super().receipt(object_id, receipt)
+
+    kit, ground = Kit(Hearing()), Ground(Counting())
+    for n in range(300):
+        kit.outbox.add(n.to_bytes(2, "big") * 100)
+    kit.visit(stick)
+    for end, counted in ((ground, ground.inbox), (kit, kit.outbox)):
+        end.slot.disk, end.now, before, most = stick, end.now + 20, 0, 0
+        while end.step():
+            before, most = counted.calls, max(most, counted.calls - before)
+        assert counted.calls == 300
+        assert most == 1
+
+
+def test_an_object_that_a_parcel_brings_whole_takes_the_short_cut_and_any_other_does_not(stick):
+    taken = []
+
+    def take(peer, offer, data):
+        taken.append(offer.object_id)
+        ground.inbox.done[offer.object_id] = data
+        return Receipt(b"ok")
+
+    kit, ground = Kit(), Ground()
+    ground.carrier = Carrier(
+        "x",
+        ground.slot,
+        GATEWAY,
+        lambda _: Grant(PSK, "kit"),
+        ground.inbox,
+        random.Random(5).randbytes,
+        take_whole=take,
+    )
+    small, large = kit.outbox.add(SMALL), kit.outbox.add(LARGE)
+    kit.visit(stick)
+    ground.visit(stick)
+    assert taken == [small]
+    assert ground.inbox.done == {small: SMALL, large: LARGE}
+    kit.visit(stick)
+    assert set(kit.outbox.receipts) == {small, large}
