@@ -2,6 +2,7 @@
 
 import pytest
 
+from hardware.simulated.modems.cellular import TEXTS_MAX
 from hardware.simulated.modems.coverage import STEPS, Coverage, Reach
 from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim import PUK_TRIES, TRIES, SimCard
@@ -205,6 +206,33 @@ def test_a_text_is_sent_and_one_is_given_up():
     assert bench.at('AT+CMGS="+380501112233"') == b"\r\n> "
     assert bench.say(b"help\x1a", 5.0) == b"\r\n+CMGS: 1\r\n" + OK
     assert bench.modem.texts == [("+380501112233", "help")]
+
+
+def test_texts_are_bounded():
+    bench, _ = virtual(Sim800)
+    bench.at("AT+CMGF=1")
+    for number in range(TEXTS_MAX + 2):
+        bench.at("AT+CMGS=1")
+        bench.say(b"%d\x1a" % number, 3.0)
+    assert len(bench.modem.texts) == TEXTS_MAX
+    assert bench.modem.texts[0] == ("1", "2")
+
+
+def test_a_sim800_that_is_asked_to_tells_the_time():
+    bench, _ = virtual(Sim800)
+    bench.at("AT+CLTS=1")
+    bench.modem.lose_network(bench.now)
+    bench.modem.find_network(bench.now)
+    said = bench.wait(6.0).split(b"\r\n")
+    assert said[1].startswith(b"*PSUTTZ: 2026, 11, 21, 22, 05, ")
+    assert said[1].endswith(b', "+8", 0')
+    assert said[3::2] == [b"DST: 0", b"+CTZV: +8,0"]
+
+
+def test_cgact_does_no_harm_elsewhere():
+    bench, _ = virtual(Quectel)
+    assert bench.at("AT+CGACT=1,1") == OK
+    assert bench.at("AT+CGACT?") == b"\r\n+CGACT: 1,1\r\n" + OK
 
 
 def test_a_bg96_hangs_on_cgact():

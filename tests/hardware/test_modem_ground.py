@@ -3,9 +3,11 @@
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hardware.simulated.modems.directip import Place, mo_message, mt_confirmation
-from hardware.simulated.modems.ground import QUEUE_MAX, Ground
+from hardware.simulated.modems.ground import CLIENT_S_MAX, CLIENTS_MAX, OUTGOING_MAX, QUEUE_MAX, Ground
 from hardware.simulated.modems.iridium9602 import place_of
 from hardware.simulated.modems.network import TCP, VirtualNetwork
 from tests.hardware.modem_bench import Bench, FarEnd, GroundEnd
@@ -189,6 +191,29 @@ def test_an_mt_message_in_pieces_is_one():
     bench, ground, _ = ground_of()
     answer = answered(bench, ground, mt(b"hello"), pieces=7)
     assert answer == mt_confirmation(b"abcd", IMEI.encode(), 1_894_516_586, 1)
+
+
+@given(st.binary(max_size=80), st.booleans())
+def test_any_bytes_are_answered_or_awaited(data, is_begun):
+    bench, ground, _ = ground_of()
+    answer = answered(bench, ground, (b"\x01\x00" if is_begun else b"") + data)
+    assert answer is None or -10 <= status_of(answer) <= 50
+
+
+def test_clients_are_bounded():
+    bench, ground, _ = ground_of()
+    sockets = [ground.network.open(TCP, *MT, 0.0) for _ in range(CLIENTS_MAX + 1)]
+    assert [one.is_open for one in sockets] == [True] * CLIENTS_MAX + [False]
+    bench.wait(CLIENT_S_MAX + 1.0)
+    assert not any(one.is_open for one in sockets)
+    assert status_of(answered(bench, ground, mt(b"hello"))) == 1
+
+
+def test_undelivered_messages_are_bounded():
+    _, ground, _ = ground_of()
+    for number in range(OUTGOING_MAX + 1):
+        ground.take_up(IMEI, number, b"x", 0.0)
+    assert ground.undelivered == OUTGOING_MAX
 
 
 def test_fifty_wait_and_no_more():

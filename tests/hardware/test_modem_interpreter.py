@@ -5,7 +5,7 @@ import pytest
 from hardware.simulated.modems.commands import COMMANDS_MAX, Kind, NoCommand, Request, parse
 from hardware.simulated.modems.faults import KNOBS_MAX, Faults
 from hardware.simulated.modems.interpreter import FLOW, LINE_SIZE_MAX, AtModem
-from hardware.simulated.modems.machine import CTS_SIZE, INPUT_SIZE_MAX, Machine, Mode
+from hardware.simulated.modems.machine import CTS_SIZE, HELD_URCS_MAX, INPUT_SIZE_MAX, NOISE_SIZE_MAX, Machine, Mode
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.timing import EVENTS_MAX, Agenda, Outlet
 from tests.hardware.modem_bench import Bench, dialled, orbital, virtual
@@ -382,6 +382,28 @@ def test_a_result_code_that_is_lost_or_late():
     assert bench.at("AT") == OK
     assert bench.at("ATS7?", 4.9) == b"\r\n060\r\n"
     assert bench.wait(0.2) == OK
+
+
+def test_a_reply_that_is_lost_was_obeyed():
+    bench = plain("lost-reply=S0@1")
+    assert bench.at("ATS0=3", 60.0) == b""
+    assert bench.at("ATS0?") == b"\r\n003\r\n" + OK
+
+
+def test_noise_at_the_start_is_bounded():
+    bench = Bench(AtModem(["boot-garbage=1000000"]))
+    assert len(bench.wait(5.0)) == NOISE_SIZE_MAX
+
+
+def test_lines_that_waited_for_the_end_of_a_call_are_bounded():
+    bench, _ = virtual(Sim800)
+    online(bench)
+    for number in range(HELD_URCS_MAX + 10):
+        bench.modem.urc(b"URC %d" % number, bench.now)
+    bench.wait(1.1)
+    said = bench.say("+++", 2.0)
+    assert said.startswith(OK + b"\r\nURC 10\r\n")
+    assert said.count(b"URC") == HELD_URCS_MAX
 
 
 @pytest.mark.parametrize(("level", "said"), [("0", b"ERROR"), ("1", b"+CME ERROR: 14"), ("2", b"+CME ERROR: SIM busy")])

@@ -383,6 +383,18 @@ def test_transparent_the_far_end_closes():
     assert bench.at("ATO") == b"\r\nNO CARRIER\r\n"
 
 
+def test_a_brown_out_in_a_send_and_only_a_cut_supply_helps():
+    bench, _ = connected(Sim800, "brown-out@2")
+    assert send(bench, b"hello") == sent(Sim800, 5)
+    said = send(bench, b"hello")
+    assert b"\r\nUNDER-VOLTAGE WARNNING\r\n" in said
+    assert bench.at("AT", 60.0) == b""
+    bench.modem.rail.set(False)
+    bench.wait(1.0)
+    bench.modem.rail.set(True)
+    assert b"RDY" in bench.wait(10.0)
+
+
 # SIM7600
 
 

@@ -116,6 +116,7 @@ class Cellular(AtModem):
             "+CCLK": self._cclk,
             "+CGDCONT": self._cgdcont,
             "+CGATT": self._cgatt,
+            "+CGACT": self._cgact,
             "+CGPADDR": self._cgpaddr,
             "+CMGS": self._cmgs,
         }
@@ -130,6 +131,9 @@ class Cellular(AtModem):
 
     def detached(self, now: float) -> None:
         """The network has gone: connections with it."""
+
+    def clock_came(self, now: float) -> None:
+        """The network has told the time."""
 
     @property
     def address(self) -> bytes:
@@ -168,6 +172,7 @@ class Cellular(AtModem):
     def _found(self, now: float) -> None:
         if self.coverage.step("found"):
             self._tell_registration(now)
+            self.clock_came(now)
             if self.coverage.is_usable:
                 self.attach(now)
 
@@ -318,6 +323,13 @@ class Cellular(AtModem):
                 raise Refuse(NO_SERVICE)
             return Answer(after_s=1.2, then=self.attach)
         return Answer(after_s=1.0, then=self._detach)
+
+    def _cgact(self, request: Request, now: float) -> Outcome:
+        if request.kind is Kind.READ:
+            return Answer((b"+CGACT: 1,%d" % self.is_attached,))
+        if request.number(0) == 1:
+            self.want_network()
+        return Answer(after_s=0.5)
 
     def _cgpaddr(self, request: Request, now: float) -> Outcome:
         number = request.number(0, 1)

@@ -71,8 +71,11 @@ class Coverage:
     def is_usable(self) -> bool:
         return self.registration in {HOME, ROAMING}
 
+    def utc(self, now: float) -> datetime:
+        return datetime.fromtimestamp(self.time_at_zero_s + now, UTC)
+
     def clock(self, now: float, *, is_utc: bool) -> str:
         """Return what `+CCLK?` says: local time with quarter hours, or UTC with the same quarter hours (BG96)."""
         zone = timezone(timedelta(0) if is_utc else timedelta(minutes=15 * self.zone_quarters))
-        local = datetime.fromtimestamp(self.time_at_zero_s + now, UTC).astimezone(zone)
+        local = self.utc(now).astimezone(zone)
         return f"{local:%y/%m/%d,%H:%M:%S}{self.zone_quarters:+03d}"

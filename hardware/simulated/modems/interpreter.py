@@ -284,12 +284,13 @@ class AtModem(Machine):
             self.later(outcome.after_s, lambda at: self._go_online(outcome, at), now)
 
     def _answer(self, answer: Answer, now: float) -> None:
-        before = b"".join(CRLF + line + CRLF for line in answer.lines)
         goes_on = answer.final in {OK, b""} and bool(self._requests)
         after, late = (b"", None) if goes_on else self._ending(answer.final)
         if late is not None:
             self.later(late, lambda at: self.say(after, at), now)
-        self._say_reply(before, answer.raw, after if late is None else b"", now)
+        if not self.faults.strikes("lost-reply", self._name):
+            before = b"".join(CRLF + line + CRLF for line in answer.lines)
+            self._say_reply(before, answer.raw, after if late is None else b"", now)
         if goes_on:
             self._next(now)
         else:

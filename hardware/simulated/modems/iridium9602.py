@@ -137,6 +137,8 @@ class Iridium9602(AtModem):
             "+SBDC": self._sbdc,
             "+SBDMTA": self._kept,
             "+SBDREG": self._sbdreg,
+            "+SBDAREG": self._kept,
+            "+SBDLOE": lambda _r, _n: Answer((b"+SBDLOE:0,0",)),
             "*F": self._flush,
             "*R": self._unknown,
             "*R0": lambda _r, n: self._radio(is_on=False, now=n),

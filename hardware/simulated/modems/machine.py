@@ -32,6 +32,7 @@ COMMON: Final[Mapping[str, Knob]] = {
     "urc-between": Knob("an unsolicited line after the first line of the reply"),
     "urc-in-data": Knob("an unsolicited line at this one of the counted bytes of a reply", "3", is_number=True),
     "lost-final": Knob("the result code of the command is never sent", of_commands=True),
+    "lost-reply": Knob("nothing is said at all, though the command was obeyed", of_commands=True),
     "late-final": Knob("the result code comes so many seconds later", "8", is_number=True, of_commands=True),
     "cme-error": Knob("the command is refused with this number", "100", is_number=True, of_commands=True),
     "hang": Knob("says nothing any more from this command on, until its supply is cut", of_commands=True),

@@ -315,10 +315,6 @@ class Bg96(Quectel):
     FIRMWARE: ClassVar[str] = "BG96MAR02A07M1G"
     CLOCK_IS_UTC: ClassVar[bool] = True
 
-    def _add_cellular(self) -> None:
-        super()._add_cellular()
-        self.commands["+CGACT"] = self._cgact
-
     def _cgact(self, request: Request, now: float) -> Outcome:
         self.hang(now)
         return Pending()

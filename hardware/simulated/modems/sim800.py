@@ -13,7 +13,8 @@ from typing import ClassVar, Final
 
 from hardware.simulated.modems.answers import ERROR, OK, Answer, Ask, Online, Outcome, Pending
 from hardware.simulated.modems.commands import Kind, Request
-from hardware.simulated.modems.inet import ACKNOWLEDGED_S_MAX, PACE_S, SEND_S, Inet, Link, port_of
+from hardware.simulated.modems.faults import Knob
+from hardware.simulated.modems.inet import ACKNOWLEDGED_S_MAX, INET, PACE_S, SEND_S, Inet, Link, port_of
 from hardware.simulated.modems.machine import CRLF, Mode
 
 LINKS: Final = 6
@@ -59,6 +60,11 @@ class Sim800(Inet):
         (4.5, b"SMS Ready"),
     )
 
+    KNOBS: ClassVar[Mapping[str, Knob]] = {
+        **INET,
+        "brown-out": Knob("warns of its supply in a send, and hangs half a second later until that is cut"),
+    }
+
     state = INITIAL
 
     def fall_silent(self, now: float) -> None:
@@ -99,6 +105,22 @@ class Sim800(Inet):
         if after is not None:
             self.state = after
         return after is not None
+
+    def clock_came(self, now: float) -> None:
+        """With AT+CLTS=1 it says so in three lines, the first of which no standard knows."""
+        if self._is("+CLTS"):
+            zone = self.coverage.zone_quarters
+            told = self.coverage.utc(now)
+            self.urc(f'*PSUTTZ: {told:%Y}, {told.month}, {told.day}, {told:%H, %M, %S}, "{zone:+d}", 0'.encode(), now)
+            self.urc(b"DST: 0", now)
+            self.urc(f"+CTZV: {zone:+d},0".encode(), now)
+
+    def transmit(self, link: Link, data: bytes, now: float) -> str:
+        """A supply that gives way while it sends kills it until it is cut (T-Call-SIM800#107)."""
+        if self.faults.strikes("brown-out"):
+            self.urc(b"UNDER-VOLTAGE WARNNING", now)
+            self.later(0.5, self.hang, now)
+        return super().transmit(link, data, now)
 
     # Facts
 
