@@ -109,8 +109,10 @@ class Rig:
     `hands` are the rig itself: `entropy`, `controls`, `power`, `pin_notes`, `wake`.
     """
 
-    def __init__(self, make_sim: Callable, make_driver: Callable, faults=(), seed=1, *, has_power=True) -> None:
-        self.now, self.ears, self.network = 0.0, Ears(), VirtualNetwork()
+    def __init__(
+        self, make_sim: Callable, make_driver: Callable, faults=(), seed=1, *, has_power=True, network=None, ears=None
+    ) -> None:
+        self.now, self.ears, self.network = 0.0, ears or Ears(), network or VirtualNetwork()
         self.far = FarEnd(self.network)
         self.sim = make_sim(self.network, faults, seed)
         self.sim.host_baud = 115_200
@@ -119,7 +121,6 @@ class Rig:
         self.has_power = has_power
         self.is_open = False
         self._reopen_at = None
-        self.to_modem, self.from_modem = bytearray(), bytearray()
         self.talk = []
         self.driver = make_driver(self.ears, self)
 
