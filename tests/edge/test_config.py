@@ -1,5 +1,8 @@
 """A wrong kit.toml is told by file, key and reason before anything is opened."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from edge import config
@@ -148,3 +151,23 @@ def test_ways_are_tried_by_rank_then_by_price():
     )
     order = sorted((terms_of(way, place) for place, way in enumerate((dear, cheap, first))), key=lambda one: one.order)
     assert [one.name for one in order] == ["first", "cheap", "dear"]
+
+
+PAGE = (Path(__file__).parent.parent.parent / "docs/configuration.md").read_text()
+EXAMPLES = [text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "[[way]]" in text]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_of_the_documentation_are_lawful(tmp_path, text):
+    with_secrets(tmp_path, 'pin = "1234"\napn_password = "x"\n')
+    assert config.load(write(tmp_path, text)).way
+
+
+def test_there_are_three_examples_and_every_key_is_documented():
+    assert len(EXAMPLES) == 3
+    for shape in (config.Way, config.Policy, config.Cost, config.Energy, config.DayBudget):
+        for field in shape.__struct_fields__:
+            assert re.search(rf"[`.]{field}[`.]", PAGE), f"{shape.__name__}.{field} is not in docs/configuration.md"
+            assert re.search(rf"\b{field}\b", config.__doc__), (
+                f"{shape.__name__}.{field} is not in edge/config.py's head"
+            )
