@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 from feldsher import watching
 from feldsher.enrolling import ENROLMENT, enrol
+from wire.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +75,13 @@ def _carry(args: argparse.Namespace) -> int:
 
     start_log(verbose=False)
     enrolment = load_gateway(args.data / ENROLMENT)
-    with claim(args.data):
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(claim(args.data))
+        except UsageError as error:
+            raise UsageError(
+                f"{error}; a gateway that runs reads sticks itself: --listen dir://{args.stick}"
+            ) from error
         status, brought = daemon.carry(enrolment, args.data, args.stick, SystemClock())
     if args.json:
         print(json.dumps(status.to_dict() | {"brought": brought}))

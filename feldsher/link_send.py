@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from feldsher.watching import span
 from node import linkkeys
 from node.carrying import Carrier, Far
 from node.dialling import call_each, patience_s
@@ -40,6 +41,7 @@ DENIALS_MAX: Final = 2
 ANSWER_S: Final = 5.0
 """How long the far side may take to answer on a stick, if it sees the same folder, before the stick has to travel."""
 STICK_POLL_S: Final = 0.25
+BAR_WIDTH: Final = 16
 SHOW_TTY_S: Final = 0.3
 SHOW_PLAIN_S: Final = 10.0
 MOUNTED: Final = ("media/*/*", "media/*", "run/media/*/*", "mnt/*", "mnt")
@@ -355,9 +357,11 @@ def progress_line(progress: Progress, total: int, last_error: str) -> str:
     if not progress.connected:
         return f"waiting for the link{': ' if last_error else ''}{last_error}"[:79]
     left = sum(item.size - item.done for item in progress.sending)
-    rate = progress.rate_bps / 8
-    text = f"{max(total - left, 0)} of {total} bytes"
+    rate, done = progress.rate_bps / 8, max(total - left, 0)
+    part = done / total if total else 1.0
+    bar = "█" * round(part * BAR_WIDTH)
+    text = f"{bar:░<{BAR_WIDTH}} {part:4.0%}  {done} of {total} bytes"
     if progress.silence_s > 5 and left:
         return f"{text}, nothing heard for {progress.silence_s:.0f} s"
-    eta = f", {left / rate:.0f} s left" if rate else ""
+    eta = f", {span(left / rate)} left" if rate else ""
     return f"{text}, {rate / 1000:.2f} kB/s{eta}"

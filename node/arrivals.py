@@ -26,6 +26,8 @@ OBJECTS_MAX: Final = 65_536
 
 EVERYTHING: Final = RangeSet([(0, SIZE_MAX)])
 
+Brought = dict[About, list[tuple[int, bytes]]]
+"""The pieces of each object that one parcel holds: (offset, bytes), in the order of the blocks."""
 TakeWhole = Callable[[bytes, Offer, bytes], Custody | Receipt | Refusal | None]
 """A short cut for an inbox (peer, offer, all bytes): the word on the object, durable as that of `finish`.
 
@@ -96,20 +98,8 @@ class Arrivals:
         if parcel is None:
             self._letters[name] = Letter()
             return
-        letter, lost = Letter(parcel.peer, parcel.parcel_id), 0
-        brought: dict[About, list[tuple[int, bytes]]] = {}
-        said: list[tuple[About, Answer]] = []
-        for payload in parcel.blocks:
-            try:
-                if payload is None:
-                    lost += 1
-                else:
-                    block = read_block(payload)
-                    self._gather(letter, block, brought)
-                    said += block.answers
-            except PeerError as error:
-                lost += 1
-                self._events.note("peer-error", parcel.peer, f"parcel {name}: {error}")
+        letter = Letter(parcel.peer, parcel.parcel_id)
+        brought, said, lost = self._unpack(name, parcel, letter)
         yield
         for about, answer in said:
             if self._heard(letter.peer, about, answer) and isinstance(answer, Have | Custody):
@@ -121,6 +111,21 @@ class Arrivals:
             text = f"parcel {name}: {lost} of {len(parcel.blocks)} blocks are damaged; what was in them is asked for"
             self._events.note("peer-error", parcel.peer, text)
         self._letters[name] = letter
+
+    def _unpack(self, name: str, parcel: Parcel, letter: Letter) -> tuple[Brought, list[tuple[About, Answer]], int]:
+        """Return what a parcel brings of objects, what it answers, and how many of its blocks are of no use."""
+        brought: Brought = {}
+        said: list[tuple[About, Answer]] = []
+        lost = parcel.blocks.count(None)
+        for payload in filter(None, parcel.blocks):
+            try:
+                block = read_block(payload)
+                self._gather(letter, block, brought)
+                said += block.answers
+            except PeerError as error:
+                lost += 1
+                self._events.note("peer-error", parcel.peer, f"parcel {name}: {error}")
+        return brought, said, lost
 
     def _open(self, name: str, raw: bytes | None) -> Parcel | None:
         peers: list[bytes] = []
@@ -139,7 +144,7 @@ class Arrivals:
             self._events.note("stranger", (*peers, b"")[0], f"parcel {name} is not taken: {error}")
             return None
 
-    def _gather(self, letter: Letter, block: Block, brought: dict[About, list[tuple[int, bytes]]]) -> None:
+    def _gather(self, letter: Letter, block: Block, brought: Brought) -> None:
         """Take in what a block names; what it brings of objects is gathered in `brought`."""
         for offer in block.offers.values():
             about = About(offer.object_id, offer.digest)

@@ -43,7 +43,7 @@ PARCELS_MAX: Final = NAMES_MAX // 2
 ROOM_KEPT: Final = 1 << 20
 """Left free on a stick for the answers."""
 FAILURE_PAUSE_S: Final = 10.0
-"""After a fault of the stick."""
+"""After a fault of the stick, or of the node's own disk."""
 
 Mount = Callable[[], AbstractContextManager[Disk]]
 
@@ -115,7 +115,7 @@ class Carrier:
         except StickError as error:
             self._fail(str(error), now)
         except BaseException:
-            self._visit = None
+            self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
             raise
 
     def deadline(self) -> float:

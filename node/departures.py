@@ -8,6 +8,7 @@ in the outbox, waiting, until its receipt; another road may take it meanwhile.
 Called by `node/carrying.py` only. Raises what the outbox raises when the node's own disk fails.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Final
 
 from node.seams import Outbox
 from wire.blocks import About, Packer, read_slip
+from wire.errors import DiskFull
 from wire.objects import Answer, Custody, Offer, Receipt, Refusal
 from wire.ranges import RangeSet
 
@@ -78,13 +80,17 @@ class Departures:
         offer = self._pending.get(about.object_id)
         if offer is None or offer.digest != about.digest:
             return False
-        if isinstance(answer, Custody):
-            self._outbox.in_custody(about.object_id)
-        elif isinstance(answer, Receipt):
-            self._outbox.receipt(about.object_id, answer.data)
-        elif isinstance(answer, Refusal):
-            self._outbox.refused(about.object_id, answer)
+        with contextlib.suppress(DiskFull):  # it is heard again: the object still waits, and so does its parcel
+            self._tell(about.object_id, answer)
         return True
+
+    def _tell(self, object_id: bytes, answer: Answer) -> None:
+        if isinstance(answer, Custody):
+            self._outbox.in_custody(object_id)
+        elif isinstance(answer, Receipt):
+            self._outbox.receipt(object_id, answer.data)
+        elif isinstance(answer, Refusal):
+            self._outbox.refused(object_id, answer)
 
     def is_over(self, slip: Slip, taken: bool) -> bool:
         """Tell whether a parcel of ours need not be carried any more. To be called after a `look`.

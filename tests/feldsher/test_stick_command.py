@@ -57,4 +57,6 @@ def test_a_technician_carries_a_stick_to_a_gateway_that_does_not_run(gateway, tm
 def test_while_the_gateway_runs_the_stick_is_its_own_affair(gateway, tmp_path, capsys):
     with RealDisk(tmp_path), claim(gateway):
         assert main(["gateway", "carry", str(tmp_path), "--data", str(gateway)]) == UsageError.exit_code
-    assert "another process uses this data folder" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "another process uses this data folder" in told
+    assert f"--listen dir://{tmp_path}" in told

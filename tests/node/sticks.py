@@ -78,7 +78,7 @@ class Kit(End):
 
     def __init__(self, outbox=None, identity=KIT, seed=1, inbox=None, **options):
         self.outbox = outbox or MemoryOutbox()
-        far = [Far(GATEWAY.public, self.outbox, lambda object_id: object_id in self.outbox.receipts)]
+        far = [Far(GATEWAY.public, self.outbox, self.is_settled)]
         grant = Grant(PSK, "gateway")
         super().__init__(
             identity,
@@ -89,6 +89,10 @@ class Kit(End):
             seed,
             **options,
         )
+
+    def is_settled(self, object_id):
+        """A spool is the only one under its key; an outbox in memory knows its own objects."""
+        return object_id in getattr(self.outbox, "receipts", [object_id])
 
 
 class Ground(End):

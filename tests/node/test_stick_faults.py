@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from node import stick as sticks
 from node.arrivals import OBJECTS_MAX
 from node.carrying import PARCELS_MAX
+from node.spool import Spool, State
 from node.stick import BAD_BLOCKS_MAX, FOLDER, NAMES_MAX, Stick
 from tests.node.sticks import OTHER, Ground, Kit, marked, parcels
-from tests.sim.disk import Crash
+from tests.sim.disk import Crash, SimDisk
 from tests.wire.air import GATEWAY, KIT, MemoryInbox, MemoryOutbox
 from wire.blocks import BLOCK_SIZE, OFFERS_MAX
-from wire.errors import DiskError
-from wire.objects import Custody, Receipt
+from wire.errors import DiskError, DiskFull
+from wire.objects import STUDY, Custody, Receipt
 from wire.parcel import OPENING_SIZE, PARCEL_SIZE_MAX, ParcelName, mailbox
 
 DATA = {n: random.Random(n).randbytes(n) for n in (0, 300, 40_000, 2_500_000)}
@@ -164,8 +165,62 @@ def test_a_failure_of_the_nodes_own_disk_is_raised_and_the_carrier_can_be_used_a
     kit.slot.disk = trips.stick
     with pytest.raises(DiskError, match="the card is gone"):
         kit.settle()
+    assert kit.carrier.deadline() > kit.now, "it does not try again at once"
     kit.settle()
     assert kit.carrier.status.left == 0
+    trips.go_on()
+
+
+def spooled(disk):
+    """Return a kit's spool with all of DATA."""
+    spool = Spool(disk)
+    for size, data in DATA.items():
+        spool.put(size.to_bytes(16, "big"), STUDY, data)
+    return spool
+
+
+def carry(disk, stick, inbox, lives):
+    """Let a kit with this card and the gateway have the stick once each, and the kit again."""
+    for life in lives:
+        kit, ground = Kit(Spool(disk), seed=life), Ground(inbox, seed=life + 50)
+        for end in (kit, ground, kit):
+            end.visit(stick)
+
+
+@pytest.mark.parametrize("fault", ["crash", "EIO", "ENOSPC"])
+def test_a_fault_at_every_call_to_the_kits_own_card_loses_nothing(fault):
+    clean = SimDisk()
+    spooled(clean)
+    before = clean.calls
+    carry(clean, marked(), MemoryInbox(), [1])
+    for at in range(1, clean.calls - before + 1, 2):
+        disk, stick, inbox = SimDisk(at), marked(at), MemoryInbox()
+        spooled(disk)
+        disk.fail(fault, at)
+        with contextlib.suppress(Crash, DiskError, DiskFull):
+            carry(disk, stick, inbox, [100 + at])
+        disk.fail_at = None
+        disk = disk.crash() if fault == "crash" else disk
+        carry(disk, stick, inbox, [2000 + at, 4000 + at])
+        assert Spool(disk).counts() == {State.RECEIVED: len(DATA)}
+        assert sorted(inbox.done.values()) == sorted(DATA.values())
+        assert inbox.finishes == len(DATA)
+
+
+def test_a_receipt_for_which_the_card_has_no_room_is_heard_again():
+    trips = Trips()
+    receipt, full = trips.outbox.receipt, [True]
+
+    def without_room(object_id, data):
+        if full:
+            raise DiskFull("no room for a receipt")
+        receipt(object_id, data)
+
+    trips.outbox.receipt = without_room
+    for end in list(trips.ends())[:3]:
+        end.visit(trips.stick)
+    assert not trips.outbox.receipts
+    full.clear()
     trips.go_on()
 
 
