@@ -3,6 +3,7 @@
 import pytest
 
 from hardware.simulated.modems.quectel import Bg96, Quectel
+from hardware.simulated.modems.sim import SimCard
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
 from tests.hardware.modem_bench import dialled, load, names, orbital, replay, virtual
@@ -20,7 +21,8 @@ def test_replay(name):
     elif card["modem"] in {"csd", "iridium-dialup"}:
         bench, far = dialled(*faults, make=card["modem"].partition("-")[0])
     else:
-        bench, far = virtual(MODEMS[card["modem"]], *faults)
+        card_in_it = SimCard(card.get("pin", ""))
+        bench, far = virtual(MODEMS[card["modem"]], *faults, kind=card.get("kind", "TCP"), card=card_in_it)
     replay(bench, far, steps)
 
 

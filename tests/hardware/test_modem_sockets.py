@@ -83,6 +83,18 @@ def test_data_are_told_of_once_until_all_is_read(cls):
 
 
 @EVERY
+def test_what_comes_while_data_wait_is_not_told(cls):
+    """Quectel's manual says so; who does not read until nothing is left waits for ever."""
+    for knobs, times in (((), 1), (("told-each",), 2)):
+        bench, far = connected(cls, *knobs)
+        said = b""
+        for text in (b"one", b"two"):
+            far.say(text, bench.now)
+            said += bench.wait(1.0)
+        assert said == DATA[cls] * times
+
+
+@EVERY
 def test_silent_data(cls):
     bench, far = connected(cls, "silent-data@1")
     far.say(b"one", bench.now)

@@ -34,6 +34,7 @@ INET: Final[Mapping[str, Knob]] = {
     "connect-fails": Knob("opening a connection fails"),
     "far-close": Knob("the far end closes after a send"),
     "silent-data": Knob("does not tell that data have come; every time that it would have is an opportunity"),
+    "told-each": Knob("tells of every arrival; otherwise only of the first since all was read", when="*"),
     "udp-merged": Knob("datagrams that wait are read as one", when="*"),
 }
 """Every send is an opportunity, or every opening where openings are spoken of."""
@@ -203,7 +204,7 @@ class Inet(Cellular):
     def poll(self, now: float) -> None:
         self.network.tick(now)
         for link in list(self.links.values()):
-            if link.poll(now):
+            if link.poll(now) and self.faults.is_set("told-each"):
                 link.is_told = False
             if link.state != "up":
                 continue
