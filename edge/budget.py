@@ -65,8 +65,9 @@ class Budget:
             raise Misuse(f"{len(limits)} ways with a budget; at most {WAYS_MAX // 2}")
         self._disk, self._clock, self._zone = disk, clock, zone
         self._limits, self._total = dict(limits), total
-        self.damaged = self.is_noted = False
+        self.damaged = False
         slot = self._load()
+        self.is_noted = slot is not None
         self._write = slot.write if slot else 0
         self._calendar = Calendar(Day(slot.counted, slot.seen) if slot else None)
         kept = {name: Amount(*parts) for name, parts in slot.spent.items()} if slot else {}

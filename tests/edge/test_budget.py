@@ -140,6 +140,12 @@ def test_a_full_card_is_said_and_stops_nothing():
     assert budget.is_noted
 
 
+def test_a_second_start_on_the_same_day_raises_no_alarm_over_room():
+    disk = SimDisk()
+    make(disk).reserve("gsm", SMALL)
+    assert make(disk).is_noted
+
+
 def test_a_card_that_is_full_later_has_room_for_the_sums():
     disk = SimDisk()
     budget = make(disk)
