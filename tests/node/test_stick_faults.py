@@ -4,7 +4,10 @@ Whatever it is, nothing is lost, nothing arrives twice, and with a stick that wo
 """
 
 import contextlib
+import os
 import random
+from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +16,9 @@ from hypothesis import strategies as st
 from node import stick as sticks
 from node.arrivals import OBJECTS_MAX
 from node.carrying import PARCELS_MAX
+from node.disk import RealDisk
 from node.spool import Spool, State
-from node.stick import BAD_BLOCKS_MAX, FOLDER, NAMES_MAX, Stick
+from node.stick import BAD_BLOCKS_MAX, FOLDER, NAMES_MAX, Stick, mark
 from tests.node.sticks import OTHER, Ground, Kit, marked, parcels
 from tests.sim.disk import Crash, SimDisk
 from tests.wire.air import GATEWAY, KIT, MemoryInbox, MemoryOutbox
@@ -369,3 +373,48 @@ def test_by_stick_and_by_radio_at_the_same_time_everything_arrives_once(seed):
     assert set(world.up.receipts) == want
     assert world.at_host.finishes == len(want)
     assert not world.failures
+
+
+# A real file system
+
+
+def test_what_is_no_file_on_a_real_stick_costs_nothing_but_itself(tmp_path):
+    """Links, pipes and folders called as parcels; a link in the place of the folder is no marker to follow."""
+    trips = Trips()
+    folder = tmp_path / "stick" / FOLDER
+    folder.mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(bytes(5000))
+    (folder / name_for(1)).symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / name_for(2))
+    (folder / name_for(3)).mkdir()
+    own = str(ParcelName(mailbox(KIT.public), mailbox(GATEWAY.public), bytes(16)))
+    (folder / own).symlink_to(tmp_path / "secret")
+    with RealDisk(tmp_path / "stick") as disk:
+        for end in trips.ends():
+            end.visit(disk)
+        assert trips.inbox.done == trips.want
+        assert set(trips.outbox.receipts) == set(trips.want)
+    assert (tmp_path / "secret").read_bytes() == bytes(5000)
+    assert [path.name for path in folder.iterdir()] == [name_for(3)], "what is called as ours and is none is removed"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / FOLDER).symlink_to(folder)
+    with RealDisk(tmp_path / "other") as disk:
+        status = Kit(trips.outbox, seed=77).visit(disk)
+    assert not status.is_there
+
+
+def test_between_visits_nothing_of_a_real_stick_is_open(tmp_path):
+    place = tmp_path / "stick"
+    place.mkdir()
+    with RealDisk(place) as disk:
+        mark(disk)
+    outbox, _ = loaded()
+    kit = Kit(outbox)
+    kit.carrier._mount = partial(RealDisk, place)
+    kit.settle()
+    assert kit.carrier.status.is_there
+    held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
+    assert not [path for path in held if path.startswith(str(place))]
+    place.rename(tmp_path / "gone")
+    kit.settle()
+    assert not kit.carrier.status.is_there
