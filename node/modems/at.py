@@ -185,6 +185,11 @@ class Engine:
             script.close()
 
     @property
+    def is_ending(self) -> bool:
+        """The last words of a call have come, and it is over unless more follows: what is sent now would be commands."""
+        return self._ends_at is not None
+
+    @property
     def is_idle(self) -> bool:
         """No script runs."""
         return self._script is None

@@ -40,6 +40,7 @@ DTR_S: Final = 1.0
 LAST_WORDS_S_MAX: Final = 4.0
 """What waits when we are to hang up goes first, unless that takes longer."""
 HANG_UP_S: Final = 5.0
+CLEARINGS: Final = 3
 HOME, DENIED, ROAMING = 1, 3, 5
 
 
@@ -109,7 +110,8 @@ class DataCall(GsmModem):
 
     def output(self) -> bytes:
         data, self._last_words = self._last_words + super().output(), b""
-        frames = b"" if self._bearer is None else self._bearer.take(self.engine.now)
+        bearer = None if self.engine.is_ending else self._bearer
+        frames = b"" if bearer is None else bearer.take(self.engine.now)
         if frames and self._asked_at is None:
             self._asked_at = self.engine.now
         return data + frames
@@ -205,6 +207,16 @@ class DataCall(GsmModem):
         except CallFailed as fault:
             self.trouble = str(fault)
             self.let_go()
+            yield from self._clear_line()
+
+    def _clear_line(self) -> Script[None]:
+        """What was under way to the call when it ended stands in the modem's command line now, before the next."""
+        for _ in range(CLEARINGS):
+            try:
+                yield Command("AT", timeout_s=0.5)
+            except AtFault:
+                continue
+            return
 
     def _talk(self, connected: Reply) -> Script[None]:
         """Carry frames until we are to end the call, and end it. Raises CallFailed when somebody else did."""

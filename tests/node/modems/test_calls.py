@@ -56,6 +56,20 @@ def test_calls_that_drop_every_minute_cost_neither_handshake_nor_segment(seed):
     assert [*world.kit.ears.wrong, *world.bank[0].ears.wrong] == []
 
 
+def test_no_frame_is_taken_for_a_command_when_a_call_has_ended():
+    """It stood in the modem's command line, and the ATA of the next call behind it was no command."""
+    world = Telephones(profile="iridium", manner=Manner(rate_bps=2400, delay_s=0.8, drop_s=60)).open()
+    world.up.add(data(32_000))
+    world.run(3000, world.all_received)
+    for desk in world.desks:
+        ends = [at for at, way, text in desk.talk if way == "<" and text.endswith(b"NO CARRIER\r\n")]
+        assert ends
+        for end in ends:
+            after = [text for at, way, text in desk.talk if way == ">" and end <= at < end + 2]
+            assert all(text.startswith(b"AT") for text in after), after
+    assert world.now < 24 * world.exchange.calls_made + 160
+
+
 def test_the_end_of_a_call_is_seen_in_a_second_and_redialled_at_once():
     world = Telephones(manner=Manner(setup_s=1.0)).open()
     world.up.add(data(60_000))
