@@ -186,7 +186,7 @@ class Engine:
 
     @property
     def is_ending(self) -> bool:
-        """The last words of a call have come, and it is over unless more follows: what is sent now would be commands."""
+        """The last words of a call have come, and it is over unless more follows: what is sent now is a command."""
         return self._ends_at is not None
 
     @property
