@@ -231,7 +231,7 @@ def knobs_of(entry):
 
 def harms(entry, knob):
     """Tell whether the fault is to send something else than it was given, which no driver can see or mend."""
-    harmful = ("lost-bytes",) if entry.is_stream else ("lost-bytes", "short-accept", "pdp-deact")
+    harmful = ("lost-bytes", "data-lost") if entry.is_stream else ("lost-bytes", "short-accept", "pdp-deact")
     return knob.startswith(harmful)
 
 
