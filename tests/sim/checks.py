@@ -17,7 +17,7 @@ from sqlalchemy import select
 from node.spool import State, digest_of
 from server import tables
 from tests.sim.link import MTU_BYTES
-from wire import kinds, noise, objects, session
+from wire import kinds, noise, objects, parcel, session
 from wire.study import open_study
 
 FRAME_SIZE_MAX = MTU_BYTES
@@ -39,10 +39,22 @@ class Checks:
     # While it runs
 
     def saw_frame(self, frame):
+        self.saw_frame_of(frame, FRAME_SIZE_MAX, "a link")
+
+    def saw_frame_of(self, frame, mtu, where):
+        """A whole frame went over a bearer of this size."""
         self.frames += 1
-        if len(frame) > FRAME_SIZE_MAX:
-            self.fail(f"a frame of {len(frame)} bytes on a bearer of {FRAME_SIZE_MAX}")
-        self._no_plaintext(frame, "a link")
+        if not 0 < len(frame) <= mtu:
+            self.fail(f"a frame of {len(frame)} bytes on a bearer of {mtu}: {where}")
+        self._no_plaintext(frame, where)
+
+    def saw_line(self, data):
+        """Bytes went over a modem's line, or over a connection of DirectIP."""
+        self._no_plaintext(data, "a modem's line")
+
+    def saw_carried(self, path, data):
+        """This lies on a stick."""
+        self._no_plaintext(path.encode() + b"/" + data, f"a stick: {path}")
 
     def saw_nonce(self, key, nonce, plaintext):
         said = self._nonces.setdefault((key, nonce), plaintext)
@@ -121,7 +133,7 @@ class Checks:
 
 @contextlib.contextmanager
 def watch_nonces(checks):
-    """Let the checks see every encryption of handshakes and sessions."""
+    """Let the checks see every encryption of handshakes, sessions and parcels."""
     real = noise.ChaCha20Poly1305
 
     class Watched:
@@ -135,5 +147,7 @@ def watch_nonces(checks):
         def decrypt(self, nonce, data, associated_data):
             return self._real.decrypt(nonce, data, associated_data)
 
-    with mock.patch.object(noise, "ChaCha20Poly1305", Watched), mock.patch.object(session, "ChaCha20Poly1305", Watched):
+    with contextlib.ExitStack() as stack:
+        for module in (noise, session, parcel):
+            stack.enter_context(mock.patch.object(module, "ChaCha20Poly1305", Watched))
         yield

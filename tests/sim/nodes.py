@@ -57,6 +57,11 @@ class Node:
     def alive(self):
         return self.process is not None
 
+    @property
+    def life(self):
+        """The number of the process that runs, or ran last."""
+        return self._lives
+
     def start(self):
         if self.alive:
             return
@@ -95,7 +100,7 @@ class Node:
         self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
 
     def _stop(self):
-        self.process = None
+        self.process = self._tick_at = None
         for link, end in self.links:
             link.ends[end] = None
             link.cut((end != 0, end != 1))
@@ -103,17 +108,18 @@ class Node:
     def wake(self):
         """Ask the world for a tick at the process's deadline."""
         at = self.deadline() if self.alive else None
-        if at is None or (self._tick_at is not None and self._tick_at <= at):
+        planned = None if at is None else max(at, self.world.now)
+        if planned is None or (self._tick_at is not None and self._tick_at <= planned):
             return
-        planned = self._tick_at = max(at, self.world.now)
+        self._tick_at = planned
         life = self._lives
         self.world.at(planned, lambda: self._tick(life, planned))
 
     def _tick(self, life, planned):
-        if planned != self._tick_at:
+        if life != self._lives or planned != self._tick_at:
             return  # an earlier one was asked for since: each of these would ask for another
         self._tick_at = None
-        if self.alive and life == self._lives:
+        if self.alive:
             self.guard(self.tick)
 
     def deadline(self):

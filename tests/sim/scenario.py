@@ -51,26 +51,30 @@ class Outcome:
     crashes: int = 0
     disk_failures: int = 0
     cuts: int = 0
+    imported: int = 0
+    modem_boots: int = 0
+    sessions: int = 0
+    trips: int = 0
+    mishaps: int = 0
     simulated_s: float = 0.0
     log: list[str] = field(default_factory=list)
 
 
 class Scenario:
-    """Builds the world of one seed and runs it."""
+    """Builds the world of one seed and runs it: every kit on one plain link."""
+
+    trouble_s, peace_s = TROUBLE_S, PEACE_S
 
     def __init__(self, seed: int):
         self.world = World(seed)
         rng = self.world.rng
-        self.server = ServerNode(self.world)
-        self.gateway = GatewayNode(self.world, self.server)
-        self.kits = [
-            KitNode(self.world, self.server, self.gateway, PORTS, f"van-{number}")
-            for number in range(1, rng.choice(KITS) + 1)
-        ]
         self.checks = Checks(self)
+        self.server = ServerNode(self.world)
+        self.gateway = self._make_gateway()
+        self.kits = [self._make_kit(f"van-{number}") for number in range(1, rng.choice(KITS) + 1)]
         self.far = self._link(self.gateway, self.server)
         self.gateway.to_server = self.far
-        self.links = [self.far, *(self._link(kit, self.gateway) for kit in self.kits)]
+        self.links = [self.far, *self._links_of_kits()]
         self.nodes = [*self.kits, self.gateway, self.server]
         self.cuts = 0
         self._enrol()
@@ -78,6 +82,15 @@ class Scenario:
         self.cables = [
             cable for number, kit in enumerate(self.kits) for cable in self._plug_in(kit, rng, seed + number)
         ]
+
+    def _make_gateway(self):
+        return GatewayNode(self.world, self.server)
+
+    def _make_kit(self, name):
+        return KitNode(self.world, self.server, self.gateway, PORTS, name)
+
+    def _links_of_kits(self):
+        return [self._link(kit, self.gateway) for kit in self.kits]
 
     def _link(self, near, far):
         link = SimLink(self.world, self.world.rng.choice(SHAPES), self.checks.saw_frame)
@@ -114,9 +127,9 @@ class Scenario:
             for cable in self.cables:
                 world.after(world.rng.uniform(0, 60), cable.switch_on)
             self._plan_trouble()
-            world.run(TROUBLE_S)
+            world.run(self.trouble_s)
             self._make_peace()
-            world.run(TROUBLE_S + PEACE_S, self.is_drained)
+            world.run(self.trouble_s + self.peace_s, self.is_drained)
             self.checks.at_the_end()
         return self._outcome()
 
@@ -130,13 +143,13 @@ class Scenario:
         for node in (*self.kits, *self.nodes):
             for _ in range(rng.randint(0, 2)):
                 fault = rng.choice(("crash", "crash", "cut", "EIO", "ENOSPC"))
-                world.at(rng.uniform(5, TROUBLE_S), lambda node=node, fault=fault: self._hurt(node, fault))
+                world.at(rng.uniform(5, self.trouble_s), lambda node=node, fault=fault: self._hurt(node, fault))
         for _ in range(rng.randint(0, 3)):
             cable = rng.choice(self.cables)
-            world.at(rng.uniform(5, TROUBLE_S), lambda cable=cable: cable.pull(rng.uniform(1, 60)))
+            world.at(rng.uniform(5, self.trouble_s), lambda cable=cable: cable.pull(rng.uniform(1, 60)))
             node = rng.choice(self.nodes)
             jump = rng.choice((-86_400_000 * 3650, 3_600_000, 86_400_000 * 365))
-            world.at(rng.uniform(5, TROUBLE_S), lambda node=node, jump=jump: self._jump(node, jump))
+            world.at(rng.uniform(5, self.trouble_s), lambda node=node, jump=jump: self._jump(node, jump))
 
     def _cut(self, link):
         self.cuts += link.is_up
@@ -163,7 +176,7 @@ class Scenario:
 
     def is_drained(self):
         """Every device has said its piece, every study has its receipt."""
-        world_at_peace = self.world.now > TROUBLE_S + 120.0
+        world_at_peace = self.world.now > self.trouble_s + 120.0
         alive = all(node.alive for node in self.nodes)
         if not (world_at_peace and alive and all(cable.device.is_done for cable in self.cables)):
             return False

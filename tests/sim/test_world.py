@@ -10,12 +10,13 @@ from gateway.depot import Depot
 from node.journal import StudyJournal
 from node.seams import Custody
 from server.kernel import FromPeers
+from tests.sim.__main__ import WORLDS
 from tests.sim.scenario import Scenario
 from tests.sim.world import World
 
 SEEDS = 40
 KEPT = [
-    int(line.split()[0])
+    (line.split()[0], int(line.split()[1]))
     for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
     if line and not line.startswith("#")
 ]
@@ -28,9 +29,9 @@ def test_nothing_is_lost_doubled_or_shown(first):
         Scenario(seed).run()
 
 
-@pytest.mark.parametrize("seed", KEPT)
-def test_a_seed_that_failed_once(seed):
-    Scenario(seed).run()
+@pytest.mark.parametrize(("world", "seed"), KEPT)
+def test_a_seed_that_failed_once(world, seed):
+    WORLDS[world](seed).run()
 
 
 def test_a_seed_replays_exactly():

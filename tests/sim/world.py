@@ -10,6 +10,8 @@ from random import Random
 
 EVENTS_MAX = 5_000_000
 """A run with more events has lost its way: a timer that asks to be called at once for ever."""
+STEP_S_MIN = 0.001
+"""No real loop calls anybody more often."""
 
 
 class World:
@@ -46,6 +48,37 @@ class World:
     def entropy(self, size: int) -> bytes:
         """Seeded bytes in place of the operating system's."""
         return self.rng.randbytes(size)
+
+
+class Alarm:
+    """Has `ring` called at the time that `deadline()` tells. What may have changed that time calls `look`."""
+
+    def __init__(
+        self,
+        world: World,
+        deadline: Callable[[], float | None],
+        ring: Callable[[], None],
+        step_s: float = STEP_S_MIN,
+    ) -> None:
+        self._world, self._deadline, self._ring, self._step_s = world, deadline, ring, step_s
+        self._at: float | None = None
+        self._rang = float("-inf")
+
+    def look(self) -> None:
+        """Ask the world for the next call, never twice within `step_s`."""
+        at = self._deadline()
+        if at is None:
+            return
+        at = max(at, self._world.now, self._rang + self._step_s)
+        if self._at is None or at < self._at:
+            self._at = at
+            self._world.at(at, lambda: self._ring_at(at))
+
+    def _ring_at(self, at: float) -> None:
+        if at == self._at:
+            self._at, self._rang = None, at
+            self._ring()
+            self.look()
 
 
 class SimClock:
