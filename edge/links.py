@@ -4,12 +4,11 @@ Plain values for the status file, made once a second by the daemon; nothing here
 currency and joules; `None` stands for "no limit" and for "not known". Pure but for what it is handed.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from edge.day import minute_of_day
 from edge.kit import Kit
-from edge.policy import Route, say
+from edge.policy import Route, Want, say
 from edge.tariff import MICROS, UNBOUNDED, Amount
 from edge.way import Way
 from edge.ways import Ways, is_held_back
@@ -25,16 +24,16 @@ CARE_S: Final = 0.5
 
 def describe(ways: Ways, kit: Kit, now: float) -> dict[str, Any]:
     """Return all of it."""
-    waiting = list(_waiting(ways, kit))
-    known = [one["eta_s"] for one in waiting]
+    waiting = _waiting(ways, kit)
+    known = [eta_s for _, eta_s in waiting]
     total, limit = ways.budget.total_spent(), ways.budget.total
     return {
         "currency": kit.config.policy.currency,
         "ways": [_way(ways, way, kit, now) for way in ways.ways.values()],
-        "waiting": waiting[:WAITING_MAX],
+        "waiting": [_row(ways, want, eta_s) for want, eta_s in waiting[:WAITING_MAX]],
         "waiting_count": len(kit.outbox.pending()),
         "held_back": sum(is_held_back(route) for route in ways.plan.routes.values()),
-        "eta_s": None if None in known else max(known, default=0.0),
+        "eta_s": None if None in known else max(filter(None, known), default=0.0),
         "budget": _spent(total, limit),
         "renews_in_s": round(ways.budget.renews_in_s()),
     }
@@ -86,25 +85,32 @@ def _spent(spent: Amount, limit: Amount) -> dict[str, Any]:
     }
 
 
-def _waiting(ways: Ways, kit: Kit) -> Iterator[dict[str, Any]]:
-    """Yield a row for each object that is routed, the most urgent first, with the seconds until it is through."""
+def _waiting(ways: Ways, kit: Kit) -> list[tuple[Want, float | None]]:
+    """Return each object that is routed and still waits, and the seconds until it is through."""
     ahead: dict[str, int] = {}
+    found: list[tuple[Want, float | None]] = []
     for want in ways.wants:
         held = kit.spool.get(want.offer.object_id)
         if held is None or held.state not in UNCONFIRMED:
             continue  # gone since the last decision
         route = ways.plan.routes[want.offer.object_id]
         ahead[route.way] = ahead.get(route.way, 0) + want.offer.size
-        yield {
-            "object_id": want.offer.object_id.hex(),
-            "kind": objects.KINDS.get(want.offer.kind, str(want.offer.kind)),
-            "priority": want.offer.priority,
-            "size": want.offer.size,
-            "waiting_s": round(want.waiting_s),
-            "way": route.way,
-            "says": say(route, _until(ways, route.left_s)),
-            "eta_s": _eta_s(ways, route, ahead[route.way]),
-        }
+        found.append((want, _eta_s(ways, route, ahead[route.way])))
+    return found
+
+
+def _row(ways: Ways, want: Want, eta_s: float | None) -> dict[str, Any]:
+    route = ways.plan.routes[want.offer.object_id]
+    return {
+        "object_id": want.offer.object_id.hex(),
+        "kind": objects.KINDS.get(want.offer.kind, str(want.offer.kind)),
+        "priority": want.offer.priority,
+        "size": want.offer.size,
+        "waiting_s": round(want.waiting_s),
+        "way": route.way,
+        "says": say(route, _until(ways, route.left_s)),
+        "eta_s": eta_s,
+    }
 
 
 def _eta_s(ways: Ways, route: Route, ahead: int) -> float | None:

@@ -19,9 +19,10 @@ is kept for DWELL_S while it has work, so that it does not flap; and what has no
 before, so that a stream of urgent objects on one way does not starve bulk that only another carries.
 """
 
+import bisect
 import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -172,7 +173,7 @@ def bar_of(want: Want, view: View) -> Barred | None:
     if barred is not None and not (barred.bar is Bar.QUIET and want.offer.priority <= ALARM):
         return barred
     if view.room is not None and want.offer.size > view.room:
-        return Barred(Bar.BUDGET, None, f"{want.offer.size} bytes are more than the budget of today has left")
+        return Barred(Bar.BUDGET, None, "larger than what the budget of today has left")
     return None
 
 
@@ -224,9 +225,28 @@ def _held(name: str, passed: Sequence[Barred]) -> Route:
     return Route(Wait.BARRED, name, why, min(left, default=None), bars=bars)
 
 
+def alike(views: Sequence[View]) -> Callable[[Want], Hashable]:
+    """Return a function that is equal for objects about which everything is decided alike: thousands may wait."""
+    sizes = sorted({size for view in views for size in (view.terms.object_size_max, view.room) if size})
+
+    def key(want: Want) -> Hashable:
+        offer = want.offer
+        size_class = bisect.bisect_left(sizes, offer.size) if offer.size else -1
+        is_known = offer.again, want.in_custody, want.waiting_s, want.carried_left_s
+        return offer.kind, offer.priority, size_class, is_known
+
+    return key
+
+
 def decide(wants: Sequence[Want], views: Sequence[View], rules: Rules, using: str | None, using_s: float) -> Decision:
     """Return what to do now. `wants`: most urgent and oldest first; `using` has been in use for `using_s`."""
-    routes = {want.offer.object_id: route(want, views, rules, using) for want in wants}
+    key, found = alike(views), dict[Hashable, Route]()
+    routes: dict[bytes, Route] = {}
+    for want in wants:
+        like = key(want)
+        if like not in found:
+            found[like] = route(want, views, rules, using)
+        routes[want.offer.object_id] = found[like]
     wanted = dict.fromkeys(one.way for want in wants if (one := routes[want.offer.object_id]).goes)
     if not wanted:
         return Decision(routes=routes)

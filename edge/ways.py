@@ -14,7 +14,7 @@ What survives a crash: the budget. Patience begins anew with each start, and so 
 Raises nothing: a failed disk is told to the kit, which opens its stores anew, and by `reopen` the budget.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
@@ -36,6 +36,9 @@ from wire.errors import DiskError
 
 WANTS_MAX: Final = 1024
 """Objects that are routed at a time, the most urgent first; the others follow when these have gone."""
+WAITING_STEP_S: Final = 10.0
+WANT_S: Final = 0.001
+"""Decisions are so much rarer for each object that waits: a thousand cost a Pi a tenth of a second."""
 TICK_S: Final = 1.0
 IDLE_TICK_S: Final = 5.0
 OPENING_S_MAX: Final = 240.0
@@ -101,7 +104,7 @@ class Ways:
         """Until when the stick that has a copy should have arrived."""
         self._pending: Sequence[Offer] = ()
         self._asked_at = now
-        self._decide_at = now
+        self._decide_at = self._decided_at = now
         kit.heed(self.admits)
 
     @staticmethod
@@ -208,7 +211,9 @@ class Ways:
             return
         try:
             self._tend_all(now)
-            if self._decide_at <= now or self._kit.outbox.pending() is not self._pending:
+            if self._kit.outbox.pending() is not self._pending:
+                self._decide_at = min(self._decide_at, self._decided_at + len(self.wants) * WANT_S)
+            if self._decide_at <= now:
                 self._decide(now)
         except DiskError as error:
             self._kit.fail(error)
@@ -282,6 +287,7 @@ class Ways:
     # Deciding
 
     def _decide(self, now: float) -> None:
+        self._decided_at = now
         self._pending = self._kit.outbox.pending()
         self.wants = self._look_at_wants(now)
         self._views = [self.view_of(way, now) for way in self.ways.values()]
@@ -294,13 +300,13 @@ class Ways:
         self._carry_out(now)
         self._tell_caller(now)
         self._tell_panel()
-        self._decide_at = now + (TICK_S if self.wants else IDLE_TICK_S)
+        self._decide_at = now + (TICK_S + len(self.wants) * WANT_S if self.wants else IDLE_TICK_S)
 
     def _look_at_wants(self, now: float) -> list[Want]:
         asks = now - self._asked_at >= POLL_S
         offers = (offer for offer in self._pending if asks or not offer.again)
         wants = [self._want(offer, now) for offer in islice(offers, WANTS_MAX)]
-        self._since = {one.offer.object_id: now - one.waiting_s for one in wants}
+        self._since = {one.offer.object_id: self._since.get(one.offer.object_id, now) for one in wants}
         self._carried = {
             one.offer.object_id: self._carried[one.offer.object_id]
             for one in wants
@@ -309,8 +315,10 @@ class Ways:
         return wants
 
     def _want(self, offer: Offer, now: float) -> Want:
-        waiting_s = now - self._since.get(offer.object_id, now)
-        carried_left_s = max(self._carried.get(offer.object_id, now) - now, 0.0)
+        """Return the object as the policy sees it; times in whole steps, so that many objects are alike."""
+        waiting_s = (now - self._since.get(offer.object_id, now)) // WAITING_STEP_S * WAITING_STEP_S
+        carried_left_s = -((now - self._carried.get(offer.object_id, now)) // WAITING_STEP_S) * WAITING_STEP_S
+        carried_left_s = max(carried_left_s, 0.0)
         return Want(offer, waiting_s, offer.again, carried_left_s)
 
     def view_of(self, way: Way, now: float) -> View:
@@ -405,9 +413,12 @@ class Ways:
         if using is None:
             return
         using.note_rate(self._kit.caller.progress(now).rate_bps)
-        admitted = frozenset(
-            want.offer.object_id for want in self.wants if policy.admits(want, using.name, self._views, self.rules)
-        )
+        key, found = policy.alike(self._views), dict[Hashable, bool]()
+        for want in self.wants:
+            like = key(want)
+            if like not in found:
+                found[like] = policy.admits(want, using.name, self._views, self.rules)
+        admitted = frozenset(want.offer.object_id for want in self.wants if found[key(want)])
         if admitted != self._admitted:
             self._admitted = admitted
             self._kit.link.nudge(now)

@@ -3,7 +3,7 @@
 from datetime import UTC
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.budget import FILE, NAME_SIZE_MAX, SLOT_SIZE, WAYS_MAX, Budget, parse_slot
@@ -232,6 +232,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps, st.integers(0, 1000))
 def test_a_budget_is_never_exceeded_whatever_is_asked(steps, seed):
     disk, clock = SimDisk(seed), Clock()

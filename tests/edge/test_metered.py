@@ -3,7 +3,7 @@
 from datetime import UTC
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.budget import Budget
@@ -121,6 +121,7 @@ class NoRoad:
         return RoadStatus()
 
 
+@settings(deadline=None)
 @given(tariffs, moves, st.builds(Amount, st.integers(0, 5000), st.integers(0, 3_000_000), st.integers(0, 200_000)))
 def test_no_sequence_of_frames_and_answers_exceeds_a_budget(tariff, moves, limit):
     """An answer comes only to what was sent; time passes between ticks of a second."""

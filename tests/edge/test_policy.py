@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import policy
@@ -204,6 +204,7 @@ any_offers = st.builds(
 any_wants = st.builds(Want, any_offers, st.sampled_from([0.0, 60.0, 3600.0, 10.0**6]), st.booleans())
 
 
+@settings(deadline=None)
 @given(st.lists(any_wants, max_size=5), any_views, st.sampled_from(["w0", "w1", None]), st.floats(0, 1e5))
 def test_nothing_goes_where_it_may_not(wants, seen, using, using_s):
     decision = decide(wants, seen, RULES, using, using_s)
@@ -220,6 +221,7 @@ def test_nothing_goes_where_it_may_not(wants, seen, using, using_s):
         assert decision.use not in decision.also_open
 
 
+@settings(deadline=None)
 @given(any_wants, any_views)
 def test_an_object_that_goes_now_is_admitted_there(want, seen):
     found = route(want, seen, RULES)
@@ -227,6 +229,7 @@ def test_an_object_that_goes_now_is_admitted_there(want, seen):
         assert policy.admits(want, found.way, seen, RULES)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(any_offers, min_size=1, max_size=12, unique_by=lambda one: one.object_id), any_views)
 def test_no_object_starves_that_some_way_may_carry(offers, seen):
     """Ways that are not barred open at once and carry one object a minute; new urgent ones never stop coming."""
