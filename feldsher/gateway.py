@@ -4,12 +4,16 @@ import argparse
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from feldsher import watching
 from feldsher.enrolling import ENROLMENT, enrol
+from node.url import CARRIED, parse_url
 from wire.errors import UsageError
+
+LISTEN_HELP: Final = "instead of what the enrolment says; dir:///media/stick alone: beside it"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "run", help="run until SIGTERM", epilog="example: feldsher gateway run --data /var/lib/feldsher"
     )
     run.add_argument("--data", type=Path, required=True, help=f"data folder; holds {ENROLMENT}")
-    run.add_argument("--listen", action="append", default=[], metavar="URL", help="instead of what the enrolment says")
+    run.add_argument("--listen", action="append", default=[], metavar="URL", help=LISTEN_HELP)
     run.add_argument("--verbose", action="store_true", help="log every bearer that comes and goes")
     run.set_defaults(run=_run)
     carry = subparsers.add_parser(
@@ -62,8 +66,14 @@ def _run(args: argparse.Namespace) -> int:
     start_log(verbose=args.verbose)
     enrolment = load_gateway(args.data / ENROLMENT)
     with claim(args.data):
-        asyncio.run(daemon.run(enrolment, args.data, args.listen or enrolment.listen))
+        asyncio.run(daemon.run(enrolment, args.data, listening(args.listen, enrolment.listen)))
     return 0
+
+
+def listening(given: Sequence[str], enrolled: Sequence[str]) -> list[str]:
+    """Return where to listen: a place for sticks takes no address away from the kits."""
+    only_sticks = all(parse_url(url).scheme == CARRIED for url in given)
+    return [*(enrolled if only_sticks else ()), *given]
 
 
 def _carry(args: argparse.Namespace) -> int:

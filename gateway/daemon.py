@@ -28,6 +28,7 @@ from wire.errors import DeviceError
 from wire.noise import KeyPair
 
 SLOT_S: Final = 0.5
+IDLE_S: Final = 3600.0
 """How often the slots for sticks are asked what they want."""
 NO_STICK: Final = "no stick that carries parcels is here; `feldsher kit stick init` makes one of any"
 
@@ -95,11 +96,11 @@ async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str]) 
 async def _tend_slots(station: Station, host: HostShell, shells: Sequence[CallerShell]) -> None:
     while True:
         now = asyncio.get_running_loop().time()
-        at = station.tick_slots(now)
+        at = station.tick_slots(now)  # None: there is no slot, and there will be none
         if station.crossed():
             for shell in (host, *shells):
                 shell.tick()
-        await asyncio.sleep(SLOT_S if at is None else max(0.0, min(at - now, SLOT_S)))
+        await asyncio.sleep(IDLE_S if at is None else max(0.0, min(at - now, SLOT_S)))
 
 
 def carry(enrolment: GatewayEnrolment, folder: Path, stick: Path, clock: Clock) -> tuple[CarryStatus, int]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from feldsher.gateway import listening
 from feldsher.main import main
 from node.claim import claim
 from node.disk import RealDisk
@@ -60,3 +61,10 @@ def test_while_the_gateway_runs_the_stick_is_its_own_affair(gateway, tmp_path, c
     told = capsys.readouterr().err
     assert "another process uses this data folder" in told
     assert f"--listen dir://{tmp_path}" in told
+
+
+def test_a_place_for_sticks_takes_no_address_away_from_the_kits():
+    enrolled, stick = ["udp://0.0.0.0:7"], "dir:///media/stick"
+    assert listening([], enrolled) == enrolled
+    assert listening([stick], enrolled) == [*enrolled, stick]
+    assert listening(["tcp://0.0.0.0:7", stick], enrolled) == ["tcp://0.0.0.0:7", stick]
