@@ -12,7 +12,7 @@ from node.admission import Admits, admits_usually
 from node.entropy import Entropy
 from node.exchange import Exchange
 from node.line import Line
-from node.post import BLOCKED_S, CHECKS_S, DOUBT_POST_S, hello_pause_s, look_into_mailbox
+from node.post import BLOCKED_S, CHECKS_S, DOUBT_POST_S, OWED_MAX, hello_pause_s, look_into_mailbox
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
@@ -137,6 +137,10 @@ class Caller:
         self._bearer, self._dead_from = bearer, now
         self._events.note("bearer", self._far_public, f"{bearer.name} is up")
         self._hello_at, self._check_at = now, float("inf")
+        if bearer.is_message and self._line is not None and self._line.exchange.flow.command.owed > OWED_MAX:
+            self._events.note("session", self._far_public, "the session owes too much to go on over messages")
+            self._line = self._call = None
+            self._change(CallerEvent.BROKEN)
         if self._line is not None:
             self._line.bind(bearer, now, is_new_way=True)
         else:

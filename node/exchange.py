@@ -41,6 +41,7 @@ class Exchange:
     def on_bearer(self, bearer: Bearer) -> None:
         """Go on over `bearer`: what it does not admit waits for another."""
         self.sender.admits = lambda offer: self._admits(offer, bearer)
+        self.receiver.admits = lambda offer: admits_usually(offer, bearer)
         self.sender.refused_pause_s = REFUSED_PAUSE_POST_S if bearer.is_message else REFUSED_PAUSE_S
         self._stale = True
 
@@ -56,9 +57,8 @@ class Exchange:
     def refresh(self, now: float) -> None:
         """Offer what is new, and say what is due about what was offered."""
         self.offer(now)
-        while self.receiver.answers and self._has_room:
-            channel = next(iter(self.receiver.answers))
-            self.flow.command.say(encode_message(channel, self.receiver.answers.pop(channel)))
+        while self._has_room and (answer := self.receiver.next_answer()) is not None:
+            self.flow.command.say(encode_message(*answer))
 
     def offer(self, now: float) -> None:
         """Offer what is new."""

@@ -12,7 +12,7 @@ from typing import Final
 from node.entropy import Entropy
 from node.exchange import Exchange
 from node.line import Line
-from node.post import HALF_OPEN_POST_S
+from node.post import HALF_OPEN_POST_S, OWED_MAX
 from node.progress import Progress
 from node.seams import Bearer, Inbox, Outbox
 from node.tally import Event, Events, Tally, note_verdicts, progress_of
@@ -244,6 +244,10 @@ class Host:
         if index in self._half_open:
             self._prove(index, bearer, now)
         before = line.bearer
+        if bearer.is_message and bearer is not before and line.exchange.flow.command.owed > OWED_MAX:
+            self._end(line)  # what it says in a new session is less than what it owes in this one
+            self._hint(bearer, 0, HintCode.NO_SESSION, frame, now)
+            return
         if counter == line.session.window.highest and bearer is not before:
             line.bind(bearer, now)
             if before is not None and before.is_stream:

@@ -28,6 +28,8 @@ HELLO_POST_S: Final = 900.0
 """A HELLO that is not answered goes again after so long, then after twice that, and so on to the maximum."""
 HELLO_POST_S_MAX: Final = 6 * 3600.0
 HALF_OPEN_POST_S: Final = 24 * 3600.0
+OWED_MAX: Final = 540
+"""Command bytes that a session may owe and still go on over messages; with more, a new one is cheaper: two messages."""
 BLOCKED_S: Final = 10.0
 BURST_MAX: Final = 64
 

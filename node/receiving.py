@@ -6,6 +6,7 @@ its session.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -55,7 +56,9 @@ class Receiver:
     def __init__(self, peer: bytes, inbox: Inbox, counts: ReceivingCounts) -> None:
         self._peer, self._inbox, self.counts = peer, inbox, counts
         self.receivings: dict[int, Receiving] = {}
-        self._closed: OrderedDict[int, bytes] = OrderedDict()
+        self.admits: Callable[[Offer], bool] = lambda offer: True
+        """Of which objects the present bearer is worth an answer."""
+        self._closed: OrderedDict[int, Offer] = OrderedDict()
         self.answers: dict[int, Answer] = {}
         self.finished: list[tuple[bytes, Answer]] = []
 
@@ -82,12 +85,23 @@ class Receiver:
     @property
     def has_verdicts(self) -> bool:
         """An answer waits that the sender cannot do without; a small object comes whole without its gap list."""
-        return any(not self._is_needless(*answer) for answer in self.answers.items())
+        return any(self.may_say(channel) and not self._is_needless(channel) for channel in self.answers)
 
-    def _is_needless(self, channel: int, answer: Answer) -> bool:
+    def next_answer(self) -> tuple[int, Answer] | None:
+        """Take the next answer that may be said now."""
+        channel = next((channel for channel in self.answers if self.may_say(channel)), None)
+        return None if channel is None else (channel, self.answers.pop(channel))
+
+    def may_say(self, channel: int) -> bool:
+        """Tell whether the present bearer admits the object on `channel`."""
+        receiving = self.receivings.get(channel)
+        offer = receiving.offer if receiving is not None else self._closed.get(channel)
+        return offer is None or self.admits(offer)
+
+    def _is_needless(self, channel: int) -> bool:
         receiving = self.receivings.get(channel)
         is_coming = receiving is not None and receiving.offer.size <= EAGER_SIZE and receiving.have.total > 0
-        return isinstance(answer, Have) and is_coming
+        return isinstance(self.answers[channel], Have) and is_coming
 
     def take(self, segment: Segment) -> None:
         """Write one segment of a channel that `knows` was asked about."""
@@ -114,7 +128,7 @@ class Receiver:
     def answer(self, object_id: bytes, answer: Answer) -> None:
         """A receipt that came later, for an object that this session brought or offered."""
         for channel, closed in self._closed.items():
-            if closed == object_id:
+            if closed.object_id == object_id:
                 self.answers[channel] = answer
 
     def _finish(self, channel: int, receiving: Receiving) -> None:
@@ -137,16 +151,16 @@ class Receiver:
     def _start_over(self, channel: int, receiving: Receiving) -> None:
         """What was written is gone: the sender offers the object anew, on another channel."""
         del self.receivings[channel]
-        self._remember(channel, receiving.offer.object_id)
+        self._remember(channel, receiving.offer)
         self.answers[channel] = Have(RangeSet())
 
     def _close(self, channel: int, offer: Offer, answer: Answer) -> None:
         self.receivings.pop(channel, None)
-        self._remember(channel, offer.object_id)
+        self._remember(channel, offer)
         self.answers[channel] = answer
         self.finished.append((offer.object_id, answer))
 
-    def _remember(self, channel: int, object_id: bytes) -> None:
-        self._closed[channel] = object_id
+    def _remember(self, channel: int, offer: Offer) -> None:
+        self._closed[channel] = offer
         if len(self._closed) > CLOSED_MAX:
             self._closed.popitem(last=False)

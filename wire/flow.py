@@ -51,6 +51,11 @@ class CommandOut:
         return self._todo.total
 
     @property
+    def owed(self) -> int:
+        """How many bytes were said and are not acknowledged in order: the peer must have them before any other."""
+        return len(self._kept)
+
+    @property
     def room(self) -> int:
         """How many bytes may still be said before the peer must acknowledge some."""
         return COMMAND_BACKLOG_MAX - len(self._kept)

@@ -181,6 +181,83 @@ def test_a_gateway_that_was_started_anew_says_so_once_and_is_called_again():
     assert kinds(world.sky.fetched) == [FrameKind.HINT, FrameKind.WELCOME]
 
 
+def owing(seed=1):
+    """A session whose last words in the air were lost: the air is gone, and much more was said into it."""
+    world = SkyWorld(profile=Profile(loss=0.0), seed=seed)
+    world.up.add(payload(2000, 99))
+    world.start_caller()
+    world.run(60, world.all_received)
+    world.air.profile.outages = [(world.now, 1e9)]
+    return world
+
+
+def test_a_kit_that_offered_a_day_of_studies_into_nothing_begins_anew_over_messages():
+    world = owing()
+    for number in range(60):
+        world.up.add(payload(20_000, number))
+    world.caller.nudge(world.now)
+    world.run(world.now + 20)
+    world.to_sky()
+    world.add_summary(payload(150, 500))
+    world.caller.nudge(world.now)
+    world.run(world.now + HOUR_S, lambda: len(world.up.objects) == 60)
+    assert len(world.up.objects) == 60
+    assert kinds(world.sky.sent) == [FrameKind.HELLO]
+    world.air.profile.outages = []
+    world.to_air()
+    world.run(world.now + HOUR_S, world.all_received)
+    assert world.all_received()
+    assert world.caller.tally.counters.handshakes == 2
+
+
+def test_a_gateway_that_owes_receipts_of_bulk_does_not_bring_them_by_satellite():
+    world = SkyWorld(profile=Profile(loss=0.0))
+    world.at_host.verdict = lambda offer: Custody()
+    bulk = [world.up.add(payload(2000, number)) for number in range(40)]
+    world.start_caller()
+    world.run(120, lambda: world.up.custody == set(bulk))
+    world.air.profile.outages = [(world.now, 1e9)]
+    (peer,) = world.host.tallies
+    for object_id in bulk:
+        world.host.answer(peer, object_id, Receipt(bytes(119)), world.now)
+        world.run(world.now + 5)
+    world.to_sky()
+    summary = world.add_summary(payload(250, 500))
+    world.at_host.verdict = lambda offer: Receipt(b"r") if offer.object_id == summary else Custody()
+    world.caller.nudge(world.now)
+    world.run(world.now + HOUR_S, lambda: summary not in world.up.objects)
+    assert summary not in world.up.objects
+    assert world.sky.credits < 40, "40 receipts are 120 credits"
+    world.at_host.verdict = lambda offer: Receipt(bytes(119))
+    world.air.profile.outages = []
+    world.to_air()
+    world.run(world.now + 2 * HOUR_S, world.all_received)
+    assert world.all_received()
+
+
+def test_a_receipt_of_bulk_that_comes_while_messages_carry_waits_for_another_bearer():
+    world = SkyWorld(profile=Profile(loss=0.0))
+    world.at_host.verdict = lambda offer: Custody()
+    bulk = world.up.add(payload(2000, 7))
+    world.start_caller()
+    world.run(60, lambda: world.up.custody == {bulk})
+    world.run(world.now + 30)
+    world.to_sky()
+    summary = world.add_summary(payload(100, 500))
+    world.caller.nudge(world.now)
+    world.run(world.now + 100)
+    (peer,) = world.host.tallies
+    before = world.sky.credits
+    world.host.answer(peer, bulk, Receipt(bytes(119)), world.now)
+    world.run(world.now + HOUR_S / 2)
+    assert world.sky.credits == before
+    world.host.answer(peer, summary, Receipt(b"word"), world.now)
+    world.to_air()
+    world.run(world.now + 120, world.all_received)
+    assert world.all_received()
+    assert world.caller.tally.counters.handshakes == 1
+
+
 def test_nothing_is_spent_on_a_session_that_is_known_to_be_gone():
     world = resumed()
     world.start_host()
