@@ -278,6 +278,8 @@ class Sending:
                 return kind(f"{self._url} refused {names}: {parcel.verdict}")
         if self._outbox.is_done:
             return None
+        if self._stick is not None and self._stick.status.is_there:
+            return self._carried(self._stick)
         if self._live and self._denying == set(map(str, self._live)):
             return AuthError(
                 f"{self._url} does not let us in: our key is not known there or was revoked, or it is another host"

@@ -186,6 +186,9 @@ def test_an_old_address_at_which_somebody_else_listens_now_gives_way(folder):
         with Server(folder, "udp://127.0.0.1:0", keys="others", into="thirds") as third:
             done = run(folder, "send", "small", "--to", other.url, "--to", third.url, *ARGS, "--timeout", "60")
             assert done.returncode == 77, done.stderr
+        done = run(folder, "send", "small", "--to", other.url, "--to", stick(folder), *ARGS, "--timeout", "60")
+        assert done.returncode == 75
+        assert "1 file waits in" in done.stderr
 
 
 class Pipe:
