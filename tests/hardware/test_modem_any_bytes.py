@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hardware.simulated.modems.air import Air, Shape
 from hardware.simulated.modems.dialup import DialModem
 from hardware.simulated.modems.exchange import Exchange, Manner
+from hardware.simulated.modems.faults import Faults
 from hardware.simulated.modems.ground import Ground
 from hardware.simulated.modems.iridium9602 import Iridium9602
 from hardware.simulated.modems.network import VirtualNetwork
@@ -13,6 +14,7 @@ from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
 from tests.hardware.modem_bench import Bench, FarEnd
+from wire.errors import UsageError
 
 STEPS_PER_MODEM = 60
 OUTPUT_MAX = 1_000_000
@@ -82,7 +84,19 @@ def courses(draw):
     kind = draw(st.sampled_from(sorted(MAKERS)))
     faults = draw(st.lists(st.sampled_from(sorted(MAKERS[kind][1])), max_size=4))
     whens = [draw(st.sampled_from(["", "@*", "@2", "@3+", "@30%"])) for _ in faults]
-    return kind, [name + when for name, when in zip(faults, whens, strict=True)], draw(PLAN)
+    arguments = [
+        draw(st.sampled_from(["", "", "", "=0", "=1", "=1e9", "=-1", "=0:0", "=0.1:0.1", "=+CSQ:3"])) for _ in faults
+    ]
+    return kind, [good(kind, *parts) for parts in zip(faults, arguments, whens, strict=True)], draw(PLAN)
+
+
+def good(kind, name, argument, when):
+    """Return the knob as it is written; without its argument when that will not do."""
+    try:
+        Faults([name + argument + when], MAKERS[kind][1], None)
+    except UsageError:
+        return name + when
+    return name + argument + when
 
 
 def heard(kind, faults, plan, seed=1):

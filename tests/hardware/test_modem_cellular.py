@@ -9,6 +9,7 @@ from hardware.simulated.modems.sim import PUK_TRIES, TRIES, SimCard
 from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
 from tests.hardware.modem_bench import virtual
+from wire.errors import UsageError
 
 OK = b"\r\nOK\r\n"
 EVERY = (Sim800, Sim7600, Quectel, Bg96)
@@ -257,3 +258,9 @@ def test_switched_off_it_says_so_and_stays_off(cls, command, said):
     bench.wait(1.0)
     bench.modem.rail.set(True)
     assert b"RDY" in bench.wait(20.0)
+
+
+@pytest.mark.parametrize("spec", ["flaps=0:0", "flaps=30", "flaps=x:y", "flaps=1:-1", "slow-search=nan"])
+def test_a_habit_whose_numbers_will_not_do(spec):
+    with pytest.raises(UsageError):
+        virtual(Sim800, spec)

@@ -44,7 +44,7 @@ CELLULAR: Final[Mapping[str, Knob]] = {
     "roaming": Knob("it is registered abroad", when="*"),
     "no-network": Knob("it searches for ever", when="*"),
     "slow-search": Knob("so many seconds pass until it is registered", "45", "*", is_number=True),
-    "flaps": Knob("UP:DOWN, it is registered for UP seconds and then not for DOWN, again and again", "30:15", "*"),
+    "flaps": Knob("UP:DOWN, it is registered for UP seconds, then not for DOWN", "30:15", "*", is_pair=True),
     "no-signal": Knob("the signal is 99", when="*"),
     "clock-wrong": Knob("the network's clock stands at its epoch, 2004", when="*"),
     "attach-fails": Knob("attaching is refused; every AT+CGATT=1 is an opportunity"),
@@ -153,8 +153,8 @@ class Cellular(AtModem):
         self.card.insert()
         busy_s = self.faults.number("sim-busy") or 0.0
         self.later(max(self.SIM_READY_S, busy_s), self._sim_is_ready, now)
-        if self.faults.is_set("flaps"):
-            self._flap(now)
+        if (periods := self.faults.pair("flaps")) is not None:
+            self._flap(*periods, now)
 
     def _sim_is_ready(self, now: float) -> None:
         self._is_sim_ready = True
@@ -186,10 +186,7 @@ class Cellular(AtModem):
         """The network is in reach again."""
         self._search(now)
 
-    def _flap(self, now: float) -> None:
-        up, _, down = (self.faults.text("flaps") or "").partition(":")
-        up_s, down_s = float(up or 30), float(down or 15)
-
+    def _flap(self, up_s: float, down_s: float, now: float) -> None:
         def away(at: float) -> None:
             self.lose_network(at)
             self.later(down_s, back, at)

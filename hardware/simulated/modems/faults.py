@@ -7,7 +7,6 @@ argument, and then only that command is an opportunity: `cme-error=CIPSTART:3@2`
 be turned at once; chances are drawn from the modem's seed.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Final
 from wire.errors import UsageError
 
 KNOBS_MAX: Final = 64
+PERIOD_S_MIN: Final = 0.1
+NUMBER_MAX: Final = 1e9
 _SPEC: Final = re.compile(r"([a-z0-9-]+)(?:=([^@]*))?(?:@(\*|\d{1,6}\+?|\d{1,3}(?:\.\d+)?%))?", re.ASCII)
 
 
@@ -30,6 +31,19 @@ class Knob:
     is_number: bool = False
     """The argument (after `COMMAND:` when `of_commands`) is a number."""
     of_commands: bool = False
+    is_pair: bool = False
+    """The argument is UP:DOWN, in seconds."""
+    is_status: bool = False
+    """The argument is a whole number that may be negative."""
+
+    def takes(self, argument: str) -> bool:
+        """Return whether the argument is of the form that it must have."""
+        if self.is_pair:
+            up, _, down = argument.partition(":")
+            return all(_is_number(one) and float(one) >= PERIOD_S_MIN for one in (up, down))
+        if self.is_status:
+            return re.fullmatch(r"-?\d{1,4}", argument, re.ASCII) is not None
+        return not self.is_number or _is_number(argument)
 
 
 class _Turned:
@@ -72,8 +86,8 @@ class Faults:
         if sum(map(len, self._turned.values())) >= KNOBS_MAX:
             raise UsageError(f"fault {spec}: {KNOBS_MAX} are the most at once")
         turned = _Turned(knob, match[2] if match[2] is not None else knob.argument, match[3] or knob.when)
-        if knob.is_number and not _is_number(turned.argument):
-            raise UsageError(f"fault {spec}: {turned.argument!r} is no number; {match[1]}: {knob.meaning}")
+        if not knob.takes(turned.argument):
+            raise UsageError(f"fault {spec}: {turned.argument!r} will not do; {match[1]}: {knob.meaning}")
         self._turned.setdefault(match[1], []).append(turned)
 
     def turn_back(self, name: str) -> None:
@@ -97,10 +111,13 @@ class Faults:
         turned = self._turned.get(name)
         return float(turned[-1].argument) if turned else None
 
-    def text(self, name: str) -> str | None:
-        """Return the argument of a habit, or None when it was not turned. Counts no opportunity."""
+    def pair(self, name: str) -> tuple[float, float] | None:
+        """Return the two periods of a habit, or None when it was not turned. Counts no opportunity."""
         turned = self._turned.get(name)
-        return turned[-1].argument if turned else None
+        if not turned:
+            return None
+        up, _, down = turned[-1].argument.partition(":")
+        return float(up), float(down)
 
     def is_set(self, name: str) -> bool:
         """Return whether a habit was turned. Counts no opportunity."""
@@ -109,6 +126,6 @@ class Faults:
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text)) and float(text) >= 0
+        return 0 <= float(text) <= NUMBER_MAX
     except ValueError:
         return False

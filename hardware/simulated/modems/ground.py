@@ -46,7 +46,7 @@ KNOBS: Final[Mapping[str, Knob]] = {
     "mo-late": Knob("delivers so many seconds later than the session was", "60", "*", is_number=True),
     "mo-broken": Knob("the connection breaks in the middle of the message; it is delivered again"),
     "mo-in-pieces": Knob("sends a message byte by byte", when="*"),
-    "mt-status": Knob("answers an MT message with this number, and does not queue it", "-6"),
+    "mt-status": Knob("answers an MT message with this number, and does not queue it", "-6", is_status=True),
     "mt-silent": Knob("queues an MT message, and does not answer it"),
 }
 

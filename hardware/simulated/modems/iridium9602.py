@@ -52,7 +52,7 @@ IRIDIUM: Final[Mapping[str, Knob]] = {
     "delivered-but": Knob("the message goes up, but the modem reports this status", "18", is_number=True),
     "mo-status": Knob("the session fails with this status", "18", is_number=True),
     "traffic-management": Knob("the session is refused with this status", "38", is_number=True),
-    "no-view": Knob("UP:DOWN, the sky is seen for UP seconds and then not for DOWN, again and again", "300:60", "*"),
+    "no-view": Knob("UP:DOWN, the sky is seen for UP seconds, then not for DOWN", "300:60", "*", is_pair=True),
     "mt-checksum": Knob("the checksum of a message read with AT+SBDRB is wrong"),
     "mt-repeated": Knob("the ground keeps a message that came down, and sends it again"),
     "mt-lost": Knob("the ground gives a message away in a session that fails"),
@@ -110,6 +110,11 @@ class Iridium9602(AtModem):
         self._signal = signal
         self.momsn = 0
         super().__init__(faults, seed, is_powered=is_powered, log=log)
+        self._add_facts()
+        self._add_short_bursts()
+        self.ground.subscribe(imei)
+
+    def _add_facts(self) -> None:
         self.commands |= {
             "+CGSN": lambda _r, _n: Answer((self.imei.encode(),)),
             "+GSN": lambda _r, _n: Answer((self.imei.encode(),)),
@@ -121,6 +126,10 @@ class Iridium9602(AtModem):
             "+CIER": self._cier,
             "+CREG": lambda _r, _n: Answer((b"+CREG:002,00%d" % (1 if self._signal else 2),)),
             "-MSSTM": self._msstm,
+        }
+
+    def _add_short_bursts(self) -> None:
+        self.commands |= {
             "+SBDWB": self._sbdwb,
             "+SBDWT": self._sbdwt,
             "+SBDRB": self._sbdrb,
@@ -144,7 +153,6 @@ class Iridium9602(AtModem):
             "*R0": lambda _r, n: self._radio(is_on=False, now=n),
             "*R1": lambda _r, n: self._radio(is_on=True, now=n),
         }
-        self.ground.subscribe(imei)
 
     def identity(self) -> bytes:
         return b"2400"
@@ -152,7 +160,7 @@ class Iridium9602(AtModem):
     def fall_silent(self, now: float) -> None:
         super().fall_silent(now)
         self._mo, self._mt = b"", b""
-        self._has_mo = self._has_mt = self._is_rung = self._is_flushed = False
+        self._has_mo = self._has_mt = self._is_rung = False
         self._mtmsn, self._left = -1, 0
         self._is_radio_on = True
         self._fetched: Fetched | int | None = None
@@ -178,9 +186,8 @@ class Iridium9602(AtModem):
 
     def started(self, now: float) -> None:
         self.ground.subscribe(self.imei).has_rings = True
-        if (periods := self.faults.text("no-view")) is not None:
-            up, _, down = periods.partition(":")
-            self._see(float(up or 300), float(down or 60), self._signal or 4, now)
+        if (periods := self.faults.pair("no-view")) is not None:
+            self._see(*periods, self._signal or 4, now)
 
     def _see(self, up_s: float, down_s: float, signal: int, now: float) -> None:
         def away(at: float) -> None:
