@@ -9,6 +9,7 @@ person (`LOCKED`) is looked at now and then, in case one has come; the guard of 
 """
 
 import abc
+import contextlib
 from typing import Final
 
 from node.modems import gsm
@@ -115,9 +116,14 @@ class GsmModem(ScriptedModem, abc.ABC):
         self.state = ModemState.RESTING
         if isinstance(fault, ModemReset):
             yield Pause(RESET_S)
-        rung, wait_s = self.ladder.fault(failing_of(fault))
+        failing = failing_of(fault)
+        rung, wait_s = self.ladder.fault(failing)
         yield Pause(wait_s)
         try:
+            if failing is Failing.MODEM:
+                with contextlib.suppress(NoAnswer):
+                    yield from synchronise(self.engine, self.controls, self.plan.baud)
+                    return  # it was slow to start; switched off now it would never come to its end
             yield from self._climb(rung)
         except AtFault:
             return  # the modem is asked anew all the same, and what fails then climbs on

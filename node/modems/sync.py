@@ -30,7 +30,7 @@ def synchronise(engine: Engine, controls: Controls, baud: int) -> Script[None]:
         owed, engine.owed = engine.owed, b""
         yield Say(owed)
         yield Pause(GUARD_S)
-    if not (yield from _asked(ASKS)):
+    if not (yield from answers()):
         yield from unstick(engine)
         found = yield from _scan(controls, baud)
     yield from _plain()
@@ -58,13 +58,13 @@ def escape() -> Script[None]:
 def _scan(controls: Controls, baud: int) -> Script[int]:
     for rate in (baud, *(rate for rate in BAUDS if rate != baud)):
         controls.set_baud(rate)
-        if (yield from _asked(ASKS)):
+        if (yield from answers()):
             return rate
     controls.set_baud(baud)
     raise NoAnswer("the modem does not answer at any speed")
 
 
-def _asked(times: int) -> Script[bool]:
+def answers(times: int = ASKS) -> Script[bool]:
     """Ask `AT` until it answers OK; the first asks may be eaten by what it was doing, or by its finding the speed."""
     for number in range(times):
         text = "AT" if number % 2 == 0 else "ATQ0V1"
@@ -93,9 +93,9 @@ def _set_baud(controls: Controls, baud: int) -> Script[None]:
         yield Command(f"AT+IPR={baud}", timeout_s=1.0)
     controls.set_baud(baud)
     yield Pause(DRAIN_S)
-    if not (yield from _asked(ASKS)):
+    if not (yield from answers()):
         raise NoAnswer(f"the modem does not answer after AT+IPR={baud}")
     yield Command("AT&W")
 
 
-__all__ = ["BAUDS", "escape", "synchronise", "unstick"]
+__all__ = ["BAUDS", "answers", "escape", "synchronise", "unstick"]

@@ -73,6 +73,15 @@ def test_a_transparent_connection_is_left():
     assert rig.sim.rail.cuts == 0
 
 
+@pytest.mark.parametrize("boot", ["slow-boot=20", "slow-boot=45"])
+@pytest.mark.parametrize("baud", ["baud=115200", "baud=19200"])
+def test_a_modem_that_starts_slowly_is_not_switched_off_while_it_starts(boot, baud):
+    rig = Rig(Sim800, socket_driver("auto", "udp"), [boot, baud, "hang@9"]).open()
+    rig.run(900, lambda: rig.ears.bearer is not None)
+    assert rig.ears.bearer is not None, rig.driver.status()
+    assert rig.sim.rail.cuts <= 3
+
+
 def test_a_line_that_vanishes_with_the_supply_gets_its_supply_back():
     """A USB modem is powered from the rail that the ladder cuts: the script ends with the line, the cycle does not."""
     rig = Rig(Sim800, socket_driver("auto", "udp")).open().until_up(60)

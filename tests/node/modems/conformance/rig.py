@@ -189,6 +189,7 @@ class Rig:
         return max(min(times, default=float("inf")), self.now + STEP_S_MIN)
 
     def _carry(self):
+        self.network.tick(self.now)
         self.sim.tick(self.now)
         self._mind_the_line()
         data = self.sim.output()
