@@ -150,6 +150,14 @@ def test_pdp_deact_in_the_middle_of_a_send(cls):
 
 
 @EVERY
+def test_half_a_datagram_never_arrives(cls):
+    bench, far = connected(cls, "pdp-deact@1", kind="UDP")
+    assert GONE[cls] in send(bench, b"0123456789")
+    far.poll(bench.now)
+    assert far.heard == b""
+
+
+@EVERY
 def test_the_network_drops_it_every_so_often(cls):
     bench, _ = connected(cls, "pdp-drops=100")
     assert bench.wait(100.0).count(GONE[cls]) == 1

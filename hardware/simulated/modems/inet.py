@@ -25,7 +25,9 @@ PACE_S: Final = 0.05
 
 INET: Final[Mapping[str, Knob]] = {
     **CELLULAR,
-    "pdp-deact": Knob("the network takes the connections away in the middle of a send; half of the bytes arrive"),
+    "pdp-deact": Knob(
+        "the network takes the connections away in the middle of a send; half of a stream's bytes arrive"
+    ),
     "pdp-drops": Knob("it does so every so many seconds", "3600", "*", is_number=True),
     "short-accept": Knob("of what is to be sent it accepts so many bytes at most", "100", "*", is_number=True),
     "data-lost": Knob("says that the send went well, and loses the bytes"),
@@ -151,7 +153,8 @@ class Inet(Cellular):
     def transmit(self, link: Link, data: bytes, now: float) -> str:
         """Send; return "ok", "fail" or "gone", with the faults that a send may meet."""
         if self.faults.strikes("pdp-deact"):
-            link.send(data[: len(data) // 2], now)
+            if link.kind != UDP:
+                link.send(data[: len(data) // 2], now)
             self.later(0.0, self.drop_pdp, now)
             return "gone"
         if self.faults.strikes("send-fail"):
