@@ -120,7 +120,7 @@ class GsmModem(ScriptedModem, abc.ABC):
         rung, wait_s = self.ladder.fault(failing)
         yield Pause(wait_s)
         try:
-            if failing is Failing.MODEM:
+            if failing is Failing.MODEM and rung is Rung.POWER:
                 with contextlib.suppress(NoAnswer):
                     yield from synchronise(self.engine, self.controls, self.plan.baud)
                     return  # it was slow to start; switched off now it would never come to its end

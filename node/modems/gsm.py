@@ -23,7 +23,7 @@ from node.modems.faults import (
     policy_of,
 )
 from node.modems.pin import PinGuard
-from node.modems.quirks import Quirk, quirk_of
+from node.modems.quirks import GENERIC, Quirk, quirk_of
 
 BAUD: Final = 115_200
 SIM_S_MAX: Final = 20.0
@@ -31,6 +31,7 @@ SIM_S_MAX: Final = 20.0
 CIRCUIT_S_MAX: Final = 90.0
 PACKET_S_MAX: Final = 60.0
 """Time to find a network, and then its packet service: Quectel's own flow chart."""
+IDENTIFY_TRIES: Final = 3
 DENIED_S: Final = 20.0
 """So long denied is no passing state."""
 ATTACH_AFTER_S: Final = 6.0
@@ -89,12 +90,20 @@ def attempted(command: Command) -> Script[Reply | None]:
 
 
 def identify() -> Script[tuple[str, Quirk]]:
-    """Return the model and what is special about it (5.1)."""
-    reply = yield from attempted(Command("AT+CGMM", is_free=True))
-    lines = [] if reply is None else [line for line in reply.lines if line[0] != "+" or line.startswith("+CGMM")]
-    model = lines[-1] if lines else ""
-    model = re.sub(r"^\+CGMM: ?", "", model).strip('" ')[:40]
-    return model, quirk_of(model)
+    """Return the model and what is special about it (5.1). An unknown name is asked for again: it may be torn."""
+    model = ""
+    for _ in range(IDENTIFY_TRIES):
+        reply = yield from attempted(Command("AT+CGMM", is_free=True))
+        names = [] if reply is None else [_name_of(line) for line in (*reply.lines[-1:], "".join(reply.lines))]
+        for name in names:
+            if quirk_of(name) is not GENERIC:
+                return name, quirk_of(name)
+        model = names[0] if names else model
+    return model, GENERIC
+
+
+def _name_of(line: str) -> str:
+    return re.sub(r"^\+CGMM: ?", "", line).strip('" ')[:40]
 
 
 def radio_on() -> Script[None]:

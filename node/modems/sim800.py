@@ -27,7 +27,7 @@ from node.modems.gsm import Plan, attempted, tried
 SEND_SIZE_MAX: Final = 1460
 READ_SIZE_MAX: Final = 1460
 SHUT_S, CONTEXT_S, OPEN_S = 65.0, 85.0, 75.0
-SEND_S: Final = 20.0
+SEND_S: Final = 12.0
 CLOSE_S: Final = 5.0
 UP_STATES: Final = ("CONNECT OK",)
 _READ: Final = r"\+CIPRXGET: ?2,"

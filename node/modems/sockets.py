@@ -15,11 +15,12 @@ from typing import Final, Protocol
 
 from node.modems.at import Idle, Pause, Script
 from node.modems.care import GsmModem
-from node.modems.faults import AtFault, CallFailed, CmeError, CommandFailed, Garbled
+from node.modems.faults import AtFault, CallFailed, CmeError, CommandFailed, Garbled, NoAnswer
 from node.modems.gsm import Plan
 from node.modems.quirks import Quirk
 from node.modems.scripted import Hands
 from node.modems.seam import Ears, ModemState
+from node.modems.sync import synchronise
 from node.url import Url
 from wire.session import FRAME_SIZE_MAX
 
@@ -166,7 +167,7 @@ class SocketModem(GsmModem):
         self._bearer: SocketBearer | None = None
         self._has_data = False
         self._losses = self._fails = 0
-        self._full_s = 0.0
+        self._full_s = self._looked_at = self._polled_at = 0.0
 
     # The life of a modem
 
@@ -211,27 +212,38 @@ class SocketModem(GsmModem):
         self.post_up(self._bearer)
 
     def _serve(self, stack: Stack) -> Script[None]:
-        """Carry frames until the modem is to hang up, by turns: what came, what goes. Raises what ends it."""
+        """Carry frames until the modem is to hang up. Raises what ends it."""
         bearer = self._bearer
         assert bearer is not None  # noqa: S101 - `_connect` made it
-        looked_at, polled_at = self.engine.now, self.engine.now
-        while True:
+        self._looked_at = self._polled_at = self.engine.now
+        while not (self.is_leaving and not bearer.unsent):
             self._hear_urcs(stack)
             if bearer.is_closed:
                 raise CallFailed("our end has given the connection up")
-            if self._has_data:
-                yield from self._fetch(stack, bearer)
-                polled_at = self.engine.now
-            if bearer.unsent:
-                yield from self._give(stack, bearer)
-            elif self.is_leaving:
-                return
-            elif not self._has_data:
-                yield Idle(POLL_S)
-            self._has_data = self._has_data or self.engine.now >= polled_at + POLL_S
-            if self.engine.now >= looked_at + LOOK_S:
-                looked_at = self.engine.now
-                yield from self._look(stack)
+            try:
+                yield from self._take_turns(stack, bearer)
+            except NoAnswer as fault:
+                yield from self._mend(bearer, fault)
+
+    def _take_turns(self, stack: Stack, bearer: SocketBearer) -> Script[None]:
+        """What came, what goes, and now and then a look."""
+        if self._has_data or self.engine.now >= self._polled_at + POLL_S:
+            yield from self._fetch(stack, bearer)
+            self._polled_at = self.engine.now
+        if bearer.unsent:
+            yield from self._give(stack, bearer)
+        elif not self._has_data and not self.is_leaving:
+            yield Idle(POLL_S)
+        if self.engine.now >= self._looked_at + LOOK_S:
+            self._looked_at = self.engine.now
+            yield from self._look(stack)
+
+    def _mend(self, bearer: SocketBearer, fault: NoAnswer) -> Script[None]:
+        """One answer was lost: go on if the modem hears. What a stream has lost with it, only a new one brings back."""
+        self._fails += 1
+        yield from synchronise(self.engine, self.controls, self.plan.baud)
+        if bearer.is_stream or self._fails >= FAILS_MAX:
+            raise CallFailed(str(fault)) from fault
 
     def _hear_urcs(self, stack: Stack) -> None:
         for urc in self.engine.take_urcs():
