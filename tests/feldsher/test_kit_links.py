@@ -121,7 +121,7 @@ def with_modems(place, modems, size_max, *sbd_words):
     """Configure the kit with both modems; a modem's PIN is in the file of secrets."""
     place.configure_kit({"lab": "astm"})
     gsm = modems.start("sim800", "gsm", "--gateway", f"127.0.0.1:{place.ports['gateway']}", "--pin", "1234")
-    sbd = modems.start("iridium9602", "sbd", "--speed", "30", *sbd_words)
+    sbd = modems.start("iridium9602", "sbd", "--speed", "5", *sbd_words)
     config = place.data("kit") / "kit.toml"
     config.write_text(config.read_text() + MODEMS.format(gsm=gsm, sbd=sbd, size_max=size_max))
     secrets = place.data("kit") / "secrets.toml"
