@@ -161,7 +161,8 @@ def test_a_summary_goes_by_satellite_and_its_study_waits(tmp_path):
         Bench(place, "lab", Analyser([message("xp100", 1, patient_label(1, 0), at=0)], [], every_s=1.0))
         place.start("centre")
         place.start("gateway", "--listen", f"sbd://127.0.0.1:{directip}?mt=127.0.0.1:{mt}")
-        place.start("kit")
+        place.until(lambda: "is received" in place.log("gateway"), "the gateway has its roster")
+        place.start("kit")  # a stranger's HELLO by satellite goes again after a quarter of an hour
         kinds = lambda: {one.kind: one.state for one, _ in place.held().values()}  # noqa: E731 - asked again and again
         done = (State.CUSTODY, State.RECEIVED)
         place.until(lambda: kinds().get(SUMMARY) in done, "the summary is on the ground", 120, alive=("kit",))
