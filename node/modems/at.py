@@ -62,6 +62,8 @@ BOOT_S: Final = 60.0
 
 CR, LF = 0x0D, 0x0A
 _BLANK: Final = " \t\x00"
+_SIGNS: Final = "+*^%"
+"""With one of these an information line begins."""
 _DONE: Final = Reply()
 
 
@@ -103,7 +105,7 @@ MODES: Final[dict[tuple[Mode, Turn], Mode]] = {
 COMMON_URCS: Final = (
     "+CREG:", "+CGREG:", "+CEREG:", "+CMTI:", "+CDS", "+CMT:", "+CBM:", "+CRING", "RING", "+CLIP:", "+CCWA:", "+CUSD:",
     "+CTZV:", "+CTZE:", "*PSUTTZ", "*PSNWID", "DST:", "+NITZ:", "+CIEV:", "+CGEV:", "+CSQN:", "UNDER-VOLTAGE",
-    "OVER-VOLTAGE", "+CMTE:", "VOICE CALL:", "MISSED_CALL:", "^", "%",
+    "OVER-VOLTAGE", "+CMTE:", "VOICE CALL:", "MISSED_CALL:", "+QIND:", "+QUSIM:", "+STIN:", "^", "%",
 )  # fmt: skip
 """Prefixes of unsolicited result codes that any GSM modem may send: 3GPP TS 27.007, SIMCom and Quectel manuals."""
 BANNERS: Final = ("RDY", "APP RDY", "NORMAL POWER DOWN", "POWERED DOWN", "START", "SYSTART", "MODEM STARTUP")
@@ -119,6 +121,13 @@ LATE_BANNERS: Final = (
     "SMS DONE",
 )
 """These come up to a minute after it, and are a sign of a restart only later."""  # fmt: skip
+
+
+def _may_be_free(command: Command, text: str) -> bool:
+    """Tell whether a line may answer a command that takes any: no echo, and no `+…` but its own (`+CGMM: …`)."""
+    if text.startswith("AT"):
+        return False
+    return text[0] not in _SIGNS or text.startswith(command.text[2:])
 
 
 def _prefixes(words: Iterable[str]) -> re.Pattern[str]:
@@ -427,10 +436,17 @@ class Engine:
             self._booted_late(text)
         elif self._urc.match(text):
             self._note_urc(text)
-        elif command is not None and command.is_free and not text.startswith("AT"):
+        elif command is not None and command.is_free and _may_be_free(command, text):
             self._keep(text)
         else:
-            self.strays += 1
+            self._note_stray(raw)
+
+    def _note_stray(self, raw: str) -> None:
+        """Count what is nobody's; it may be half of a line, or what tore one: something unsolicited and unknown."""
+        self.strays += 1
+        if self._torn and raw[0] in _SIGNS:
+            self._is_torn = True
+        else:
             self._torn, self._is_torn = raw, False
 
     def _answers_whole(self, command: Command, raw: str) -> bool:

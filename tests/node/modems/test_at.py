@@ -367,3 +367,13 @@ def test_no_bytes_raise_anything_and_every_step_ends_by_its_deadline(pieces):
         if at_s is not None:
             desk.tick(max(at_s, desk.engine.now))
     assert desk.engine.is_idle
+
+
+def test_a_line_of_an_unknown_kind_tears_no_answer():
+    desk = Desk(Command("AT+X"), Command("AT+CGMM", is_free=True), Pause(1))
+    desk.feed(b'\r\nO\r\n+XNEW: "unheard of"\r\nK\r\n')
+    assert desk.got[0].final == "OK"
+    desk.feed(b'\r\nEC25\r\n\r\n+XNEW: "unheard of"\r\n\r\nOK\r\n')
+    assert desk.got[1].lines == ("EC25",)
+    desk = Desk(Command("AT+CGMM", is_free=True)).feed(b'\r\n+CGMM: "M95"\r\n\r\nOK\r\n')
+    assert desk.got[0].lines == ('+CGMM: "M95"',)
