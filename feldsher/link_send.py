@@ -36,6 +36,7 @@ from wire.bundle import check_name
 from wire.errors import AuthError, DiskFull, FeldsherError, LinkDown, PeerError, UsageError
 from wire.objects import Refusal
 
+MESSAGES: Final = "sbd"
 AUTO: Final = "auto"
 DENIALS_MAX: Final = 2
 ANSWER_S: Final = 5.0
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace, trace: Trace = NO_TRACE) -> int:
         raise UsageError(f"--timeout {args.timeout:g}: more than 0 seconds are wanted")
     roads = resolve(args.to, args.keys)
     for url in roads:
+        if url.scheme == MESSAGES:
+            raise UsageError(f"{url}: files do not go by satellite messages, which carry a kit's summaries and alarms")
         if url.scheme != CARRIED:
             calling(url.scheme)
     keys = linkkeys.load_send(args.keys)

@@ -20,12 +20,12 @@ EXAMPLES = {
 }
 COMMANDS = {
     "demo": "the whole road on this machine: devices, kit, a link that breaks, gateway, server, web page",
-    "kit": "the kit in the van: enrol, run, status, selftest, devices, capture, check, repair, export",
-    "gateway": "the ground station: enrol, run, status",
+    "kit": "the kit in the van: enrol, run, status, links, import, stick, selftest, devices, capture, check, repair, export",
+    "gateway": "the ground station: enrol, run, carry, status",
     "server": "the centre: run, migrate, user, kit, gateway, study",
-    "link": "files between any two machines over a link that breaks: keys, serve, send",
+    "link": "files between any two machines over a link that breaks: keys, serve, send, trace",
     "tags": "any tag file: show, check, repair, export, sample",
-    "simulate": "a simulated diagnostic device on a pty",
+    "simulate": "a simulated diagnostic device or modem on a pty",
 }
 
 MISSING = ("required: COMMAND", "required: WHAT", "required: ACTION")

@@ -177,6 +177,7 @@ def test_a_name_that_nobody_knows_is_told(folder):
         (["send", ".", "--to", "udp://127.0.0.1:9", "--keys", "keys"], 64, "name of a file"),
         (["send", "a", "--to", "ftp://host", "--keys", "keys"], 64, "serial, tcp, udp"),
         (["send", "a", "--to", "udp://host", "--keys", "keys"], 64, "host and a port"),
+        (["send", "a", "--to", "sbd:///dev/null", "--keys", "keys"], 64, "files do not go by satellite messages"),
         (["send", "a", "--to", "udp://host:99999", "--keys", "keys"], 64, "not an address"),
         (["send", "a", "--to", "udp://127.0.0.1:9", "--keys", "nowhere"], 78, "nowhere/send.toml"),
         (["send", "a", "--to", "udp://127.0.0.1:9", "--keys", "cut"], 78, "send.toml: far_public: want 64 hex"),
