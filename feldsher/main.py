@@ -20,7 +20,7 @@ EXAMPLES = {
 }
 COMMANDS = {
     "demo": "the whole road on this machine: devices, kit, a link that breaks, gateway, server, web page",
-    "kit": "the kit in the van: enrol, run, status, links, import, stick, selftest, devices, capture, check, repair, export",
+    "kit": "the kit in the van: enrol, run, status, links, import, stick, selftest, devices, check, repair, export …",
     "gateway": "the ground station: enrol, run, carry, status",
     "server": "the centre: run, migrate, user, kit, gateway, study",
     "link": "files between any two machines over a link that breaks: keys, serve, send, trace",
