@@ -51,6 +51,7 @@ class Line:
     def begin(self, bearer: Bearer, now: float) -> None:
         """Begin on the bearer that the handshake came over."""
         self.bearer = bearer
+        self.meter.note(0, now)
         self.exchange.on_bearer(bearer)
         if bearer.is_message:
             self._post = self._make_post(bearer, now)

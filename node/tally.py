@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from node.line import Line
-from node.progress import Counters, ObjectProgress, Progress
+from node.progress import Counters, ObjectProgress, Progress, eta_s
 from node.receiving import ReceivingCounts
 from node.sending import SendingCounts
 from node.tracing import NO_TRACE, Trace
@@ -96,10 +96,10 @@ def progress_of(line: Line | None, tally: Tally, now: float) -> Progress:
         rate, ahead = line.meter.rate(now), 0
         for s in sorted(line.exchange.sender.sendings.values(), key=lambda s: (s.offer.urgency, s.channel)):
             ahead += s.offer.size - s.arrived.total
-            sending.append(_object(s.offer, s.state.value, s.arrived.total, ahead / rate if rate else None))
+            sending.append(_object(s.offer, s.state.value, s.arrived.total, eta_s(ahead, rate)))
         for r in line.exchange.receiver.receivings.values():
             left = r.offer.size - r.have.total
-            receiving.append(_object(r.offer, "receiving", r.have.total, left / rate if rate else None))
+            receiving.append(_object(r.offer, "receiving", r.have.total, eta_s(left, rate)))
         tally.counters.frames_lost = line.exchange.flow.ledger.frames_lost
     return Progress(
         connected=line is not None and line.bearer is not None,
