@@ -22,7 +22,6 @@ from edge.modem_power import modem_power
 from edge.way import RoadStatus
 from edge.ways import Ears, Ways
 from node.clock import Clock
-from node.modems.modem_road import FileNotes
 from node.modems.pin import Notes
 from node.modems.seam import ModemState, ModemStatus, Power
 from node.reactor import TICK_S_MIN
@@ -127,6 +126,8 @@ class RoadShell:
 
     def pin_notes(self, device: str) -> Notes:
         name = hashlib.blake2b(device.encode(), digest_size=8).hexdigest()
+        from node.modems.modem_road import FileNotes  # most kits have no SIM that asks for one
+
         return FileNotes(self._road.folder / f"sim-{name}.note")
 
     def _call(self, call: Callable[[], None]) -> None:
