@@ -29,6 +29,7 @@ from node.disk import RealDisk
 from node.enrolment import KitEnrolment
 from node.reactor import CallerShell
 from node.spool import State
+from node.tracing import NO_TRACE, Trace
 from wire.errors import DiskError, DiskFull
 
 REOPEN_S: Final = 5.0
@@ -84,12 +85,13 @@ class Daemon:
         enrolment: KitEnrolment,
         folder: Path,
         secrets: Mapping[str, str] = MappingProxyType({}),
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._folder = folder
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
         self._disk = RealDisk(folder)
-        self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note)
+        self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note, trace)
         self._catalog = Catalog(self._disk, self._clock, entropy.system)
         self._listed: list[dict[str, Any]] = []
         for recovered in self.kit.recovered.studies:
@@ -116,6 +118,7 @@ class Daemon:
                 self._blink(),
                 self._list(),
                 self._import(),
+                daemon.keep_flushed(self.kit.trace),
                 status=self.status,
                 folder=self._folder,
             )
@@ -282,7 +285,11 @@ def _quiet(wake: Callable[[], object]) -> Callable[[], None]:
 
 
 async def run(
-    config: KitConfig, enrolment: KitEnrolment, folder: Path, secrets: Mapping[str, str] = MappingProxyType({})
+    config: KitConfig,
+    enrolment: KitEnrolment,
+    folder: Path,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+    trace: Trace = NO_TRACE,
 ) -> None:
     """Run a kit until a signal. `secrets`: those of its ways."""
-    await Daemon(config, enrolment, folder, secrets).run()
+    await Daemon(config, enrolment, folder, secrets, trace).run()

@@ -32,6 +32,7 @@ from node.link import Caller, CallerState, Event
 from node.rereading import UnreadableError, read_object
 from node.seams import Bearer, Offer, Refusal
 from node.spool import Spool, State
+from node.tracing import NO_TRACE, Trace
 from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError
 from wire.noise import KeyPair
 from wire.objects import STUDY
@@ -112,7 +113,9 @@ class Kit:
         entropy: Entropy,
         lamps: Lamps,
         on_event: Callable[[str, str], None] = lambda kind, text: None,
+        trace: Trace = NO_TRACE,
     ) -> None:
+        self.trace = trace
         self.config, self.enrolment = config, enrolment
         self._disk, self._clock, self._entropy = disk, clock, entropy
         self._on_event = on_event
@@ -272,7 +275,7 @@ class Kit:
     def _call(self) -> Caller:
         identity = KeyPair.from_secret(self.enrolment.link_secret)
         gateway, psk = self.gateway.public, self.enrolment.psk
-        caller = Caller(identity, gateway, psk, self.outbox, NothingTaken(), self._entropy)
+        caller = Caller(identity, gateway, psk, self.outbox, NothingTaken(), self._entropy, trace=self.trace)
         caller.admits = self._admits
         return caller
 

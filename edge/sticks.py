@@ -79,6 +79,7 @@ class StickRoad:
             NothingTaken(),
             entropy.system,
             [Far(peer, self._outbox)],
+            trace=kit.trace,
         )
         self._task = asyncio.ensure_future(self._run(self._carrier, peer))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import watching
+from feldsher import tracing, watching
 from feldsher.enrolling import ENROLMENT, enrol
 from node.url import CARRIED, parse_url
 from wire.errors import UsageError
@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--data", type=Path, required=True, help=f"data folder; holds {ENROLMENT}")
     run.add_argument("--listen", action="append", default=[], metavar="URL", help=LISTEN_HELP)
     run.add_argument("--verbose", action="store_true", help="log every bearer that comes and goes")
+    tracing.add_options(run)
     run.set_defaults(run=_run)
     carry = subparsers.add_parser(
         "carry",
@@ -65,8 +66,8 @@ def _run(args: argparse.Namespace) -> int:
 
     start_log(verbose=args.verbose)
     enrolment = load_gateway(args.data / ENROLMENT)
-    with claim(args.data):
-        asyncio.run(daemon.run(enrolment, args.data, listening(args.listen, enrolment.listen)))
+    with claim(args.data), tracing.tracing(args) as trace:
+        asyncio.run(daemon.run(enrolment, args.data, listening(args.listen, enrolment.listen), trace))
     return 0
 
 

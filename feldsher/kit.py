@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, watching
+from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, tracing, watching
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 
@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--data", type=Path, required=True, help=f"data folder; holds {ENROLMENT} and {CONFIG}")
     run.add_argument("--config", type=Path, help=f"instead of {CONFIG} in the data folder")
     run.add_argument("--verbose", action="store_true", help="log every commit and every bearer")
+    tracing.add_options(run)
     run.set_defaults(run=_run)
     status = subparsers.add_parser(
         "status", help="LEDs, devices, link, studies", epilog="example: feldsher kit status --data D --watch"
@@ -80,8 +81,8 @@ def _run(args: argparse.Namespace) -> int:
     path = args.config or args.data / CONFIG
     kit = config.load(path)
     enrolment = load_kit(args.data / ENROLMENT)
-    with claim(args.data):
-        asyncio.run(daemon.run(kit, enrolment, args.data, config.load_secrets(kit, path)))
+    with claim(args.data), tracing.tracing(args) as trace:
+        asyncio.run(daemon.run(kit, enrolment, args.data, config.load_secrets(kit, path), trace))
     return 0
 
 

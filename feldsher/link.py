@@ -6,26 +6,26 @@ in `feldsher/link_send.py`, the trace in `feldsher/link_trace.py`.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from feldsher import link_send, link_trace
+from feldsher.tracing import add_options, tracing
 from node import linkkeys
 from node.carrying import Carrier
-from node.clock import SystemClock
+from node.daemon import keep_flushed
 from node.disk import RealDisk
 from node.entropy import system
 from node.filebox import FileInbox
 from node.idle import NothingToSend
 from node.link import Event, Grant, Host
 from node.reactor import HostShell
-from node.tracing import NO_TRACE, Trace, TraceFile
+from node.tracing import Trace
 from node.url import CARRIED, Url, parse_url
 from wire.bundle import FileMeta
 from wire.errors import UsageError
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     send.add_argument("--json", action="store_true", help="print one JSON object with the result")
     send.set_defaults(run=run_send)
     for one in (serve, send):
-        one.add_argument("--trace", type=Path, metavar="FILE", help="keep what goes over the link, without content")
+        add_options(one)
     link_trace.configure(_add(commands, "trace", "show what --trace kept", "feldsher link trace FILE"))
 
 
@@ -92,7 +92,7 @@ def run_serve(args: argparse.Namespace) -> int:
         args.into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {args.into}: {error.strerror}") from error
-    with RealDisk(args.into) as disk, tracing(args.trace) as trace:
+    with RealDisk(args.into) as disk, tracing(args) as trace:
         asyncio.run(_serve(keys, urls, disk, args.into, trace))
     return 0
 
@@ -122,13 +122,14 @@ async def _serve(keys: linkkeys.ServeKeys, urls: list[Url], disk: RealDisk, into
             system,
             makes=True,
             poll_s=STICK_POLL_S,
+            trace=trace,
         )
         for url in sticks
     ]
     for url in urls:
         there = url if url in sticks else await shell.listen(url)
         print(f"listening on {there}, into {into}", flush=True)
-    running = asyncio.gather(shell.run(), _tend(slots))
+    running = asyncio.gather(shell.run(), _tend(slots), keep_flushed(trace))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
@@ -157,21 +158,5 @@ def _log(events: list[Event]) -> None:
 
 def run_send(args: argparse.Namespace) -> int:
     """Send files and return when the far side has confirmed every one."""
-    with tracing(args.trace) as trace:
+    with tracing(args) as trace:
         return link_send.run(args, trace)
-
-
-@contextlib.contextmanager
-def tracing(path: Path | None) -> Iterator[Trace]:
-    """Keep a trace in the file `path`, when there is one. Raises UsageError when its folder is not there."""
-    if path is None:
-        yield NO_TRACE
-        return
-    with RealDisk(path.parent) as disk:
-        trace = TraceFile(disk, path.name, SystemClock(), system)
-        try:
-            yield trace
-        finally:
-            trace.flush()
-        if trace.ended:
-            print(f"the trace ended early: {trace.ended}", file=sys.stderr)

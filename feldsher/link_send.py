@@ -19,6 +19,7 @@ from typing import Any, Final
 from feldsher.watching import span
 from node import linkkeys
 from node.carrying import Carrier, Far
+from node.daemon import keep_flushed
 from node.dialling import call_each, patience_s
 from node.disk import RealDisk
 from node.entropy import system
@@ -115,7 +116,7 @@ class Sending:
     def __init__(
         self, args: argparse.Namespace, roads: list[Url], keys: linkkeys.SendKeys, outbox: FileOutbox, trace: Trace
     ) -> None:
-        self._args, self._keys, self._outbox = args, keys, outbox
+        self._args, self._keys, self._outbox, self._trace = args, keys, outbox, trace
         self._live = [url for url in roads if url.scheme != CARRIED]
         self._sticks = [url for url in roads if url.scheme == CARRIED]
         self._is_choosing = len(roads) > 1
@@ -134,16 +135,16 @@ class Sending:
     async def run(self) -> int:
         """Send, and say what came of it. Raises the error that stands for the worst of what happened."""
         started = time.monotonic()
-        showing = asyncio.ensure_future(self._show())
+        beside = [asyncio.ensure_future(self._show()), asyncio.ensure_future(keep_flushed(self._trace))]
         working = asyncio.ensure_future(self._work())
         try:
             await asyncio.wait({working}, timeout=self._args.timeout)
             if working.done():
                 working.result()
         finally:
-            for task in (working, showing):
+            for task in (working, *beside):
                 task.cancel()
-            await asyncio.gather(working, showing, return_exceptions=True)
+            await asyncio.gather(working, *beside, return_exceptions=True)
         return self._finish(time.monotonic() - started)
 
     async def _work(self) -> None:
@@ -239,6 +240,7 @@ class Sending:
             [Far(self._keys.far_public, self._outbox, self._outbox.is_settled)],
             makes=True,
             poll_s=STICK_POLL_S,
+            trace=self._trace,
         )
         until: float | None = None
         try:

@@ -19,8 +19,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from feldsher import tracing
 from node import daemon
 from node.claim import claim
+from node.tracing import Trace
 from provisioning import enrolment
 from server.centre import Centre
 from server.library import Line
@@ -59,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--link", action="append", default=[], metavar="URL", help="udp://ADDR:PORT or tcp://…; repeatable"
     )
+    tracing.add_options(run)
     _command(commands, "migrate", _with(_migrate), "bring the database to the newest schema (every start does)")
     _configure_users(commands)
     _configure_kits(commands)
@@ -303,10 +306,10 @@ def _study_check(centre: Centre, _args: argparse.Namespace) -> dict[str, Any]:
 def _run(args: argparse.Namespace) -> int:
     host, port = _address(args.listen)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    with _opened(args) as centre, claim(args.data):
+    with _opened(args) as centre, claim(args.data), tracing.tracing(args) as trace:
         if not centre.people.users():
             print("feldsher: nobody can log in yet: feldsher server user add NAME", file=sys.stderr)
-        asyncio.run(_serve(centre, host, port, args.link))
+        asyncio.run(_serve(centre, host, port, args.link, trace))
     return 0
 
 
@@ -317,7 +320,7 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _serve(centre: Centre, host: str, port: int, urls: list[str]) -> None:
+async def _serve(centre: Centre, host: str, port: int, urls: list[str], trace: Trace) -> None:
     """Run web pages and link side by side until a signal, or until one of them fails."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -326,7 +329,7 @@ async def _serve(centre: Centre, host: str, port: int, urls: list[str]) -> None:
     if urls:
         from server.kernel import start
 
-        parts.append(start(centre, urls))
+        parts += [start(centre, urls, trace), daemon.keep_flushed(trace)]
     tasks = [asyncio.ensure_future(part) for part in parts]
     done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in running:

@@ -23,6 +23,7 @@ from node.enrolment import GatewayEnrolment
 from node.link import Event
 from node.reactor import CallerShell, HostShell
 from node.spool import State
+from node.tracing import NO_TRACE, Trace
 from node.url import CARRIED, parse_url
 from wire.errors import DeviceError
 from wire.noise import KeyPair
@@ -36,11 +37,14 @@ log = logging.getLogger("feldsher")
 
 
 def open_station(
-    enrolment: GatewayEnrolment, disk: RealDisk, on_event: Callable[[Event], None] = daemon.log_event
+    enrolment: GatewayEnrolment,
+    disk: RealDisk,
+    on_event: Callable[[Event], None] = daemon.log_event,
+    trace: Trace = NO_TRACE,
 ) -> Station:
     """Return the station whose data lie on `disk`; opening recovers."""
     upstream = Upstream(enrolment.server.public, enrolment.psk, enrolment.server_sign_public)
-    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, on_event)
+    return Station(KeyPair.from_secret(enrolment.link_secret), upstream, disk, entropy.system, on_event, trace=trace)
 
 
 def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[str, Any]:
@@ -58,9 +62,9 @@ def status(station: Station, enrolment: GatewayEnrolment, now: float) -> dict[st
     }
 
 
-async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str]) -> None:
+async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str], trace: Trace = NO_TRACE) -> None:
     """Run until a signal. Raises UsageError when an address is taken, DiskError when the disk fails."""
-    station = open_station(enrolment, RealDisk(folder))
+    station = open_station(enrolment, RealDisk(folder), trace=trace)
     shells: deque[CallerShell] = deque(maxlen=1)
     loop = asyncio.get_running_loop()
 
@@ -88,6 +92,7 @@ async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str]) 
         host.run(),
         call(),
         _tend_slots(station, host, shells),
+        daemon.keep_flushed(trace),
         status=lambda: status(station, enrolment, loop.time()),
         folder=folder,
     )

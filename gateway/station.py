@@ -27,6 +27,7 @@ from node.idle import NothingToSend
 from node.link import Caller, Event, Host
 from node.rereading import UnreadableError
 from node.seams import Bearer
+from node.tracing import NO_TRACE, Trace
 from wire.noise import KeyPair
 
 
@@ -40,7 +41,7 @@ class Upstream:
 
 
 class Station:
-    """See the module's text. `on_event` gets every event of both links, for the log."""
+    """See the module's text. `on_event` gets every event of both links, for the log; `trace` is shown every frame."""
 
     def __init__(
         self,
@@ -50,11 +51,13 @@ class Station:
         entropy: Entropy,
         on_event: Callable[[Event], None] = lambda _: None,
         reserve_bytes: int = RESERVE_BYTES,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._on_event = on_event
         self.depot = Depot(disk, reserve_bytes)
         self.roster = Roster(disk, upstream.sign_public)
-        self.host = Host(identity, self.roster.grant, lambda _: NothingToSend(), FromKits(self.depot), entropy)
+        inbox = FromKits(self.depot)
+        self.host = Host(identity, self.roster.grant, lambda _: NothingToSend(), inbox, entropy, trace=trace)
         self.host.tells_strangers = self.roster.is_known
         self._call = partial(
             Caller,
@@ -64,6 +67,7 @@ class Station:
             ToServer(self.depot),
             FromServer(disk, self.roster),
             entropy,
+            trace=trace,
         )
         self.caller = self._call()
         self.kits = Side(lambda: self.host, self._do)
@@ -71,8 +75,9 @@ class Station:
         self.server = Side(lambda: self.caller, self._do)
         """The end of the bearer to the server."""
         self._slots: list[Carrier] = []
-        inbox = FromKits(self.depot)
-        self._add = partial(Carrier, identity=identity, inbox=inbox, entropy=entropy, take_whole=inbox.take)
+        self._add = partial(
+            Carrier, identity=identity, inbox=inbox, entropy=entropy, take_whole=inbox.take, trace=trace
+        )
         self._roster_version = self.roster.version
         self._crossed = False
 

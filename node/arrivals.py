@@ -202,7 +202,13 @@ class Arrivals:
     def _settle(self, peer: bytes, about: About, verdict: RangeSet | Answer) -> None:
         self._words[peer, about] = verdict
         if isinstance(verdict, Refusal):
-            self._events.note("refused", peer, f"{about.object_id.hex()} is refused: {verdict}", about.object_id)
+            self._events.note(
+                "refused",
+                peer,
+                f"{about.object_id.hex()} is refused: {verdict}",
+                about.object_id,
+                plain=f"{about.object_id.hex()} is refused: {Refusal(verdict.reason)}",
+            )
         elif isinstance(verdict, Custody | Receipt):
             self._events.note("received", peer, f"{about.object_id.hex()} came in a parcel", about.object_id)
 

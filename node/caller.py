@@ -88,6 +88,8 @@ class _Calling:
     exchange: Exchange
     early: list[bytes]
     """What goes out behind the HELLO, once."""
+    payloads: list[bytes]
+    """What the HELLO and those hold, for the trace."""
     next_counter: int
 
     def knows_tail(self, tail: bytes) -> bool:
@@ -163,10 +165,10 @@ class Caller:
         counters.wire_received += len(frame) + bearer.overhead
         try:
             kind, index = peek(frame)
-            if kind not in CARRYING:
+            if kind not in CARRYING and kind is not FrameKind.WELCOME:
                 self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             if kind is FrameKind.WELCOME:
-                self._on_welcome(index, frame, now)
+                self._on_welcome(bearer, index, frame, now)
             elif kind in CARRYING:
                 self._on_data(bearer, index, frame, now)
             elif kind is FrameKind.HINT:
@@ -300,7 +302,7 @@ class Caller:
         for counter, frame in enumerate((self._call.call.hello, *(self._call.early if is_new else ()))):
             self.tally.counters.frames_sent += 1
             self.tally.counters.wire_sent += len(frame) + bearer.overhead
-            self._trace.frame(SENT, bearer, frame, counter, b"")
+            self._trace.frame(SENT, bearer, frame, counter, self._call.payloads[counter])
             bearer.send(frame)
 
     def _make_call(self, bearer: Bearer, now: float) -> _Calling:
@@ -323,7 +325,7 @@ class Caller:
         index = int.from_bytes(self._entropy(2), "big")
         call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
         exchange.note_sent(0, len(call.hello) + bearer.overhead, composed, now, is_message=bearer.is_message)
-        calling = _Calling(call, exchange, [], 1)
+        calling = _Calling(call, exchange, [], [composed.payload], 1)
         if self._line is None and not bearer.is_message:
             self._add_early(calling, bearer, safe, now)
         exchange.end_early()
@@ -339,15 +341,22 @@ class Caller:
             if not composed.payload:
                 break
             calling.early.append(key.seal(calling.next_counter, composed.payload))
+            calling.payloads.append(composed.payload)
             size = len(calling.early[-1]) + bearer.overhead
             calling.exchange.flow.note_sent(calling.next_counter, size, composed, now)
             calling.next_counter, left = calling.next_counter + 1, left - size
 
-    def _on_welcome(self, index: int, frame: bytes, now: float) -> None:
+    def _on_welcome(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
         if self._call is None or self._call.call.index != index or self._bearer is None:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             return
         call, exchange = self._call.call, self._call.exchange
-        session, payload = call.complete(frame, self._call.next_counter)
+        try:
+            session, payload = call.complete(frame, self._call.next_counter)
+        except AuthError:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
+            raise
+        self._trace.frame(RECEIVED, bearer, frame, 0, payload)
         self._call = None
         line = Line(session, exchange, self.tally.counters, now, self._trace)
         line.watches_peer = True
@@ -370,7 +379,10 @@ class Caller:
         line = self._line
         if line is None and self._call is not None and index == self._call.call.index:
             self._hello_sooner(now)  # the host answers what was early: its WELCOME is lost
-        if line is None or index != line.session.index or line.receive(bearer, frame, now) is None:
+        if line is None or index != line.session.index:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
+            return
+        if line.receive(bearer, frame, now) is None:
             return
         self.last_heard = now
         self._change(CallerEvent.HEARD)

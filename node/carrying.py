@@ -30,6 +30,7 @@ from node.host import Grant
 from node.seams import Inbox, Outbox
 from node.stick import NAMES_MAX, Stick, StickError, StickFull, mark
 from node.tally import Event, Events
+from node.tracing import NO_TRACE, Trace
 from wire import objects
 from wire.blocks import BLOCK_SIZE, PARCEL_ID_SIZE, TAKEN_MAX, About
 from wire.errors import DiskError, DiskFull, PeerError, UsageError
@@ -77,11 +78,13 @@ class Carrier:
         makes: bool = False,
         poll_s: float = POLL_S,
         take_whole: TakeWhole | None = None,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._mount, self._identity, self._authorize, self._entropy = mount, identity, authorize, entropy
         self._makes, self._poll_s = makes, poll_s
         self._mailbox = mailbox(identity.public)
-        self._events = Events()
+        self._trace = trace
+        self._events = Events(trace)
         self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
         self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events, take_whole)
         self._slips: dict[str, Slip] = {}
@@ -264,7 +267,9 @@ class Carrier:
             if self._arrivals.is_full:
                 self._events.note("refused", b"", f"{self._status.place}: too many objects at once; some wait")
                 return
-            yield from self._arrivals.read(name, stick.read(name))
+            raw = stick.read(name)
+            self._trace.event("parcel", f"read {name}, {len(raw or b'')} bytes")
+            yield from self._arrivals.read(name, raw)
 
     def _heard(self, peer: bytes, about: About, answer: objects.Answer) -> bool:
         departures = self._departures.get(peer)
@@ -342,6 +347,7 @@ class Carrier:
         raw = seal(self._identity, peer, psk, self._entropy(KEY_SIZE), parcel_id, blocks, slip)
         yield
         yield from stick.write(name, raw)
+        self._trace.event("parcel", f"wrote {name}, {len(raw)} bytes in {len(blocks)} blocks")
         self._names[str(name)], self._slips[str(name)] = name, read_own_slip(slip)
 
     def _remove(self, stick: Stick, name: str) -> None:

@@ -18,9 +18,11 @@ from typing import Any, Final
 
 from node.clock import SystemClock
 from node.link import Event
+from node.tracing import Trace
 
 STATUS_FILE: Final = "status.json"
 STATUS_S: Final = 1.0
+FLUSH_S: Final = 1.0
 STATUS_SIZE_MAX: Final = 1 << 20
 QUIET: Final = frozenset({"bearer", "silence"})
 """Events of a link that come all day long: in the log only when it is asked to say everything."""
@@ -97,6 +99,13 @@ async def run_until_signal(*works: Awaitable[None], status: Callable[[], Mapping
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def keep_flushed(trace: Trace) -> None:
+    """Let a trace be read while it grows; a crash costs it the last second."""
+    while True:
+        trace.flush()
+        await asyncio.sleep(FLUSH_S)
 
 
 async def _keep_status(status: Callable[[], Mapping[str, Any]], folder: Path) -> None:

@@ -32,6 +32,8 @@ WELCOME_FACTOR: Final = 3
 """A WELCOME is at most so many times larger than the HELLO that asked for it."""
 HINTS_PER_S: Final = 20.0
 HELLOS_KEPT_MAX: Final = 1024
+OPENING: Final = frozenset({FrameKind.HELLO, FrameKind.EARLY})
+"""Frames that a trace is shown once they are opened."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Host:
         """Take one frame from wherever."""
         try:
             kind, index = peek(frame)
-            if kind not in CARRYING and kind is not FrameKind.EARLY:
+            if kind not in CARRYING and kind not in OPENING:
                 self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             if kind is FrameKind.HELLO:
                 self._on_hello(bearer, index, frame, now)
@@ -168,18 +170,22 @@ class Host:
     def _on_hello(self, bearer: Bearer, far_index: int, frame: bytes, now: float) -> None:
         for half in self._half_open.values():
             if half.hello == frame:
+                self._trace.frame(RECEIVED, bearer, frame, 0, b"")
                 self._trace.frame(SENT, bearer, half.welcome, 0, b"")
                 bearer.send(half.welcome)
                 return
         if frame[3:35] in self._proved:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             return
         try:
             answering = read_hello(self._identity, frame, self._find_psk)
         except AuthError as error:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             self._events.note("stranger", b"", f"{bearer.name}: {error}")
             if self.tells_strangers:
                 self._hint(bearer, far_index, HintCode.NOT_LET_IN, frame, now)
             raise
+        self._trace.frame(RECEIVED, bearer, frame, 0, answering.payload)
         tally = self._tally(answering.peer)
         size = bearer.mtu + bearer.overhead
         outbox = self._outbox_for(answering.peer)
@@ -196,7 +202,7 @@ class Host:
         self._add_half_open(_HalfOpen(line, frame, welcome, now, early, far_index, len(frame), len(welcome)))
         tally.counters.frames_sent += 1
         tally.counters.wire_sent += len(welcome) + bearer.overhead
-        self._trace.frame(SENT, bearer, welcome, 0, b"")
+        self._trace.frame(SENT, bearer, welcome, 0, composed.payload)
         bearer.send(welcome)
 
     def _on_early(self, bearer: Bearer, far_index: int, frame: bytes, now: float) -> None:
@@ -211,7 +217,10 @@ class Host:
                 window.mark(counter)
                 self._trace.frame(RECEIVED, bearer, frame, counter, payload)
                 self._take_early(half, counter, payload, len(frame), now)
+            else:
+                self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             return
+        self._trace.frame(RECEIVED, bearer, frame, 0, b"")
         self._hint(bearer, far_index, HintCode.NO_SESSION, frame, now)
 
     def _take_early(self, half: _HalfOpen, counter: int, payload: bytes, size: int, now: float) -> None:
@@ -229,6 +238,7 @@ class Host:
     def _on_data(self, bearer: Bearer, index: int, frame: bytes, now: float) -> None:
         line = self._lines.get(index)
         if line is None:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             self._hint(bearer, 0, HintCode.NO_SESSION, frame, now)
             return
         try:

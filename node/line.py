@@ -13,6 +13,7 @@ from node.progress import Counters, Meter
 from node.seams import Bearer, Clocked
 from node.tracing import NO_TRACE, RECEIVED, SENT, Trace
 from node.watch import Watch
+from wire.errors import AuthError
 from wire.flow import Composed, Manner
 from wire.session import DATA_OVERHEAD, SHORT_OVERHEAD, SHORT_SPAN, Session
 
@@ -93,8 +94,13 @@ class Line:
 
     def receive(self, bearer: Bearer, frame: bytes, now: float) -> int | None:
         """Take a DATA frame and return its counter, None when it is not new. Raises AuthError, PeerError."""
-        opened = self.session.open(frame)
+        try:
+            opened = self.session.open(frame)
+        except AuthError:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
+            raise
         if opened is None:
+            self._trace.frame(RECEIVED, bearer, frame, 0, b"")
             return None
         self._trace.frame(RECEIVED, bearer, frame, *opened)
         self.take(*opened, now)

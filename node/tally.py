@@ -49,9 +49,10 @@ class Events:
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._trace = trace
 
-    def note(self, kind: str, peer: bytes, text: str, object_id: bytes = b"") -> None:
+    def note(self, kind: str, peer: bytes, text: str, object_id: bytes = b"", plain: str | None = None) -> None:
+        """Keep one. `plain` is what a trace is told instead where the text quotes the far side, or names a file."""
         self._events.append(Event(kind, peer, object_id, text))
-        self._trace.event(kind, text)
+        self._trace.event(kind, text if plain is None else plain)
 
     def fetch(self) -> list[Event]:
         found = list(self._events)
@@ -71,12 +72,13 @@ class Tally:
 def note_verdicts(events: Events, line: Line) -> None:
     """Move the verdicts that the last call brought into `events`."""
     exchange = line.exchange
-    for object_id, answer in exchange.sender.verdicts:
-        kind = "refused" if isinstance(answer, Refusal) else "sent"
-        events.note(kind, exchange.peer, f"{object_id.hex()} {_verdict_text(answer)}", object_id)
-    for object_id, answer in exchange.receiver.finished:
-        kind = "refused" if isinstance(answer, Refusal) else "received"
-        events.note(kind, exchange.peer, f"{object_id.hex()} {_verdict_text(answer)}", object_id)
+    told = [("sent", *verdict) for verdict in exchange.sender.verdicts]
+    told += [("received", *verdict) for verdict in exchange.receiver.finished]
+    for done, object_id, answer in told:
+        kind = "refused" if isinstance(answer, Refusal) else done
+        bare = Refusal(answer.reason) if isinstance(answer, Refusal) else answer
+        text, plain = (f"{object_id.hex()} {_verdict_text(one)}" for one in (answer, bare))
+        events.note(kind, exchange.peer, text, object_id, plain)
     exchange.sender.verdicts.clear()
     exchange.receiver.finished.clear()
 

@@ -32,6 +32,7 @@ class Trace(Protocol):
 
     def frame(self, direction: int, bearer: Bearer, frame: bytes, counter: int, payload: bytes) -> None: ...
     def event(self, kind: str, text: str) -> None: ...
+    def flush(self) -> None: ...
 
 
 class _NoTrace:
@@ -39,6 +40,7 @@ class _NoTrace:
 
     def frame(self, direction: int, bearer: Bearer, frame: bytes, counter: int, payload: bytes) -> None: ...
     def event(self, kind: str, text: str) -> None: ...
+    def flush(self) -> None: ...
 
 
 NO_TRACE: Final = _NoTrace()
@@ -70,8 +72,8 @@ class TraceFile:
             self._note(EventSeen(self._clock.time_ms(), kind, text))
 
     def flush(self) -> None:
-        """Hand everything to the system, behind a CHECK."""
-        if not self.ended:
+        """Hand what is new to the system, behind a CHECK."""
+        if not self.ended and self._buffer:
             self._buffer += self._writer.check()
             self._guarded(self._write)
 

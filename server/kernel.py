@@ -20,6 +20,7 @@ from node.link import Event, Grant, Host
 from node.reactor import HostShell
 from node.sealer import chunks_of
 from node.seams import Bearer, Custody, Damaged, NotOpen, Offer, RangeSet, Receipt, Refusal
+from node.tracing import NO_TRACE, Trace
 from node.url import parse_url
 from server.centre import Centre
 from server.database import UnavailableError
@@ -88,6 +89,7 @@ class Kernel:
         centre: Centre,
         on_event: Callable[[Event], None] = lambda _: None,
         reserve_bytes: int = RESERVE_BYTES,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self._centre = centre
         self._on_event = on_event
@@ -97,7 +99,9 @@ class Kernel:
         self._poll_at = 0.0
         identity = KeyPair.from_secret(centre.keys.link_secret)
         inbox = FromPeers(centre, reserve_bytes)
-        self.host = Host(identity, self._authorize, self._outbox_for, inbox, centre.entropy, tell_strangers=True)
+        self.host = Host(
+            identity, self._authorize, self._outbox_for, inbox, centre.entropy, tell_strangers=True, trace=trace
+        )
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
         """A bearer can carry frames from now on."""
@@ -162,9 +166,9 @@ class Kernel:
                 self.host.nudge(event.peer, now)
 
 
-async def start(centre: Centre, urls: Sequence[str]) -> None:
+async def start(centre: Centre, urls: Sequence[str], trace: Trace = NO_TRACE) -> None:
     """Run a kernel on these addresses until cancelled. Raises UsageError, DiskError."""
-    kernel = Kernel(centre, log_event)
+    kernel = Kernel(centre, log_event, trace=trace)
     shell = HostShell(kernel, lambda: None)
     for url in urls:
         log.info("listening for gateways and kits on %s", await shell.listen(parse_url(url)))
