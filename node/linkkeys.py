@@ -82,6 +82,8 @@ def remember(folder: Path, addresses: Sequence[str]) -> None:
         return
     beside = folder / f".{ADDRESSES}.new"
     with contextlib.suppress(OSError):
+        beside.unlink(missing_ok=True)
+        beside.touch(mode=0o600)  # the address of a modem may hold its PIN
         beside.write_text("".join(f"{address}\n" for address in known))
         beside.replace(folder / ADDRESSES)
 

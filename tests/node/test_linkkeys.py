@@ -75,3 +75,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / SEND).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=SEND):
         load_send(tmp_path)
+
+
+def test_an_address_with_a_pin_is_for_its_owner_only(tmp_path):
+    linkkeys.remember(tmp_path, ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"])
+    assert (tmp_path / linkkeys.ADDRESSES).stat().st_mode & 0o077 == 0
+    assert linkkeys.load_addresses(tmp_path) == ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"]
