@@ -118,6 +118,15 @@ class Budget:
         own = self._sums[way].spent
         return (self._limits[way] - own).least(self._total - others - own)
 
+    def is_thin(self, way: str, share: float) -> bool:
+        """Tell whether less than this part of a budget of the way, or of all ways, is left."""
+        own = self._limits[way], self._sums[way].spent
+        return any(
+            limit < UNBOUNDED.size and limit - spent < share * limit
+            for whole, used in (own, (self._total, self.total_spent()))
+            for limit, spent in zip(whole.parts(), used.parts(), strict=True)
+        )
+
     def renews_in_s(self) -> float:
         """Return the seconds until the next day begins."""
         return to_midnight_s(self._clock.time_ms(), self._zone)

@@ -48,6 +48,7 @@ currency = "EUR"
 zone = "Europe/Kyiv"              # for midnight and quiet hours
 urgent = 2                        # this priority, and what is before it, does not wait for a cheaper way
 patience_min = 60                 # how long everything else waits for the cheapest way that can take it
+urgent_share = 0.2                # this part of each budget is kept for what is urgent
 secrets = "secrets.toml"          # {pin} in a url or a command is the value of `pin` there; mode 0600
 [policy.budget]                   # all ways together, a day
 money = 5.0
@@ -155,6 +156,7 @@ class Policy(Struct, forbid_unknown_fields=True, frozen=True):
     zone: str = "UTC"
     urgent: Annotated[int, Meta(ge=0, le=9)] = 2
     patience_min: Minutes = 60.0
+    urgent_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
     secrets: str = ""
     budget: DayBudget = field(default_factory=DayBudget)
 

@@ -11,6 +11,8 @@ An object takes the cheapest way that meets its urgency:
   brings bulk onto a satellite.
 * A way that is barred is passed over: its budget is spent, its hours are quiet, its modem is not there, it rests after
   a failure. Quiet hours hold back everything but priority ALARM.
+* The last part of a budget (`urgent_share`) is kept for what is urgent: bulk in the morning must not cost the alarm of
+  the evening its way.
 * What lies on a stick that is being carried takes only ways that cost nothing until the stick should have arrived.
 
 Carried ways are beside all this: they take whatever they may while they are there, and cost nobody's session. Of the
@@ -73,6 +75,8 @@ class View:
     """The largest object that still fits into its budget, where a part of one is of no use; None: any."""
     unserved_s: float = 0.0
     """For how long it has not been in use."""
+    thrift: Barred | None = None
+    """Holds back what is not urgent: the rest of the budget is kept for what is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Rules:
 
     urgent: int = 2
     patience_s: float = 3600.0
+    urgent_share: float = 0.2
+    """This part of each budget is spent on urgent objects only."""
 
 
 class Wait(enum.Enum):
@@ -167,9 +173,9 @@ def _hesitates(want: Want, view: View, first: View, rules: Rules) -> float:
     return math.inf if want.in_custody else max(rules.patience_s - want.waiting_s, 0.0)
 
 
-def bar_of(want: Want, view: View) -> Barred | None:
+def bar_of(want: Want, view: View, rules: Rules) -> Barred | None:
     """Return why the way cannot carry the object now, or None."""
-    barred = view.barred
+    barred = view.barred or (None if is_urgent(want, rules) else view.thrift)
     if barred is not None and not (barred.bar is Bar.QUIET and want.offer.priority <= ALARM):
         return barred
     if view.room is not None and want.offer.size > view.room:
@@ -181,7 +187,7 @@ def admits(want: Want, name: str, views: Sequence[View], rules: Rules) -> bool:
     """Tell whether the object may go over the way `name`, which is up, while it is the one in use."""
     able = candidates(want, views, rules, name)
     view = next((view for view in able if view.terms.name == name), None)
-    return view is not None and bar_of(want, view) is None and _hesitates(want, view, able[0], rules) == 0
+    return view is not None and bar_of(want, view, rules) is None and _hesitates(want, view, able[0], rules) == 0
 
 
 def route(want: Want, views: Sequence[View], rules: Rules, using: str | None = None) -> Route:
@@ -196,7 +202,7 @@ def route(want: Want, views: Sequence[View], rules: Rules, using: str | None = N
         if hesitates_s:
             passed.append(_hesitation(want, view, able[max(at - 1, 0)], hesitates_s))
             break
-        if (barred := bar_of(want, view)) is not None:
+        if (barred := bar_of(want, view, rules)) is not None:
             passed.append(barred)
         elif view.is_up:
             return Route(Wait.NOW, name, also=tuple(slow))

@@ -30,6 +30,8 @@ MESSAGE_SIZE: Final = 340
 AHEAD_FRAMES: Final = 16
 AHEAD_MESSAGES: Final = 2
 """Full frames that are reserved at a time."""
+AHEAD_PART: Final = 8
+"""No more is reserved than one part in so many of what is left: near the end the steps are small."""
 AHEAD_FACTOR_MAX: Final = 64
 HURRY_S: Final = 5.0
 """Reserved again within this time: twice as much at a time, so that a fast way does not wait for fsyncs."""
@@ -264,7 +266,8 @@ class Way:
         self._reserved_at, self.purse.want_more = now, False
         frames = (AHEAD_MESSAGES if self.terms.is_message else AHEAD_FRAMES) * self._ahead
         many = Amount(frames * full.size, frames * full.micros) + self.tariff.open_for(AHEAD_ENERGY_S)
-        return self.purse.budget.reserve(self.name, many.least(self.purse.budget.left(self.name)).most(low))
+        part = Amount(*(left // AHEAD_PART for left in self.purse.budget.left(self.name).parts()))
+        return self.purse.budget.reserve(self.name, many.least(part).most(low))
 
     def _needed(self, now: float) -> Amount:
         """Return the cost of going on: one more full frame, its answer, some seconds; the next minute or connection."""

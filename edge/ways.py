@@ -55,6 +55,8 @@ IDLE_DEAR_S: Final = 20.0
 POLL_S: Final = 3600.0
 """How often receipts are asked for when nothing else is to be sent."""
 
+THRIFT: Final = "the rest of today's budget is kept for what is urgent"
+
 MakeRoad = Callable[[Terms, "Ears"], Road]
 
 
@@ -98,6 +100,7 @@ class Ways:
         self.wants: list[Want] = []
         self.plan = Decision()
         self._views: list[View] = []
+        self._thin: set[str] = set()
         self._admitted: frozenset[bytes] = frozenset()
         self._since: dict[bytes, float] = {}
         self._carried: dict[bytes, float] = {}
@@ -110,7 +113,7 @@ class Ways:
     @staticmethod
     def rules_of(config: KitConfig) -> Rules:
         """Return what a configuration says for all ways."""
-        return Rules(config.policy.urgent, config.policy.patience_min * 60)
+        return Rules(config.policy.urgent, config.policy.patience_min * 60, config.policy.urgent_share)
 
     # What roads call
 
@@ -254,7 +257,9 @@ class Ways:
             self._fail(way, status.text or f"no connection within {OPENING_S_MAX:.0f} s", now)
         elif way is self.using:
             self._watch(way, now)
-            if wanted_more:
+            if self._is_thin(way) and way.name not in self._thin:
+                self._decide_at = now  # bulk ends here, before another frame of it goes
+            elif wanted_more:
                 self._kit.link.tick(now)
 
     def _watch(self, way: Way, now: float) -> None:
@@ -291,6 +296,7 @@ class Ways:
         self._pending = self._kit.outbox.pending()
         self.wants = self._look_at_wants(now)
         self._views = [self.view_of(way, now) for way in self.ways.values()]
+        self._thin = {view.terms.name for view in self._views if view.thrift}
         using, using_s = (self.using.name, now - self.using.since) if self.using else (None, 0.0)
         self.plan = policy.decide(self.wants, self._views, self.rules, using, using_s)
         working = {one.way for one in self.plan.routes.values() if one.goes}
@@ -330,7 +336,11 @@ class Ways:
             opening_s=now - way.quiet_since if way.state is WayState.OPENING else None,
             room=way.room_for_object(),
             unserved_s=0.0 if way is self.using else now - way.served_at,
+            thrift=Barred(Bar.BUDGET, self.budget.renews_in_s(), THRIFT) if self._is_thin(way) else None,
         )
+
+    def _is_thin(self, way: Way) -> bool:
+        return self.budget.is_thin(way.name, self.rules.urgent_share)
 
     def _bar(self, way: Way, status: RoadStatus, now: float) -> Barred | None:
         if not status.is_there:

@@ -159,6 +159,13 @@ def test_the_first_object_decides_which_way_is_used():
     assert decide([small, STUDY_5], apart, RULES, "gsm", DWELL_S).use == "sbd"
 
 
+def test_what_is_kept_for_the_urgent_bars_everything_else():
+    thin = [View(GSM, is_up=True, thrift=SPENT)]
+    assert route(STUDY_5, thin, RULES).wait is Wait.BARRED
+    assert route(SUMMARY_2, thin, RULES).wait is Wait.NOW
+    assert not policy.admits(STUDY_5, "gsm", thin, RULES)
+
+
 def test_of_two_equal_ways_the_one_in_use_stays_in_use():
     assert decide([STUDY_5], views(gsm="up", lte="up"), RULES, "lte", 10**6).use == "lte"
     assert decide([STUDY_5], views(gsm="up", lte="up"), RULES, None, 0).use == "gsm"
@@ -215,7 +222,7 @@ def test_nothing_goes_where_it_may_not(wants, seen, using, using_s):
             view = by_name[one.way]
             same = [other for other in wants if other.offer.object_id == want.offer.object_id]
             assert any(policy.may_carry(other.offer, view.terms, RULES) for other in same)
-            assert any(policy.bar_of(other, view) is None for other in same)
+            assert any(policy.bar_of(other, view, RULES) is None for other in same)
     if decision.use is not None:
         assert by_name[decision.use].terms.carries
         assert decision.use not in decision.also_open

@@ -287,7 +287,7 @@ def test_a_way_without_a_bearer_gives_up_and_says_why():
 
 def test_a_spent_budget_closes_the_way_until_midnight():
     scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=30_000)))
-    one = scene.put(size=100_000)
+    one = scene.put(size=100_000, priority=2)
     scene.run(600)
     spent = scene.ways.budget.spent("gsm").size
     assert 20_000 < spent <= 30_000
@@ -300,6 +300,18 @@ def test_a_spent_budget_closes_the_way_until_midnight():
     scene.clock.ms += 86_400_000 // 2
     scene.run(300)
     assert scene.ways.budget.spent("gsm").size <= 30_000
+
+
+def test_the_last_fifth_of_a_budget_is_kept_for_what_is_urgent():
+    scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=50_000)))
+    bulk = scene.put(size=100_000)
+    scene.run(600)
+    assert 38_000 < scene.ways.ways["gsm"].purse.traffic.bytes_sent < 42_000
+    assert "the rest of today's budget is kept for what is urgent, until 00:00" in scene.route(bulk)
+    urgent = scene.put(SUMMARY, 300, 2)
+    scene.run(60)
+    assert scene.has(urgent) is State.RECEIVED
+    assert scene.has(bulk) is State.WAITING
 
 
 def test_the_budget_of_all_ways_together_binds_too():
@@ -326,7 +338,7 @@ def test_a_minute_that_cannot_be_paid_is_not_begun():
     scene = Scene(way)
     scene.answer = lambda given: Custody()
     scene.roads.carry = lambda end, frame: None
-    scene.put(size=10_000_000)
+    scene.put(size=10_000_000, priority=1)
     scene.run(1200)
     assert scene.ways.budget.spent("call").micros == 3_500_000
     assert "budget of today is spent" in "\n".join(scene.log)
