@@ -303,10 +303,10 @@ def test_a_spent_budget_closes_the_way_until_midnight():
 
 
 def test_the_last_fifth_of_a_budget_is_kept_for_what_is_urgent():
-    scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=50_000)))
-    bulk = scene.put(size=100_000)
-    scene.run(600)
-    assert 38_000 < scene.ways.ways["gsm"].purse.traffic.bytes_sent < 42_000
+    scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=500_000)))
+    bulk = scene.put(size=1_000_000)
+    scene.run(300)
+    assert 370_000 < scene.ways.ways["gsm"].purse.traffic.bytes_sent < 410_000
     assert "the rest of today's budget is kept for what is urgent, until 00:00" in scene.route(bulk)
     urgent = scene.put(SUMMARY, 300, 2)
     scene.run(60)
