@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from node.entropy import seeded
-from node.linkkeys import SEND, SERVE, load_send, load_serve, make_keys
+from node.linkkeys import ADDRESSES, SEND, SERVE, load_addresses, load_send, load_serve, make_keys, remember
 from wire.errors import ConfigError, UsageError
 
 HEX = "ab" * 32
@@ -78,6 +78,6 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 
 
 def test_an_address_with_a_pin_is_for_its_owner_only(tmp_path):
-    linkkeys.remember(tmp_path, ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"])
-    assert (tmp_path / linkkeys.ADDRESSES).stat().st_mode & 0o077 == 0
-    assert linkkeys.load_addresses(tmp_path) == ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"]
+    remember(tmp_path, ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"])
+    assert (tmp_path / ADDRESSES).stat().st_mode & 0o077 == 0
+    assert load_addresses(tmp_path) == ["modem:///dev/ttyUSB2?pin=1234&to=udp://gw:7700"]
