@@ -7,6 +7,10 @@
 5. No nonce is used twice under one key.
 6. Bounds hold: frames, events, spools.
 7. When trouble ends, everything drains.
+
+In a journey (`tests/sim/journey.py`), besides: modems' lines, DirectIP and sticks show nothing either; no budget is
+exceeded (`ledgers.py`); a SIM's PIN is never tried wrongly three times; what an import said it has taken is at the
+centre; no queue of the ground station or of the gateway for one modem grows over its bound.
 """
 
 import contextlib
@@ -30,7 +34,7 @@ class Checks:
     def __init__(self, scenario):
         self._scenario = scenario
         self._nonces = {}
-        self.frames = 0
+        self.frames = self.line_bytes = self.carried_bytes = 0
         self.studies = {}
 
     def fail(self, what):
@@ -50,10 +54,12 @@ class Checks:
 
     def saw_line(self, data):
         """Bytes went over a modem's line, or over a connection of DirectIP."""
+        self.line_bytes += len(data)
         self._no_plaintext(data, "a modem's line")
 
     def saw_carried(self, path, data):
         """This lies on a stick."""
+        self.carried_bytes += len(data)
         self._no_plaintext(path.encode() + b"/" + data, f"a stick: {path}")
 
     def saw_nonce(self, key, nonce, plaintext):

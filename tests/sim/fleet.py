@@ -68,11 +68,12 @@ LINE_FAULTS = (
     "no-echo", "echo", "one-byte", "urc-inside=7@20%", "urc-between@30%", "urc-in-data=3@30%", "lost-final@2%",
     "late-final=8@3%", "hang@1%", "restart@1%", "vanish=8@1%", "boot-garbage=40", "slow-boot=20", "lost-bytes=0.2",
 )  # fmt: skip
+BARS = ("sim-absent", "sim-puk", "denied", "roaming", "no-network")
+"""With these a modem carries nothing until somebody comes."""
 CELL_FAULTS = (
-    "cme-error=100@3%", "sim-absent", "sim-puk", "sim-busy=12", "denied", "roaming", "no-network", "slow-search=45",
-    "flaps=60:20", "no-signal", "clock-wrong", "attach-fails@50%", "pdp-deact@5%", "pdp-drops=60", "short-accept=100",
-    "data-lost@5%", "send-fail@5%", "prompt-lost@2%", "connect-fails@50%", "far-close@2%", "silent-data@20%",
-    "udp-merged", "autobaud", "baud=9600",
+    "cme-error=100@3%", "sim-busy=12", "slow-search=45", "flaps=60:20", "no-signal", "clock-wrong", "attach-fails@50%",
+    "pdp-deact@5%", "pdp-drops=60", "short-accept=100", "data-lost@5%", "send-fail@5%", "prompt-lost@2%",
+    "connect-fails@50%", "far-close@2%", "silent-data@20%", "udp-merged", "autobaud", "baud=9600",
 )  # fmt: skip
 SBD_FAULTS = (
     "delivered-but=18@40%", "mo-status=18@30%", "mo-status=32@30%", "mo-status=36@20%", "traffic-management@20%",
@@ -81,7 +82,9 @@ SBD_FAULTS = (
     "vanish=SBDIX:20@5%", "dead-start", "cme-error=SBDD0@20%",
 )  # fmt: skip
 GROUND_FAULTS = ("mo-twice@20%", "mo-late=60", "mo-broken@20%", "mo-in-pieces", "mt-status=-5@20%", "mt-silent@20%")
-PIN, WRONG_PIN = "1234", "4321"
+PIN, PIN_SHARE = "1234", 0.3
+PINS_SET = (PIN, PIN, "4321", "")
+"""What people have put into the configuration where the SIM asks for PIN."""
 POLICY_URGENT = (0, 2, 5, 9)
 
 
@@ -103,11 +106,11 @@ def draw_way(rng, kind, name):
     is_priced = rng.random() < (0.9 if kind == SBD else 0.5)
     cost = Cost(per_message=0.04) if kind == SBD else Cost(per_mb=rng.choice((0.05, 8.0)))
     energy = Energy(watts=rng.choice((0.6, 1.5)), joules_per_start=rng.choice((20, 40)))
-    money = rng.uniform(1.0, 6.0) if kind == SBD else rng.uniform(0.1, 1.0)
+    money = rng.uniform(0.7, 2.5) if kind == SBD else cost.per_mb * rng.randint(4_000, 40_000) / 1e6
     budget = DayBudget(
-        bytes=rng.randint(4_000, 60_000) if rng.random() < 0.4 else None,
+        bytes=rng.randint(4_000, 40_000) if rng.random() < 0.4 else None,
         money=money if is_priced and rng.random() < 0.7 else None,
-        joules=rng.uniform(200, 2000) if is_priced and rng.random() < 0.3 else None,
+        joules=rng.uniform(150, 1000) if is_priced and rng.random() < 0.3 else None,
     )
     if kind == STICK or rng.random() < 0.2:
         cost, energy, budget, is_priced = Cost(), Energy(), DayBudget(), False
@@ -116,7 +119,7 @@ def draw_way(rng, kind, name):
         url=URLS[kind],
         rank=rng.choice((1, 5, 5, 5, 9)),
         carries=rng.choice((None, None, None, None, "summaries", "urgent")),
-        quiet=[rng.choice(("20:30-20:35", "12:00-20:32"))] if rng.random() < 0.2 else [],
+        quiet=[rng.choice(("20:30-20:35", "20:27-20:31"))] if rng.random() < 0.2 else [],
         cost=cost if is_priced else Cost(),
         energy=energy if is_priced else Energy(),
         budget=budget,
@@ -194,10 +197,12 @@ class VanNode(WaysKitNode):
     def _cell(self, ledger, gateway):
         rng = self.world.rng
         model, seed = rng.choice(CELLS), rng.randrange(2**32)
-        faults = draw_faults(rng, LINE_FAULTS, 0.1) + draw_faults(rng, CELL_FAULTS, 0.1)
-        has_power, wants_pin = rng.random() < 0.8, rng.random() < 0.3
+        faults = (
+            draw_faults(rng, LINE_FAULTS, 0.07) + draw_faults(rng, CELL_FAULTS, 0.07) + draw_faults(rng, BARS, 0.02)
+        )
+        has_power, wants_pin = rng.random() < 0.8, rng.random() < PIN_SHARE
         self.card = SimCard(PIN if wants_pin else "")
-        said = rng.choice((PIN, PIN, WRONG_PIN, "")) if wants_pin else ""
+        said = rng.choice(PINS_SET) if wants_pin else ""
         plan = Plan(apn="internet", roaming=rng.random() < 0.5, pin=said)
         scheme = rng.choice(("udp", "udp", "tcp"))
 

@@ -15,6 +15,8 @@ from tests.sim.sky import Antenna, Sky
 
 WATCH_S = 30.0
 LOST_S = 60.0
+IMPORTS = (0, 0, 1, 2)
+"""How often somebody comes with files to one kit."""
 
 
 class Journey(Scenario):
@@ -41,7 +43,7 @@ class Journey(Scenario):
         self.people = [
             Person(self.world, kit, [draw_file(rng) for _ in range(rng.randint(1, 3))], rng.choice(self.labels))
             for kit in self.kits
-            for _ in range(rng.choice((0, 0, 1, 2)))
+            for _ in range(rng.choice(IMPORTS))
         ]
         self.is_peace = False
 
@@ -60,7 +62,7 @@ class Journey(Scenario):
         for person in self.people:
             person.come(rng.uniform(1, self.trouble_s))
         if self.crew is not None:
-            self.crew.set_out()
+            world.at(rng.uniform(0, self.trouble_s / 2), self.crew.set_out)
         self._watch()
 
     def _drive(self, kit, name, *, is_covered):

@@ -35,7 +35,7 @@ class Sky:
     def __init__(self, world, gateway, checks, faults):
         self.world, self.gateway, self.checks = world, gateway, checks
         self.internet = VirtualNetwork()
-        self.ground = Ground(self.internet, OWNER, faults, world.rng.randrange(2**32), wants_confirmation=True)
+        self.ground = _Ground(self, OWNER, faults, world.rng.randrange(2**32), wants_confirmation=True)
         self.ground.listen(*MT)
         self.internet.listen(TCP, *OWNER, self)
         self.antennas = []
@@ -135,6 +135,20 @@ class Sky:
                 self.checks.fail("the ground's queue for one modem is over its bound")
             if self.post is not None and self.post.waiting_for(imei) > QUEUE_OF_ONE_MAX:
                 self.checks.fail(f"{self.post.waiting_for(imei)} frames wait for one modem in the gateway")
+
+
+class _Ground(Ground):
+    """A ground station whose log of what came up is looked at."""
+
+    def __init__(self, sky, *more, **options):
+        super().__init__(sky.internet, *more, **options)
+        self._sky = sky
+
+    def take_up(self, imei, momsn, payload, now, place=None):
+        for antenna in self._sky.antennas:
+            if antenna.sim.imei == imei:
+                antenna.ledger.sent(len(payload))
+        super().take_up(imei, momsn, payload, now, place)
 
 
 class Antenna(ModemLine):
