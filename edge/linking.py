@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge import config, interface, links
 from edge.config import filled
@@ -19,13 +19,15 @@ from edge.interface import InterfaceRoad
 from edge.kit import Kit
 from edge.policy import may_carry
 from edge.roads import UrlRoad, WaysShell
-from edge.sticks import StickRoad
 from edge.terms import Terms
 from edge.ways import Ears, Ways
 from node.clock import Clock
 from node.disk import Disk
 from node.url import Url, parse_url
 from wire.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge.sticks import StickRoad
 
 log = logging.getLogger("feldsher")
 
@@ -70,7 +72,7 @@ class Linking:
         """Return what `kit links` shows."""
         return links.describe(self.ways, self._kit, self._clock.now())
 
-    def _make_road(self, terms: Terms, ears: Ears) -> UrlRoad | InterfaceRoad | StickRoad:
+    def _make_road(self, terms: Terms, ears: Ears) -> "UrlRoad | InterfaceRoad | StickRoad":
         way = self._ways[terms.name]
         road = self._stick(way, terms) if terms.is_carried else self._calling(way, ears)
         self._roads.append(road)
@@ -85,7 +87,9 @@ class Linking:
         up, down = (self._words(text) for text in (way.up, way.down))
         return InterfaceRoad(road, way.interface, up, down, list(self._secrets.values()))
 
-    def _stick(self, way: config.Way, terms: Terms) -> StickRoad:
+    def _stick(self, way: config.Way, terms: Terms) -> "StickRoad":
+        from edge.sticks import StickRoad  # a kit without sticks is spared the code of parcels
+
         def carried(object_ids: Sequence[bytes]) -> None:
             self.ways.carried(object_ids, way.name, self._clock.now())
 
