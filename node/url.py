@@ -11,6 +11,7 @@
 Pure text: nothing is opened or looked up here. What a scheme's options mean is checked where it is used.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,6 +31,7 @@ SCHEMES: Final = ADDRESSED | PLACED | EITHER
 OPTIONS_MAX: Final = 32
 SECRET: Final = frozenset({"pin", "password"})
 """Options whose values are shown to nobody: an address is printed and logged."""
+_SECRETS: Final = re.compile(rf"\b({'|'.join(sorted(SECRET))})=[^&#]*")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Url:
     host: str = ""
     port: int = 0
     path: str = ""
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     def __str__(self) -> str:
         """For people: without what is secret. `text` is for programs."""
@@ -59,29 +61,30 @@ class Url:
 
 def parse_url(text: str) -> Url:
     """Return the parts of `text`. Raises UsageError that says what is wrong with it."""
+    shown = _SECRETS.sub(r"\1=***", text)
     example = "for example udp://10.77.0.2:7000, tcp://[2001:db8::1]:7000, serial:///dev/ttyUSB0 or dir:///media/stick"
     try:
         parts = urlsplit(text)
         port = parts.port
         options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query), max_num_fields=OPTIONS_MAX))
     except ValueError as error:
-        raise UsageError(f"not an address: {text!r} ({error}); {example}") from error
+        raise UsageError(f"not an address: {shown!r} ({error}); {example}") from error
     if parts.scheme not in SCHEMES:
         known = ", ".join(sorted(SCHEMES))
-        raise UsageError(f"not an address: {text!r} has the scheme {parts.scheme!r}, want one of {known}; {example}")
+        raise UsageError(f"not an address: {shown!r} has the scheme {parts.scheme!r}, want one of {known}; {example}")
     is_placed = parts.scheme in PLACED or (parts.scheme in EITHER and not parts.netloc)
     if is_placed:
-        return _placed(text, parts.scheme, parts.netloc, parts.path, options)
+        return _placed(shown, parts.scheme, parts.netloc, parts.path, options)
     if not parts.hostname or port is None or parts.path not in ("", "/") or parts.username:
-        raise UsageError(f"not an address: {text!r} needs a host and a port and nothing else; {example}")
+        raise UsageError(f"not an address: {shown!r} needs a host and a port and nothing else; {example}")
     if set(options) - ADDRESSED_OPTIONS.get(parts.scheme, set(options)):
-        raise UsageError(f"not an address: {text!r} needs a host and a port and no such options; {example}")
+        raise UsageError(f"not an address: {shown!r} needs a host and a port and no such options; {example}")
     return Url(parts.scheme, parts.hostname, port, "", options)
 
 
-def _placed(text: str, scheme: str, netloc: str, path: str, options: dict[str, str]) -> Url:
+def _placed(shown: str, scheme: str, netloc: str, path: str, options: dict[str, str]) -> Url:
     if netloc or not path.startswith("/") or path == "/":
         raise UsageError(
-            f"not an address: {text!r} needs an absolute path after three slashes; for example {scheme}:///…/name"
+            f"not an address: {shown!r} needs an absolute path after three slashes; for example {scheme}:///…/name"
         )
     return Url(scheme, "", 0, unquote(path), options)

@@ -97,7 +97,7 @@ def _shell(shell: Shell, url: Url, *, leads: bool) -> ModemShell:
         name = f"serial://{url.path}"
         if call is None:
             if is_half:
-                return TurnLine(ears, controls, name, baud, leads=leads)
+                return TurnLine(ears, controls, name, baud, wake, leads=leads)
             return BareLine(ears, controls, name, baud, wake)
         return DataCall(ears, call, Hands(system, controls, power, notes, wake), name)
 

@@ -13,6 +13,7 @@ Nothing survives. Two leaders, or two followers, on one line do not understand e
 """
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 from node.modems.bare import BareLine
@@ -72,8 +73,17 @@ class TurnLine(BareLine):
 
     bearer_class = TurnBearer
 
-    def __init__(self, ears: Ears, controls: Controls, name: str, baud: int, *, leads: bool) -> None:
-        super().__init__(ears, controls, name, baud)
+    def __init__(
+        self,
+        ears: Ears,
+        controls: Controls,
+        name: str,
+        baud: int,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        leads: bool,
+    ) -> None:
+        super().__init__(ears, controls, name, baud, wake)
         self._leads = leads
         self.turn = Turn.THEIRS
         self._since = 0.0

@@ -33,6 +33,23 @@ def test_a_pin_and_a_password_are_shown_to_nobody_and_kept_all_the_same():
     assert "apn=a" in str(url)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "modem://dev/ttyUSB2?apn=a&pin=1234&password=s%26crt",
+        "modem:///dev/a?pin=1234&password=s%26crt&x",
+        "moden:///dev/a?password=s%26crt&pin=1234",
+        "udp://host:1?pin=1234&password=s%26crt",
+    ],
+)
+def test_an_address_with_a_mistake_in_it_is_told_without_its_secrets(text):
+    with pytest.raises(UsageError) as caught:
+        parse_url(text)
+    assert "1234" not in str(caught.value)
+    assert "crt" not in str(caught.value)
+    assert "1234" not in repr(Url("modem", "", 0, "/dev/a", {"pin": "1234"}))
+
+
 def test_addresses_that_differ_in_options_are_two_of_a_set():
     one, other = parse_url("modem:///dev/a?apn=x&to=udp://h:1"), parse_url("modem:///dev/a?apn=y&to=udp://h:1")
     assert len({one, other, Url("modem", "", 0, "/dev/a", dict(one.options))}) == 2

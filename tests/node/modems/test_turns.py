@@ -102,14 +102,14 @@ def test_what_the_other_end_wants_to_say_is_heard_within_a_poll():
     assert world.run(60, world.all_received) < 30 + POLL_S + 2
 
 
-def alone(leads: bool) -> TurnLine:
+def alone(leads: bool, wake=lambda: None) -> TurnLine:
     class Deaf:
         def bearer_up(self, bearer, now): ...
         def bearer_down(self, bearer, now): ...
         def receive(self, bearer, frame, now): ...
         def tick(self, now): ...
 
-    line = TurnLine(Deaf(), NoControls(), "radio", 9600, leads=leads)
+    line = TurnLine(Deaf(), NoControls(), "radio", 9600, wake, leads=leads)
     line.open(0.0)
     return line
 
@@ -132,6 +132,15 @@ def test_a_greeting_that_is_said_again_while_it_waits_stands_once():
         line._bearer.send(b"hello" * 20)
     line.feed(enclose(OVER), 1.0)
     assert Deframer().feed(line.output()) == [b"hello" * 20]
+
+
+def test_what_a_resting_leader_has_to_say_does_not_wait_for_the_next_round():
+    wakes = []
+    line = alone(leads=True, wake=lambda: wakes.append(1))
+    assert not wakes
+    line._bearer.send(b"x" * 30)
+    assert wakes, "nothing else asks for its output before the turn ends"
+    assert Deframer().feed(line.output()) == [b"x" * 30]
 
 
 @pytest.mark.parametrize(("turn", "event"), list(itertools.product(Turn, Event)))
