@@ -3,11 +3,11 @@
     FRAME_SEEN 07:30   CBOR array: direction (0 sent, 1 received), bearer, kind, index, counter, size, records
     EVENT_SEEN 07:31   CBOR array: kind, text
 
-`kind` and `index` are those of the frame (`docs/protocol.md`), `size` is the frame with its bearer's overhead, bytes. A
-record is an array: its number and the integers of its head (ACK: delay in ms, then the runs newest first as start and
-end; CONTROL: offset, size; SEGMENT: channel, offset, size). Bytes that are carried are replaced by their count before
-anything is kept, so a trace can be handed to a stranger. The tag's time is when it happened. What cannot be read as a
-frame of ours is kept as kind 0.
+`docs/formats/trace.md` is normative. `kind` and `index` are those of the frame (`docs/protocol.md`), `size` is that of
+the frame with its bearer's overhead, bytes. A record is an array: its number and the integers of its head (ACK: delay
+in ms, then the runs newest first as start and end; CONTROL: offset, size; SEGMENT: channel, offset, size). Bytes that
+are carried are replaced by their count before anything is kept, so a trace can be handed to a stranger. The tag's time
+is when it happened. What cannot be read as a frame of ours is kept as kind 0.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from wire.tag import Tag
 SENT, RECEIVED = 0, 1
 BEARER_SIZE_MAX: Final = 80
 TEXT_SIZE_MAX: Final = 400
+NUMBER_MAX: Final = (1 << 64) - 1
 RECORDS_MAX: Final = 512
 """Records of one frame that are kept; a frame of 16 KiB may hold thousands."""
 
@@ -112,25 +113,39 @@ def _read_event(parts: object, time_ms: int) -> EventSeen:
 def _read_frame(parts: object, time_ms: int) -> FrameSeen:
     match parts:
         case [int(direction), str(bearer), int(kind), int(index), int(counter), int(size), list(found)]:
-            shaped = tuple(tuple(record) for record in found if _is_shape(record))
+            if not all(map(_is_number, (direction, kind, index, counter, size))):
+                raise FormatError("a frame of a trace has a number out of bounds")
+            shaped = tuple(tuple(record) for record in found[:RECORDS_MAX] if _is_shape(record))
             return FrameSeen(time_ms, direction, bearer, kind, index, counter, size, shaped)
     raise FormatError("a frame of a trace is not of its form")
 
 
 def _is_shape(record: object) -> bool:
-    return isinstance(record, list) and bool(record) and all(isinstance(part, int) for part in record)
+    return isinstance(record, list) and bool(record) and all(map(_is_number, record))
+
+
+def _is_number(part: object) -> bool:
+    return isinstance(part, int) and 0 <= part <= NUMBER_MAX
 
 
 def text(seen: FrameSeen | EventSeen) -> str:
-    """Return one line for people, without the time."""
+    """Return one line for people, without the time. A file may hold anything: nothing in it commands a terminal."""
+    return "".join(one if one.isprintable() else "?" for one in _text(seen))
+
+
+def _text(seen: FrameSeen | EventSeen) -> str:
     if isinstance(seen, EventSeen):
         return f"--- {seen.kind}: {seen.text}"
     arrow = ">" if seen.direction == SENT else "<"
-    kind = FrameKind(seen.kind).name if seen.kind in set(FrameKind) else f"kind {seen.kind}"
-    head = f"{arrow} {seen.bearer} {kind} {seen.index:04x}"
+    head = f"{arrow} {seen.bearer} {kind_name(seen.kind)} {seen.index:04x}"
     if seen.counter:
         head += f" #{seen.counter}"
     return f"{head} {seen.size} B" + "".join(f", {shape_text(record)}" for record in seen.records)
+
+
+def kind_name(kind: int) -> str:
+    """Return what a kind of frame is called."""
+    return FrameKind(kind).name if kind in set(FrameKind) else f"kind {kind}"
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -57,6 +57,18 @@ def test_long_names_and_texts_are_cut():
     assert len(trace.decode(trace.encode(EventSeen(0, "k", "x" * 9999))).text) == trace.TEXT_SIZE_MAX
 
 
+def test_nothing_in_a_file_commands_a_terminal():
+    assert trace.text(EventSeen(0, "k", "\x1b[2J\n")) == "--- k: ?[2J?"
+    assert "\x1b" not in trace.text(seen(bearer="\x1b]0;title\x07"))
+
+
+@pytest.mark.parametrize("counter", [-1, trace.NUMBER_MAX + 1, 1 << 20_000], ids=["-1", "2^64", "2^20000"])
+def test_a_number_out_of_bounds_is_a_format_error(counter):
+    assert trace.decode(trace.encode(seen(counter=trace.NUMBER_MAX))).counter == trace.NUMBER_MAX
+    with pytest.raises(FormatError):
+        trace.decode(trace.encode(seen(counter=counter)))
+
+
 def test_other_tags_are_no_entries():
     assert trace.decode(Tag(kinds.SERVICE, kinds.START, b"")) is None
 
