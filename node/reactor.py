@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -133,18 +134,25 @@ class HostShell(Shell):
         super().__init__(host, changed)
         self._roads = roads
         self._closing: list[Callable[[], None]] = []
-        self._streams: dict[Bearer, None] = {}
+        self._bearers: OrderedDict[Bearer, None] = OrderedDict()
+        """Those that came and went by `up` and `down`, the one silent for longest first."""
 
     def up(self, bearer: Bearer) -> None:
-        """Take a connection; beyond STREAMS_MAX the oldest is given up, for strangers may open many and say nothing."""
-        self._streams[bearer] = None
-        if len(self._streams) > STREAMS_MAX:
-            next(iter(self._streams)).close()
+        """Take a bearer; beyond STREAMS_MAX the one silent for longest is given up: strangers may open many."""
+        self._bearers[bearer] = None
+        if len(self._bearers) > STREAMS_MAX:
+            silent, _ = self._bearers.popitem(last=False)  # counted no more, whether or not it can be closed
+            silent.close()
         super().up(bearer)
 
     def down(self, bearer: Bearer) -> None:
-        self._streams.pop(bearer, None)
+        self._bearers.pop(bearer, None)
         super().down(bearer)
+
+    def receive(self, bearer: Bearer, frame: bytes) -> None:
+        if bearer in self._bearers:
+            self._bearers.move_to_end(bearer)
+        super().receive(bearer, frame)
 
     async def listen(self, url: Url) -> Url:
         """Listen on `url` and return the address with the port that was given. Raises UsageError."""

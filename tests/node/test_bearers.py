@@ -113,12 +113,38 @@ def test_strangers_that_open_connections_and_say_nothing_are_bounded():
         for protocol, transport in zip(ends, transports, strict=True):
             protocol.connection_made(transport)
             for older, closed in zip(ends, transports, strict=True):
-                if closed.closed and older.bearer in shell._streams:
+                if closed.closed and older.bearer in shell._bearers:
                     older.connection_lost(None)
-        count = len(shell._streams)
+        count = len(shell._bearers)
         shell.stop()
         for transport in transports:
             transport.get_extra_info("socket").close()
         return count, sum(transport.closed for transport in transports)
 
     assert asyncio.run(run()) == (512, 20)
+
+
+def test_strangers_are_bounded_beside_a_line_that_nothing_closes_and_end_no_call_that_speaks():
+    from node.reactor import STREAMS_MAX, HostShell
+    from tests.node.modems.test_turns import alone
+
+    class Deaf:
+        def bearer_up(self, bearer, now): ...
+        def receive(self, bearer, frame, now): ...
+        def deadline(self): ...
+
+    async def run() -> tuple[int, int, bool]:
+        shell = HostShell(Deaf(), lambda: None)
+        shell.up(alone(leads=True)._bearer)  # a serial line, first of all and for ever
+        transports = [FakeTransport() for _ in range(STREAMS_MAX + 20)]
+        ends = [TcpEnd(shell.receive, shell.up, shell.down, shell.tick) for _ in transports]
+        for protocol, transport in zip(ends, transports, strict=True):
+            protocol.connection_made(transport)
+            shell.receive(ends[0].bearer, b"a kit that speaks")
+        count = len(shell._bearers)
+        shell.stop()
+        for transport in transports:
+            transport.get_extra_info("socket").close()
+        return count, sum(transport.closed for transport in transports), transports[0].closed
+
+    assert asyncio.run(run()) == (STREAMS_MAX, 20, False)
