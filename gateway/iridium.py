@@ -28,6 +28,8 @@ BEARERS_MAX: Final = 4096
 """Modems that are remembered; the one heard longest ago goes first."""
 QUEUE_OF_ONE_MAX: Final = 8
 """Frames for one modem that wait here; then its link has no room, and says later what it then has to say."""
+LETTERS_MAX: Final = 2048
+"""Frames for all modems together: an IMEI is only a word that whoever connects has said."""
 SEEN_MAX: Final = 8192
 TRIES_MAX: Final = 12
 RETRY_S_MIN: Final = 15.0
@@ -49,7 +51,7 @@ class GroundBearer:
         self.imei, self.name, self._post = imei, f"sbd:{imei}", post
 
     def room(self) -> int:
-        return self.mtu if self._post.waiting_for(self.imei) < QUEUE_OF_ONE_MAX else 0
+        return self.mtu if self._post.has_room(self.imei) else 0
 
     def send(self, frame: bytes) -> None:
         self._post.send(self.imei, frame)
@@ -86,9 +88,13 @@ class Post:
         """Return how many frames wait for one modem."""
         return self._waiting.get(imei, 0)
 
+    def has_room(self, imei: str) -> bool:
+        """Tell whether one more frame for this modem may wait."""
+        return self.waiting_for(imei) < QUEUE_OF_ONE_MAX and len(self._letters) < LETTERS_MAX
+
     def send(self, imei: str, frame: bytes) -> None:
         """Queue a frame, or lose it when there is no room."""
-        if self.waiting_for(imei) >= QUEUE_OF_ONE_MAX or not 0 < len(frame) <= MT_SIZE_MAX:
+        if not self.has_room(imei) or not 0 < len(frame) <= MT_SIZE_MAX:
             return
         self._waiting[imei] = self.waiting_for(imei) + 1
         self._letters.append(_Letter(MtMessage(self._next_id.to_bytes(4, "big"), imei, frame)))
@@ -158,7 +164,7 @@ class Post:
 
     def _end(self, letter: _Letter) -> None:
         imei = letter.message.imei
-        was_full = self._waiting[imei] >= QUEUE_OF_ONE_MAX
+        was_full = not self.has_room(imei)
         self._letters.remove(letter)
         self._waiting[imei] -= 1
         if not self._waiting[imei]:

@@ -7,6 +7,7 @@ import pytest
 from gateway import iridium
 from gateway.iridium import (
     BEARERS_MAX,
+    LETTERS_MAX,
     MT_SIZE_MAX,
     QUEUE_OF_ONE_MAX,
     RETRY_S_MAX,
@@ -63,6 +64,19 @@ def test_a_queue_is_bounded_and_says_when_it_has_room():
     assert (bearer.room(), rooms) == (MT_SIZE_MAX, [1])
     judged(post, 1)
     assert rooms == [1]
+
+
+def test_all_queues_together_are_bounded_whoever_says_to_be_how_many_modems():
+    rooms = []
+    post = Post(room=lambda: rooms.append(1))
+    for number in range(LETTERS_MAX + 100):
+        post.send(f"{number:015}", b"frame")
+    assert post.waiting_for(f"{LETTERS_MAX - 1:015}") == 1
+    assert post.waiting_for(f"{LETTERS_MAX:015}") == 0
+    late = GroundBearer(IMEI, post)
+    assert late.room() == 0
+    judged(post, 1)
+    assert (late.room(), rooms) == (MT_SIZE_MAX, [1])
 
 
 def test_waits_grow_and_the_message_is_given_up_in_the_end(post):
