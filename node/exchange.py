@@ -112,7 +112,8 @@ class Exchange:
 
     def compose_welcome(self, limit: int, now: float, *, is_message: bool) -> Composed:
         """Return the payload of a WELCOME. It says by itself that the HELLO has arrived, but not when."""
-        self.flow.seen.due_at = None if is_message else now
+        is_seen = bool(self.flow.seen.frames)  # not when it had a segment of nothing that it offers
+        self.flow.seen.due_at = now if is_seen and not is_message else None
         return self.compose(limit, now, segments=False, ping=True)
 
     def compose_early(self, limit: int, limit_if_more: int, now: float) -> Composed:
@@ -134,6 +135,8 @@ class Exchange:
         self.sender.close_early()
 
     def _early_segment(self, room: int) -> Segment | None:
+        if self.flow.command.has_more:
+            return None  # its offer is not in this frame, or not whole, and a HELLO is not sent again
         return self.sender.fitting_segment(room, last_first=True)
 
     def receive(self, counter: int, payload: bytes, now: float) -> None:
