@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import fcntl
 import ipaddress
+import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,10 @@ COMMAND_S_MAX: Final = 90.0
 """`mmcli --simple-connect` waits for the network by itself, half a minute and more."""
 KILL_S: Final = 2.0
 SAID_SIZE_MAX: Final = 200
+HEARD_SIZE_MAX: Final = 4096
+"""Of what a command says, the end; secrets are looked for in it before it is cut to what is shown."""
+PIPE_SIZE: Final = 1 << 16
+"""What waits in a pipe at most."""
 SIOCGIFADDR: Final = 0x8915
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 NETLINK_READ_SIZE: Final = 65536
@@ -113,34 +118,63 @@ class InterfaceRoad:
     async def _run(self, words: Sequence[str], before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait({before})
-        said = await run_command(words)
-        for secret in filter(None, self._secrets):
-            said = said.replace(secret, "…")
-        self._trouble = said
+        self._trouble = await run_command(words, secrets=self._secrets)
 
 
-async def run_command(words: Sequence[str], seconds_max: float = COMMAND_S_MAX) -> str:
-    """Run a command; return what went wrong in one line, "" when nothing did."""
+async def run_command(words: Sequence[str], seconds_max: float = COMMAND_S_MAX, secrets: Sequence[str] = ()) -> str:
+    """Run a command; return what went wrong in one line without the secrets, "" when nothing did.
+
+    It is done when it has ended, whatever it leaves running: pppd, for example, goes on in the background.
+    """
+    heard = _LastWords()
     try:
         process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=heard.pipe
         )
-    except OSError as error:
-        return f"{words[0]}: {error.strerror}"
-    try:
-        async with asyncio.timeout(seconds_max):
-            _, errors = await process.communicate()
+        try:
+            async with asyncio.timeout(seconds_max):
+                await process.wait()
+        finally:
+            await _end(process)
     except TimeoutError:
         return f"{words[0]}: not done within {seconds_max:.0f} s"
+    except OSError as error:
+        return f"{words[0]}: {error.strerror}"
     finally:
-        await _end(process)
+        said = heard.end()
     if process.returncode == 0:
         return ""
-    last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+    last = said.decode(errors="replace").strip().rpartition("\n")[2]
+    for secret in filter(None, secrets):
+        last = last.replace(secret, "…")
     return f"{words[0]} failed ({process.returncode}): {last}"[:SAID_SIZE_MAX]
+
+
+class _LastWords:
+    """The end of what a command says. A pipe of our own, for what the command leaves running may hold it open."""
+
+    def __init__(self) -> None:
+        self._from, self.pipe = os.pipe()
+        os.set_blocking(self._from, False)
+        self._last = b""
+        asyncio.get_running_loop().add_reader(self._from, self._hear)
+
+    def _hear(self) -> None:
+        try:
+            data = os.read(self._from, PIPE_SIZE)
+        except BlockingIOError:
+            return
+        self._last = (self._last + data)[-HEARD_SIZE_MAX:]
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._from)
+
+    def end(self) -> bytes:
+        """Return it, and hear no more."""
+        os.close(self.pipe)
+        self._hear()
+        asyncio.get_running_loop().remove_reader(self._from)
+        os.close(self._from)
+        return self._last
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -156,20 +190,28 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 async def watch(roads: Sequence[InterfaceRoad]) -> None:
     """Look at every interface whenever the kernel says that one has changed. Runs until cancelled."""
     changed = asyncio.Event()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as kernel:
-        kernel.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
-        loop = asyncio.get_running_loop()
-        loop.add_reader(kernel.fileno(), _drain, kernel, changed)
-        try:
-            while True:
-                for road in roads:
-                    road.look()
-                changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
-                        await changed.wait()
-        finally:
-            loop.remove_reader(kernel.fileno())
+    with _kernel_news(changed):
+        while True:
+            for road in roads:
+                road.look()
+            changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await changed.wait()
+
+
+@contextlib.contextmanager
+def _kernel_news(changed: asyncio.Event) -> Iterator[None]:
+    """Set `changed` when the kernel tells of an interface; where a sandbox keeps netlink from us, never."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            family, kind = socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK
+            kernel = stack.enter_context(socket.socket(family, kind, socket.NETLINK_ROUTE))
+            kernel.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
+            loop = asyncio.get_running_loop()
+            loop.add_reader(kernel.fileno(), _drain, kernel, changed)
+            stack.callback(loop.remove_reader, kernel.fileno())
+        yield
 
 
 def _drain(kernel: socket.socket, changed: asyncio.Event) -> None:

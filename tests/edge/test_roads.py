@@ -7,6 +7,8 @@ import os
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 
 import pytest
 
@@ -273,6 +275,62 @@ def test_a_command_that_hangs_is_ended_and_one_that_is_missing_is_told():
         assert await run_command([sys.executable, "-c", ""]) == ""
 
     asyncio.run(play())
+
+
+def test_a_command_that_leaves_a_program_behind_is_done_when_it_has_ended():
+    async def play():
+        assert await run_command(["sh", "-c", "sleep 20 & exit 0"], 5.0) == ""
+        assert await run_command(["sh", "-c", "sleep 20 & echo no modem >&2; exit 3"], 5.0) == "sh failed (3): no modem"
+
+    began = time.monotonic()
+    asyncio.run(play())
+    assert time.monotonic() - began < 4
+
+
+def test_a_command_that_talks_without_end_costs_no_memory():
+    async def play():
+        talk = "import sys; [sys.stderr.write('x' * 99 + chr(10)) for _ in range(100_000)]; sys.exit(1)"
+        loud = [sys.executable, "-c", talk]
+        tracemalloc.start()
+        said = await run_command(loud)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert said.endswith("x" * 99)
+        assert peak < 2_000_000
+
+    asyncio.run(play())
+
+
+def test_no_part_of_a_secret_is_shown_where_what_was_said_is_cut():
+    async def play():
+        up = ["sh", "-c", f"echo {'x' * 170}s3cret-and-long >&2; exit 1"]
+        road = InterfaceRoad(Road(), "wwan77", up, [], ["s3cret-and-long"])
+        road.open()
+        await asyncio.wait({road._commands})
+        return road._trouble
+
+    said = asyncio.run(play())
+    assert "s3c" not in said
+    assert len(said) <= interface.SAID_SIZE_MAX
+
+
+def test_where_netlink_is_barred_interfaces_are_looked_at_all_the_same(monkeypatch):
+    def barred(*words):
+        raise PermissionError(13, "RestrictAddressFamilies")
+
+    async def play():
+        road = Road()
+        monkeypatch.setattr(interface.socket, "socket", barred)
+        monkeypatch.setattr(interface, "addresses_of", lambda name: frozenset({str(time.monotonic())}))
+        watching = asyncio.ensure_future(interface.watch([InterfaceRoad(road, "wwan0", [], [], [])]))
+        await asyncio.sleep(0.3)
+        assert not watching.done()
+        watching.cancel()
+        await asyncio.wait({watching})
+        return len(road.calls)
+
+    monkeypatch.setattr(interface, "POLL_S", 0.05)
+    assert asyncio.run(play()) > 2
 
 
 @pytest.fixture
