@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.feldsher-setup
 SEEDS ?= 1000
 WORKERS ?= 2
+# Two for each core: many tests wait for a line, a modem or a process, and not for the processor.
+TESTERS ?= 4
 
 .PHONY: help setup demo test quick check bench sim fuzz lock clean
 
@@ -25,10 +27,10 @@ check: $(STAMP)  ## style and types
 	$(BIN)/mypy
 
 test: $(STAMP) check  ## everything that must hold before a commit is pushed
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadgroup
 
 quick: $(STAMP)  ## the tests without the slow ones and those that need root: two minutes
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not root"
+	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow and not root"
 
 sim: $(STAMP)  ## the simulated world, by hand: make sim SEEDS=1000
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --workers $(WORKERS)
