@@ -31,6 +31,8 @@ from node.url import Url
 from wire.errors import LinkDown, UsageError
 
 RECONNECT_S: Final = 1.0
+DEFECT_S: Final = 60.0
+"""After a defect of ours in a road, until it is tried again."""
 TURNS_S: Final = 600.0
 """All addresses may be tried again after so long."""
 CLOCK_DIFFERENCE_S: Final = 60.0
@@ -213,15 +215,23 @@ class UrlRoad:
             log.warning("clock: the network of %s is %+.0f s from our time; nothing was set", self.url.path, ahead_s)
 
     async def _keep(self, run: RoadShell, before: "asyncio.Task[None] | None") -> None:
-        """Call the road again and again, when what was open before has been closed."""
+        """Call the road again and again, when what was open before has been closed.
+
+        A modem may say what our code for it never met: that costs its way, and no study that is being taken.
+        """
         if before is not None:
             await asyncio.wait({before})
         while not run.is_deaf:
+            wait_s = RECONNECT_S
             try:
                 await calling(self.url.scheme)(run, self.url)
             except (OSError, TimeoutError, LinkDown, UsageError) as error:
                 run.note_error(error)
-            await asyncio.sleep(RECONNECT_S)
+            except Exception as error:
+                log.exception("%s", self.url)
+                run.note_error(f"a defect of this program ({type(error).__name__}); its log tells more")
+                wait_s = DEFECT_S
+            await asyncio.sleep(wait_s)
 
 
 def told(error: Exception | str, url: Url) -> str:

@@ -12,7 +12,7 @@ import tracemalloc
 
 import pytest
 
-from edge import interface
+from edge import interface, roads
 from edge.config import KitConfig, Way
 from edge.interface import InterfaceRoad, addresses_of, run_command
 from edge.kit import Kit
@@ -211,6 +211,26 @@ def test_what_a_modem_tells_is_shown_and_its_clock_is_only_logged(tmp_path, capl
 )
 def test_what_went_wrong_is_told_in_the_systems_words(error, says):
     assert told(error, Url("udp", "h", 1)) == says
+
+
+def test_a_defect_in_the_code_of_a_way_costs_the_way_a_minute_and_the_kit_nothing(tmp_path, caplog, monkeypatch):
+    calls = []
+
+    async def broken(shell, url):
+        calls.append(shell)
+        raise ZeroDivisionError("a defect")
+
+    async def play():
+        place = Place(tmp_path, [Way(name="gsm", url="modem:///dev/gsm?to=udp://h:1")])
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: len(calls) > 2)
+        assert place.road("gsm").status().text == "a defect of this program (ZeroDivisionError); its log tells more"
+        await end(running)
+
+    monkeypatch.setattr(roads, "calling", lambda scheme: broken)
+    monkeypatch.setattr(roads, "DEFECT_S", 0.02)
+    asyncio.run(play())
+    assert "broken" in caplog.text, "where it happened is in the log"
 
 
 # Interfaces and commands
