@@ -31,6 +31,8 @@ from wire.errors import UsageError
 
 BAUD_BARE: Final = 9600
 BAUD_MAX: Final = 4_000_000
+DEFECT_S: Final = 60.0
+"""After a defect of ours, until the line of a bank is served again."""
 LINE_OPTIONS: Final = frozenset({"baud", "rtscts", "duplex"})
 CALL_OPTIONS: Final = frozenset({"dial", "answer", "profile", "cbst", "roaming", "pin", "power"})
 NUMBER: Final = re.compile(r"\+?[0-9*#,WwTtPp]{1,40}", re.ASCII)
@@ -51,8 +53,8 @@ async def listen_serial(shell: Shell, url: Url) -> tuple[Url, Callable[[], None]
     """Serve the line until closed. A line that is not there yet is waited for."""
     if "dial" in url.options:
         raise UsageError(f"{url}: dial= is for the end that calls")
-    running = asyncio.ensure_future(_shell(_LoggedShell(shell, url.path), url, leads=False).run())
-    running.add_done_callback(_raise_fault)
+    logged = _LoggedShell(shell, url.path)
+    running = asyncio.ensure_future(_serve(_shell(logged, url, leads=False), logged, url))
 
     def close() -> None:
         running.cancel()
@@ -79,10 +81,15 @@ class _LoggedShell:
         self._shell.note_error(error)
 
 
-def _raise_fault(running: "asyncio.Future[None]") -> None:
-    """Let a defect be seen: nobody waits for this task."""
-    if not running.cancelled():
-        running.result()
+async def _serve(served: ModemShell, shell: _LoggedShell, url: Url) -> None:
+    """Run until cancelled. What a caller says that our code never met must not cost the bank a modem."""
+    while True:
+        try:
+            await served.run()
+        except Exception:
+            log.exception("%s", url)
+        await asyncio.sleep(DEFECT_S)
+        served = _shell(shell, url, leads=False)
 
 
 def _shell(shell: Shell, url: Url, *, leads: bool) -> ModemShell:

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from node.link import Caller, Grant, Host
+from node.modems import serial_road
 from node.modems.serial_road import call_of, check_serial
 from node.reactor import CallerShell, HostShell
 from node.roads import calling, listening
@@ -78,6 +79,28 @@ def test_a_modem_of_the_bank_that_is_not_there_is_waited_for_and_told_of(caplog,
         asyncio.run(run())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "ttyS7: there is no such line; is the modem plugged in" in caplog.text
+
+
+def test_a_defect_that_a_call_brings_to_light_costs_the_bank_a_minute_of_one_modem(caplog, monkeypatch):
+    runs = []
+
+    class Broken:
+        async def run(self) -> None:
+            runs.append(self)
+            raise ZeroDivisionError("a defect")
+
+    async def listen() -> None:
+        _, close = await listening("serial")(None, parse_url("serial:///dev/ttyS7?answer=yes"))
+        await asyncio.sleep(0.2)
+        close()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(serial_road, "_LoggedShell", lambda shell, path: shell)
+    monkeypatch.setattr(serial_road, "_shell", lambda *_, leads: Broken())
+    monkeypatch.setattr(serial_road, "DEFECT_S", 0.02)
+    asyncio.run(listen())
+    assert len(runs) > 2
+    assert "a defect" in caplog.text
 
 
 async def ended(*tasks: asyncio.Future) -> None:
