@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher.watching import span
+from feldsher import link_progress
+from feldsher.bars import Painter, terminal_size
 from node import linkkeys
 from node.carrying import Carrier, Far
 from node.daemon import keep_flushed
@@ -43,7 +44,6 @@ DENIALS_MAX: Final = 2
 ANSWER_S: Final = 5.0
 """How long the far side may take to answer on a stick, if it sees the same folder, before the stick has to travel."""
 STICK_POLL_S: Final = 0.25
-BAR_WIDTH: Final = 16
 SHOW_TTY_S: Final = 0.3
 SHOW_PLAIN_S: Final = 10.0
 MOUNTED: Final = ("media/*/*", "media/*", "run/media/*/*", "mnt/*", "mnt")
@@ -120,6 +120,7 @@ class Sending:
         self._live = [url for url in roads if url.scheme != CARRIED]
         self._sticks = [url for url in roads if url.scheme == CARRIED]
         self._is_choosing = len(roads) > 1
+        self._painter = Painter(sys.stderr)
         self._caller = Caller(keys.identity, keys.far_public, keys.psk, outbox, NothingTaken(), system, trace=trace)
         self._done = asyncio.Event()
         self._url = roads[0]
@@ -145,6 +146,8 @@ class Sending:
             for task in (working, *beside):
                 task.cancel()
             await asyncio.gather(working, *beside, return_exceptions=True)
+            if self._painter.painted:
+                self._painter.paint(self._lines())
         return self._finish(time.monotonic() - started)
 
     async def _work(self) -> None:
@@ -258,7 +261,7 @@ class Sending:
 
     def _say(self, text: str) -> None:
         if text:
-            print(text, file=sys.stderr, flush=True)
+            self._painter.say(text)
 
     def _finish(self, seconds: float) -> int:
         error = self._failure(seconds)
@@ -340,35 +343,32 @@ class Sending:
         }
 
     async def _show(self) -> None:
-        """Show on stderr how far it is: one line that is written over on a terminal, else one every ten seconds."""
+        """Show on stderr how far it is: bars on a terminal, else a line every ten seconds."""
         is_tty = sys.stderr.isatty()
-        total = sum(parcel.offer.size for parcel in self._outbox.parcels.values())
         while True:
             await asyncio.sleep(SHOW_TTY_S if is_tty else SHOW_PLAIN_S)
-            if self._stick is not None:
-                line = self._stick.status.text()
+            if is_tty:
+                self._painter.paint(self._lines())
             else:
-                progress = self._caller.progress(asyncio.get_running_loop().time())
-                line = progress_line(progress, total, self._shell.last_error if self._shell else "")
-            print(f"\r{line:<79}" if is_tty else line, end="" if is_tty else "\n", file=sys.stderr, flush=True)
+                self._say(self._plain_line())
+
+    def _lines(self) -> list[str]:
+        if self._stick is not None:
+            return [self._stick.status.text()]
+        columns, _ = terminal_size(sys.stderr)
+        return link_progress.lines(self._outbox.parcels.values(), *self._seen(), columns)
+
+    def _plain_line(self) -> str:
+        if self._stick is not None:
+            return self._stick.status.text()
+        return link_progress.plain_line(self._outbox.parcels.values(), *self._seen())
+
+    def _seen(self) -> tuple[Progress, str]:
+        now = asyncio.get_running_loop().time()
+        return self._caller.progress(now), self._shell.last_error if self._shell else ""
 
 
 def _result(parcel: Parcel) -> str:
     if parcel.verdict is None:
         return "waiting"
     return str(parcel.verdict) if isinstance(parcel.verdict, Refusal) else "confirmed"
-
-
-def progress_line(progress: Progress, total: int, last_error: str) -> str:
-    """Return one line for people: bytes, rate, time left, and what is wrong if something is."""
-    if not progress.connected:
-        return f"waiting for the link{': ' if last_error else ''}{last_error}"[:79]
-    left = sum(item.size - item.done for item in progress.sending)
-    rate, done = progress.rate_bps / 8, max(total - left, 0)
-    part = done / total if total else 1.0
-    bar = "█" * round(part * BAR_WIDTH)
-    text = f"{bar:░<{BAR_WIDTH}} {part:4.0%}  {done} of {total} bytes"
-    if progress.silence_s > 5 and left:
-        return f"{text}, nothing heard for {progress.silence_s:.0f} s"
-    eta = f", {span(left / rate)} left" if rate else ""
-    return f"{text}, {rate / 1000:.2f} kB/s{eta}"
