@@ -6,6 +6,7 @@ an urgent frame does not wait there behind a file; the pace of `wire/rate.py` bo
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from typing import Final, cast
 from node.url import Url
 from wire.session import FRAME_SIZE_MAX
 
-UDP_MTU_HOST: Final = 1400
-"""For callers whose path is not known; the caller's own end asks its socket."""
 ETHERNET_MTU: Final = 1500
 UDP_OVERHEAD: Final = {socket.AF_INET: 28, socket.AF_INET6: 48}
+UDP_MTU_HOST: Final = ETHERNET_MTU - UDP_OVERHEAD[socket.AF_INET]
+"""The bound of what a host tries towards a caller (`wire/pathsize.py`); the caller's own end asks its socket."""
 TCP_MTU: Final = 1446
 """One frame and its length in one segment of an Ethernet-sized path."""
 TCP_OVERHEAD: Final = 2 + 52
@@ -27,6 +28,10 @@ ADDRESSES_MAX: Final = 4096
 TCP_NOTSENT_LOWAT: Final = 25
 IP_MTU: Final = 14
 IPV6_MTU: Final = 24
+IP_MTU_DISCOVER: Final = 10
+IPV6_MTU_DISCOVER: Final = 23
+PMTUDISC_PROBE: Final = 3
+"""Never cut a datagram to pieces, and take no router's word on what is too large: `wire/pathsize.py` finds it."""
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 Receive = Callable[["UdpBearer | TcpBearer", bytes], None]
@@ -89,6 +94,7 @@ class UdpHost(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
+        _never_fragment(transport.get_extra_info("socket"))
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         assert self._transport is not None  # noqa: S101 - connection_made came first
@@ -97,7 +103,8 @@ class UdpHost(asyncio.DatagramProtocol):
             if len(self._bearers) >= ADDRESSES_MAX:
                 del self._bearers[next(iter(self._bearers))]
             name = str(Url("udp", addr[0], addr[1]))
-            bearer = self._bearers[addr] = UdpBearer(self._transport, name, UDP_MTU_HOST, addr)
+            overhead = UDP_OVERHEAD[self._transport.get_extra_info("socket").family]
+            bearer = self._bearers[addr] = UdpBearer(self._transport, name, ETHERNET_MTU - overhead, addr)
         self._receive(bearer, data)
 
 
@@ -111,6 +118,7 @@ class UdpCaller(asyncio.DatagramProtocol):
         self.bearer: UdpBearer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        _never_fragment(transport.get_extra_info("socket"))
         mtu = _path_mtu(transport.get_extra_info("socket"))
         self.bearer = UdpBearer(cast("asyncio.DatagramTransport", transport), self._name, mtu, None)
 
@@ -120,7 +128,8 @@ class UdpCaller(asyncio.DatagramProtocol):
             self._receive(self.bearer, data)
 
     def error_received(self, exc: Exception) -> None:
-        self._failed(exc)
+        if not (isinstance(exc, OSError) and exc.errno == errno.EMSGSIZE):  # a frame that tried a larger size is lost
+            self._failed(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -172,6 +181,13 @@ class TcpEnd(asyncio.Protocol):
         del exc
         if self.bearer is not None:
             self._down(self.bearer)
+
+
+def _never_fragment(sock: socket.socket) -> None:
+    is_six = sock.family == socket.AF_INET6
+    level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if is_six else (socket.IPPROTO_IP, IP_MTU_DISCOVER)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(level, option, PMTUDISC_PROBE)
 
 
 def _path_mtu(sock: socket.socket) -> int:

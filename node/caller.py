@@ -21,18 +21,19 @@ from wire.early import EARLY_FRAMES_MAX, EarlyKey
 from wire.errors import AuthError, PeerError
 from wire.noise import KeyPair
 from wire.objects import Offer, Receipt
+from wire.pathsize import LEAST_SIZE, SAFE_SIZE
 from wire.session import CARRYING, DATA_OVERHEAD, HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
 
 HELLO_FIRST_S: Final = 4.5
 HELLO_AGAIN_S: Final = 2.5
 HELLO_SOONER_S: Final = 0.5
 """When the host is heard without having welcomed us, the HELLO goes again, but not sooner than this."""
-EARLY_SIZE: Final = 600
+EARLY_SIZE: Final = 540
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
 EARLY_FLIGHT: Final = 4000
 """What goes out before anything is known of the line, with all headers: it fits into the smallest queues."""
-SAFE_DATAGRAM: Final = 1200
-"""With headers; before the path's MTU is known nothing larger goes out."""
+SMALLER_AFTER: Final = 3
+"""After so many HELLOs without an answer they become small enough for any path."""
 DOUBT_S: Final = 30.0
 DOUBT_HELLO_S: Final = 5.0
 STREAM_DEAD_S: Final = 9.0
@@ -286,7 +287,7 @@ class Caller:
 
     def _hello(self, bearer: Bearer, now: float) -> None:
         """Send the HELLO, the same one until it is answered."""
-        is_new = self._call is None or len(self._call.call.hello) > bearer.mtu
+        is_new = self._call is None or len(self._call.call.hello) > bearer.mtu or self._is_too_large()
         if self._call is None or is_new:
             self._call = self._make_call(bearer, now)
             self._hellos = 0
@@ -305,6 +306,10 @@ class Caller:
             self._trace.frame(SENT, bearer, frame, counter, self._call.payloads[counter])
             bearer.send(frame)
 
+    def _is_too_large(self) -> bool:
+        """Tell whether HELLOs go unanswered that a narrow path would not take."""
+        return self._hellos == SMALLER_AFTER and self._call is not None and len(self._call.call.hello) > EARLY_SIZE
+
     def _make_call(self, bearer: Bearer, now: float) -> _Calling:
         size = bearer.mtu + bearer.overhead
         exchange = Exchange(
@@ -317,7 +322,7 @@ class Caller:
             admits=self._may_go,
         )
         exchange.on_bearer(bearer)
-        safe = min(bearer.mtu, SAFE_DATAGRAM - bearer.overhead)
+        safe = min(bearer.mtu, (SAFE_SIZE if self._hellos < SMALLER_AFTER else LEAST_SIZE) - bearer.overhead)
         if self._line is None or bearer.is_message:
             composed = exchange.compose_early(safe - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
         else:  # the session may be sound: nothing goes twice on a doubt
@@ -335,7 +340,7 @@ class Caller:
         """Let more than the HELLO go before the answer, a flight that hurts no line."""
         key, left = EarlyKey(calling.call.early_key, calling.call.index), EARLY_FLIGHT
         left -= len(calling.call.hello) + bearer.overhead
-        while left > SAFE_DATAGRAM // 2 and calling.next_counter <= EARLY_FRAMES_MAX:
+        while left > SAFE_SIZE // 2 and calling.next_counter <= EARLY_FRAMES_MAX:
             limit = min(safe, left - bearer.overhead) - DATA_OVERHEAD
             composed = calling.exchange.compose_more_early(limit, now)
             if not composed.payload:

@@ -68,6 +68,7 @@ class Line:
         if bearer is not None:
             self.exchange.on_bearer(bearer)
             self._change_manners(bearer, now)
+            self.exchange.flow.path.begin(bearer.mtu + bearer.overhead)
         if self._post is not None:
             return
         if bearer is None or not (is_new_way or bearer.is_stream):
@@ -197,6 +198,8 @@ class Line:
         """Return the size of the next full frame on the wire."""
         assert self.bearer is not None  # noqa: S101 - asked only while there is a bearer
         pace, size_max = self.exchange.flow.pace, self.bearer.mtu + self.bearer.overhead
+        if not self.bearer.is_stream:
+            size_max = min(size_max, self.exchange.flow.path.next_size)
         if isinstance(self.bearer, Clocked):
             return min(pace.frame_size_at(self.bearer.rate_bytes_s), size_max)
         return min(pace.frame_size, size_max)

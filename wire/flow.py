@@ -14,6 +14,7 @@ from wire import records, tag
 from wire.errors import FormatError, PeerError
 from wire.letters import Letters
 from wire.loss import Ledger, Piece, Sent
+from wire.pathsize import PathSize
 from wire.ranges import RangeSet
 from wire.rate import Pace
 from wire.records import Ack, Control, Floor, Ping, Record, Segment
@@ -228,6 +229,7 @@ class Flow:
         self.ledger = Ledger()
         self.letters = Letters()
         self.pace = Pace(mtu)
+        self.path = PathSize(mtu)
         self.seen = Seen()
         self.command = CommandOut()
         self._command_in = CommandIn()
@@ -283,6 +285,7 @@ class Flow:
         """Something is heard after a silence: nothing of what went before it is under way any more."""
         self.ledger.forgive()
         self.pace.on_silence(now)
+        self.path.on_silence()
 
     def compose(
         self, limit: int, now: float, fill: Callable[[int], Segment | None] | None, ping: bool = False
@@ -314,6 +317,7 @@ class Flow:
             self.ledger.note(frame)
             self.ledger.forget_probes(PROBES_MAX)
             self.pace.on_sent(frame, now)
+            self.path.on_sent(size)
 
     def note_posted(self, counter: int, composed: Composed, now: float) -> list[Piece]:
         """A composed payload went out as a message. Returns pieces that are waited for no more."""
@@ -370,6 +374,8 @@ class Flow:
         received.lost += self._route_lost(outcome.lost)
 
     def _route_arrived(self, frames: list[Sent]) -> list[Piece]:
+        for frame in frames:
+            self.path.on_arrived(frame.size)
         pieces = [piece for frame in frames for piece in frame.pieces]
         for piece in pieces:
             if piece.channel is None:
@@ -377,6 +383,8 @@ class Flow:
         return [piece for piece in pieces if piece.channel is not None]
 
     def _route_lost(self, frames: list[Sent]) -> list[Piece]:
+        for frame in frames:
+            self.path.on_lost(frame.size)
         pieces = [piece for frame in frames for piece in frame.pieces]
         for piece in pieces:
             if piece.channel is None:

@@ -7,8 +7,8 @@ the far side's clock, and so when it left the hop; what was sent after that fram
 no delay in the loop, nothing swings, and what waits on the way back disturbs nothing.
 
 The rate is what leaves the hop between two ACKs, a round apart, while something waited there. Lost frames count as
-passed on: on a modem line loss is no sign of congestion. A queue is; so frames that are lost while more waits than was
-meant count as dropped before the hop, and the queue that it takes is remembered (`_room_s`).
+passed on: on a modem line loss is no sign of congestion. A queue is; so when a round loses much more than the line does
+by itself, that was dropped before the hop, and the queue that the hop takes is remembered (`_room_s`).
 
 In STARTUP the first frames go out in one burst, and the spacing of their acknowledgements is the rate; it is believed
 when another round does not find it a quarter higher. An outage changes nothing: when the link is back, the pace is what
@@ -66,6 +66,14 @@ BASE_LIFE_S: Final = 60.0
 """After so long the way is measured anew: ways change."""
 VAIN_ROUNDS_MAX: Final = 5
 """Rounds in which more waited than meant, though the pace held back for it: then it is no queue but a longer way."""
+USUAL_FACTOR: Final = 1.5
+USUAL_LOSS_MIN: Final = 0.25
+"""A round that loses this much more than usual, by so many times, has run over a queue."""
+FLOOD_FRAMES_MIN: Final = 6
+FLOOD_LOSS: Final = 0.4
+"""No line that is of use loses so much: whoever loses it sends too fast."""
+ROOM_GROWTH: Final = 1.02
+"""By round: a queue that ran over may have been shared with somebody else."""
 RATE_WEIGHT_MIN: Final = 0.25
 """What one round counts against those before it, once there are some."""
 NEVER: Final = float("-inf")
@@ -144,7 +152,8 @@ class Pace:
         self._mark: tuple[float, Sent] | None = None
         """When the round's first frame arrived, and that frame."""
         self._round_wait_s = float("inf")
-        self._round_dropped = 0
+        self._round_wait_max_s, self._round_lost = 0.0, 0
+        self._usual_loss, self._is_unusual, self._is_flood = 0.0, False, False
         self._was_limited = False
         self._rounds, self._unloaded = 0, 0
         self._load = LOAD_STARTUP
@@ -249,6 +258,7 @@ class Pace:
         assert empty_s is not None  # noqa: S101 - there is at least this one
         self._wait_s = without_own(taken, rate) - empty_s
         self._round_wait_s = min(self._round_wait_s, self._wait_s)
+        self._round_wait_max_s = max(self._round_wait_max_s, self._wait_s)
         return frame.sent_at + taken[0] - empty_s
 
     def _correct(self, left_at: float, newest: Sent) -> None:
@@ -266,17 +276,32 @@ class Pace:
         self._deviation_s += (min(abs(error), DEVIATION_MAX * self.base_rtt_s) - self._deviation_s) / 8
 
     def _note_lost(self, lost: Sequence[Sent]) -> None:
-        """Frames lost while much waited at the hop were dropped before it."""
-        if not lost or self.mode is Mode.STARTUP or self._wait_s < 2 * self.lead_s + self._deviation_s:
-            return
-        self._room_s = min(self._room_s, self._wait_s)
-        self._round_dropped += sum(frame.size for frame in lost)
+        self._round_lost += sum(frame.size for frame in lost)
+
+    def _lost_unusually(self, sent: int) -> bool:
+        """Tell whether a round lost more than the line does by itself: then a queue ran over, and how long it was."""
+        part = self._round_lost / max(sent, 1)
+        self._is_flood = part > FLOOD_LOSS and self._round_lost > FLOOD_FRAMES_MIN * self.frame_size
+        is_unusual = self._is_flood or part > USUAL_FACTOR * self._usual_loss + USUAL_LOSS_MIN
+        if not self._is_flood:
+            self._usual_loss += (part - self._usual_loss) / 8
+        if self._is_flood or (is_unusual and self._load):
+            self._room_s = max(self._round_wait_max_s, LEAD_S_MIN)
+        elif self._room_s != float("inf"):
+            self._room_s *= ROOM_GROWTH
+        return is_unusual
 
     def _rate_since_mark(self, arrived_at: float, newest: Sent) -> float:
-        """Return the rate from the round's first frame to this one."""
+        """Return the rate from the round's first frame to this one.
+
+        What is lost counts as passed on, unless much is: that was dropped before the hop, and says nothing of its rate.
+        """
         assert self._mark is not None  # noqa: S101 - the caller looked
         since, first = self._mark
-        return max(newest.through - first.through - self._round_dropped, 0) / max(arrived_at - since, BURST_S)
+        passed = newest.through - first.through
+        if self._is_unusual:
+            passed = max(passed - self._round_lost, 0)
+        return passed / max(arrived_at - since, BURST_S)
 
     def _train(self, arrived_at: float, newest: Sent) -> None:
         """The first frames, sent in one burst: the longer the train of their ACKs, the better it shows the rate."""
@@ -287,6 +312,7 @@ class Pace:
         self._bound()
 
     def _end_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
+        self._is_unusual = self._lost_unusually(newest.through - self._mark[1].through) if self._mark else False
         if self.mode is Mode.STARTUP:
             before = self.rate_bytes_s
             self._train(arrived_at, newest)
@@ -296,17 +322,21 @@ class Pace:
         else:
             self._measure(self._rate_since_mark(arrived_at, newest))
         self._mark, self._round_end = (arrived_at, newest), last_sent + 1
-        self._round_wait_s, self._round_dropped = float("inf"), 0
+        self._round_wait_s, self._round_wait_max_s, self._round_lost = float("inf"), 0.0, 0
         self._was_limited = False
         self._bound()
 
     def _measure(self, rate: float) -> None:
         """Take in the rate of one round. Only while something waited at the hop is it more than a lower bound."""
+        if self._is_flood:
+            self.rate_bytes_s = max(min(rate, self.rate_bytes_s), self.rate_bytes_s / 2)
+            self._load = 0.0
+            return
         wait, lead = self._round_wait_s, self.lead_s
         was_loaded = self._load > 0 and self._was_limited
         was_busy = self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
-        grows = was_loaded and rate > GROWN * self.rate_bytes_s
-        if rate > self.rate_bytes_s or was_busy:
+        grows = was_loaded and not self._is_unusual and rate > GROWN * self.rate_bytes_s
+        if rate > self.rate_bytes_s or (was_busy and (wait > lead or not self._is_unusual)):
             self._rounds += was_loaded
             weight = 1.0 if grows else max(RATE_WEIGHT_MIN, 1 / max(self._rounds, 1))
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)

@@ -247,8 +247,10 @@ class World:
                 self.host.receive(self.host_wire(epoch), frame, air.now)
             else:
                 self.caller.receive(self.wire, frame, air.now)
-        self.caller.tick(air.now)
-        self.host.tick(air.now)
+        for node in (self.caller, self.host):  # a shell calls at a deadline, and not because something else happens
+            at = node.deadline()
+            if at is not None and at <= air.now:
+                node.tick(air.now)
         return True
 
     def host_wire(self, epoch: int = 0) -> Wire:
