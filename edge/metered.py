@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.budget import Budget
 from edge.tariff import Amount, Tariff
-from node.seams import Bearer, Mailbox
+from node.seams import Bearer, Mailbox, Repeating
 
 ANSWER_SIZE_MAX: Final = 340
 """What an answer to one frame takes at most: an ACK, or the one message that a satellite session brings."""
@@ -49,6 +49,14 @@ class Purse:
         self.traffic.bytes_sent += size
         return self.budget.charge(self.way, cost)
 
+    def pay_again(self, up: int, down: int) -> bool:
+        """Charge a session of messages that the bearer begins by itself; tell whether it may. What comes is counted."""
+        cost = self.tariff.frame(max(up, 1))
+        if not (cost + self.tariff.frame(down)).fits(self.budget.available(self.way)):
+            self.want_more = True
+            return False
+        return self.budget.charge(self.way, cost)
+
     def count(self, size: int) -> None:
         """Count one frame that has arrived."""
         self.traffic.frames_received += 1
@@ -56,8 +64,8 @@ class Purse:
         self.budget.note(self.way, self.tariff.frame(size))
 
     def answer(self, size: int) -> Amount:
-        """Return what is kept back for the answer to a frame of this size."""
-        return self.tariff.frame(min(size, ANSWER_SIZE_MAX))
+        """Return what is kept back for the answer to a frame: no longer than that, but where messages are billed."""
+        return self.tariff.frame(ANSWER_SIZE_MAX if self.tariff.micros_per_message else min(size, ANSWER_SIZE_MAX))
 
     def room(self) -> int:
         """Return the size of the largest frame, with its overhead, that may be sent out of what is reserved."""
@@ -121,6 +129,11 @@ class Metered:
 
 class MeteredMailbox(Metered):
     """One whose far end keeps messages until they are fetched, at the price of one."""
+
+    def __init__(self, inner: Bearer, purse: Purse) -> None:
+        super().__init__(inner, purse)
+        if isinstance(inner, Repeating):
+            inner.pays = purse.pay_again
 
     def fetch(self) -> None:
         if isinstance(self.inner, Mailbox) and self.purse.pay(1):

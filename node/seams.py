@@ -6,7 +6,7 @@ are called in the middle of a frame. What must survive a crash is said at each m
 side's link public key (32 bytes).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +27,7 @@ __all__ = [
     "RangeSet",
     "Receipt",
     "Refusal",
+    "Repeating",
 ]
 
 
@@ -83,6 +84,16 @@ class Clocked(Protocol):
     @property
     def rate_bytes_s(self) -> float:
         """What it carries in a second."""
+
+
+@runtime_checkable
+class Repeating(Protocol):
+    """A bearer of messages which begins billed sessions by itself: a message again that may have gone, mail that rings.
+
+    It asks `pays(up, down)` before each of them: bytes that go, and bytes that may come. False: not now.
+    """
+
+    pays: Callable[[int, int], bool]
 
 
 class Outbox(Protocol):

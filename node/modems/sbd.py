@@ -7,7 +7,8 @@
 What shapes it (ISU AT Command Reference, 9602 Developers Guide):
 * A session does not clear the message that it sent: the next one would send and bill it again. So AT+SBDD0.
 * A session may fail after it has delivered, and its answer may be lost. Then the message goes again; the counters of
-  the link make that harmless, and only the bill knows of it. The message number (MOMSN) proves nothing; it is shown.
+  the link make that harmless. The bill counts both, so such a session is paid for once more (`SbdBearer.pays`). The
+  message number (MOMSN) proves nothing; it is shown.
 * One message is kept each way: what came is read before the next session, which would overwrite it.
 * Each session, also one that only sends, brings one waiting message and tells how many more there are.
 * The signal is shown and does not decide: to try is the better measure. But a network that comes back ends a wait.
@@ -27,6 +28,7 @@ from node.modems.faults import AtFault, CommandFailed, Garbled, ModemReset, NoAn
 from node.modems.ladder import Failing, Ladder, Rung
 from node.modems.sbd_words import (
     MO_SIZE_MAX,
+    MT_SIZE_MAX,
     WAIT_S,
     Fate,
     Session,
@@ -62,6 +64,8 @@ LOOK_S: Final = 3600.0
 """How often the clock and the signal are read while nothing else happens."""
 RESET_S: Final = 3.0
 REOPEN_S: Final = 5.0
+UNPAID_S: Final = 60.0
+"""The budget is asked again after so long."""
 HOUR_S: Final = 3600.0
 SESSIONS_PER_HOUR_MAX: Final = 20
 """About 20 J each: what a session costs in energy, a roof over the antenna makes endless."""
@@ -103,6 +107,8 @@ class SbdBearer:
         """What is to go; it stays until the network has it."""
         self.wants_mail = False
         self.is_up = True
+        self.pays: Callable[[int, int], bool] = lambda up, down: True
+        """Asked before a session that no call of ours has paid (`node.seams.Repeating`)."""
 
     def room(self) -> int:
         return self.mtu if self.frame is None and self.is_up else 0
@@ -154,6 +160,8 @@ class SbdModem(ScriptedModem):
         """What is known to lie in the modem, to go with the next session."""
         self._not_before = self._ring_not_before = float("-inf")
         self._vain_rings = 0
+        self._doubted: bytes | None = None
+        """What a session may have delivered, and the network have billed, without our knowing."""
         self._looked_at = float("-inf")
         self._network_time: tuple[int, float] | None = None
 
@@ -249,7 +257,12 @@ class SbdModem(ScriptedModem):
             self._pause()
             self.trouble = f"AT+SBDWB: the modem did not get a message of {len(frame)} bytes whole; is its line sound?"
             return
+        if not self._is_paid(bearer, frame):
+            self._not_before = self.engine.now + UNPAID_S
+            self.trouble = "the budget has nothing left for another session"
+            return
         command = "AT+SBDIXA" if self._is_rung and frame is None else "AT+SBDIX"
+        self._doubted, before = frame, self._doubted
         self.sessions += 1
         self.allowance.note(self.engine.now)
         self._pause()  # until the answer says better: one that is lost may have cost as much as one that came
@@ -261,7 +274,14 @@ class SbdModem(ScriptedModem):
         if session.fate is Fate.GONE:
             yield from self._note_success(bearer, frame, session)
         else:
+            self._doubted = frame if session.may_be_billed else before
             yield from self._note_failure(bearer, session)
+
+    def _is_paid(self, bearer: SbdBearer, frame: bytes | None) -> bool:
+        """A frame is paid once, and so is a look into the mailbox; every other session is paid here."""
+        if frame is None:
+            return bearer.wants_mail or bearer.pays(0, MT_SIZE_MAX)
+        return frame is not self._doubted or bearer.pays(len(frame), MT_SIZE_MAX)
 
     def _pause(self) -> None:
         """One more that failed: the next waits longer."""

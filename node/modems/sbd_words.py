@@ -67,6 +67,9 @@ STATUSES: Final[dict[int, tuple[Fate, str]]] = {
 }
 _UNKNOWN: Final = (Fate.AGAIN, "a status that is not in our table")
 
+UNREACHED: Final = frozenset({15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65})
+"""Statuses of sessions in which nothing can have gone."""
+
 RETRIES_S: Final = ((0.0, 5.0), (0.0, 5.0), (25.0, 35.0), (25.0, 35.0), (240.0, 360.0), (480.0, 720.0), (900.0, 1200.0))
 """After the first failed session and so on; the last again and again. Drawn, so that a car park is not in step."""
 
@@ -86,6 +89,11 @@ class Session:
     def fate(self) -> Fate:
         """What became of our message."""
         return STATUSES.get(self.mo_status, _UNKNOWN)[0]
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Tell whether the network may have our message, whatever the modem says; not where none was reached."""
+        return self.mo_status not in UNREACHED
 
     @property
     def trouble(self) -> str:

@@ -11,6 +11,7 @@ from edge.metered import ANSWER_SIZE_MAX, MeteredMailbox, Purse, metered
 from edge.tariff import MESSAGE_BYTES, NOTHING, Amount, Tariff
 from edge.terms import Terms
 from edge.way import RoadStatus, Way
+from node.modems.sbd import SbdBearer
 from node.seams import Mailbox
 from tests.edge.test_budget import Clock
 from tests.sim.disk import SimDisk
@@ -76,8 +77,8 @@ def test_nothing_goes_that_was_not_reserved():
 
 def test_room_is_what_still_fits_with_its_answer():
     bearer, budget = make()
-    budget.reserve("sbd", Amount(10_000, 4 * 120_000))
-    assert bearer.room() == 2 * MESSAGE_BYTES
+    budget.reserve("sbd", Amount(10_000, 9 * 120_000))
+    assert bearer.room() == 2 * MESSAGE_BYTES, "an answer of 340 bytes is seven messages"
     bearer.send(b"x" * (2 * MESSAGE_BYTES + 1))
     bearer.send(b"x" * 2 * MESSAGE_BYTES)
     assert [len(frame) for frame in bearer.inner.sent] == [2 * MESSAGE_BYTES]
@@ -90,7 +91,7 @@ def test_a_look_into_the_mailbox_is_paid_for():
     assert isinstance(bearer, Mailbox)
     bearer.fetch()
     assert bearer.inner.fetched == 0
-    budget.reserve("sbd", Amount(100, 240_000))
+    budget.reserve("sbd", Amount(400, 8 * 120_000))
     bearer.fetch()
     assert (bearer.inner.fetched, budget.spent("sbd").micros) == (1, 120_000)
     assert not isinstance(make()[0], Mailbox)
@@ -147,3 +148,31 @@ def test_no_sequence_of_frames_and_answers_exceeds_a_budget(tariff, moves, limit
         assert budget.spent("sbd").fits(limit), "exceeded"
     if not way.is_open:
         assert budget.available("sbd").most(NOTHING) == NOTHING or way.starts == 0
+
+
+# Sessions of messages that the bearer begins by itself
+
+CENTS = 10_000
+
+
+def with_cents(cents):
+    budget = Budget(SimDisk(), Clock(), UTC, {"sbd": Amount(1 << 20, cents * CENTS)})
+    budget.reserve("sbd", Amount(1 << 20, cents * CENTS))
+    return Purse("sbd", Tariff(micros_per_message=4 * CENTS), budget)
+
+
+def test_a_session_that_repeats_a_message_is_charged_and_what_may_come_is_kept_back():
+    purse, bearer = with_cents(80), SbdBearer("sbd", lambda: None)
+    assert isinstance(metered(bearer, purse), MeteredMailbox)
+    assert bearer.pays(340, 270)
+    assert purse.budget.spent("sbd").micros == 28 * CENTS
+    assert bearer.pays(340, 270)
+    assert not bearer.pays(340, 270), "24 cents are left, and 28 and 24 are wanted"
+    assert purse.want_more
+    assert bearer.pays(0, 0)
+    assert purse.budget.spent("sbd").micros == 60 * CENTS, "a look into an empty mailbox costs one message"
+
+
+def test_a_small_message_may_bring_a_large_one_back():
+    assert not with_cents(31).pay(10), "a session brings up to 340 bytes, which nobody can refuse"
+    assert with_cents(32).pay(10)

@@ -16,6 +16,7 @@ from node.modems.scripted import ScriptedModem
 from node.stick import FOLDER
 from tests.sim import fleet, scenario
 from tests.sim import journey as journeys
+from tests.sim.checks import Checks
 from tests.sim.crew import Crew
 from tests.sim.fleet import CELL, LINK, SBD, STICK
 from tests.sim.journey import Journey
@@ -40,7 +41,7 @@ def fitted(*kinds):
 
 def every_way(**terms):
     """Let every way have these terms."""
-    return mock.patch.object(fleet, "draw_way", lambda rng, kind, name: Way(name, "", **terms))
+    return mock.patch.object(fleet, "draw_way", lambda rng, kind, name: Way(name, **{"url": "", **terms}))
 
 
 @pytest.mark.slow
@@ -128,6 +129,20 @@ def test_a_gateway_that_answers_a_stick_without_reading_it_is_found():
     liar = mock.patch.object(FromKits, "offered", return_value=Custody())
     hour = mock.patch.object(Journey, "peace_s", 3600.0)
     assert "not drained" in found(liar, hour, fitted(STICK), seeds=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["delivered-but=18@*", "lost-final=SBDIX@50%"])
+def test_messages_that_are_billed_again_and_again_stay_in_the_budget(fault):
+    """The network bills what it has taken, though the modem says that the session failed; so the kit pays it again."""
+    priced = every_way(url=fleet.URLS[SBD], cost=Cost(per_message=0.04), budget=DayBudget(money=1.5))
+    broken = mock.patch.object(fleet, "draw_faults", lambda rng, known, share: [fault] * (known is fleet.SBD_FAULTS))
+    calm = mock.patch.object(Journey, "_turn_a_knob")
+    brief = mock.patch.object(Journey, "is_drained", return_value=True)  # nothing but messages: bulk stays
+    blind = mock.patch.object(Checks, "at_the_end")
+    alone = mock.patch.object(journeys, "IMPORTS", (0,))
+    long = mock.patch.object(Journey, "trouble_s", 3600.0)
+    assert found(alone, priced, broken, calm, brief, blind, long, fitted(SBD), seeds=1) == ""
 
 
 @pytest.mark.slow
