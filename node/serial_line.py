@@ -11,6 +11,7 @@ again when it has come back, by its name: `/dev/serial/by-path/…` may be anoth
 import asyncio
 import contextlib
 import os
+import termios
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ RETRY_S_MAX: Final = 5.0
 TICK_S_MIN: Final = 0.001
 FAREWELL_S_MAX: Final = 12.0
 """A modem has so long to hang up when its road is closed."""
+_FAULTS: Final = (serial.SerialException, OSError, termios.error)
+"""What a line raises that goes away in the middle of a call; pyserial lets the last one, no OSError, through."""
 
 
 class SerialLine:
@@ -68,7 +71,7 @@ class SerialLine:
         """Return how many bytes have not left yet, the kernel's among them where it tells."""
         try:
             return len(self._unsent) + (0 if self._port is None else self._port.out_waiting)
-        except (serial.SerialException, OSError):
+        except _FAULTS:
             return len(self._unsent)
 
     def write(self, data: bytes) -> None:
@@ -85,20 +88,20 @@ class SerialLine:
     def set_baud(self, baud: int) -> None:
         """Change the speed, both ways; a line that has none (a pty) keeps its own."""
         if self._port is not None:
-            with contextlib.suppress(serial.SerialException, OSError, ValueError):
+            with contextlib.suppress(*_FAULTS, ValueError):
                 self._port.baudrate = baud
 
     def set_dtr(self, on: bool) -> None:
         """Raise or drop DTR, where the line has it."""
         if self._port is not None:
-            with contextlib.suppress(serial.SerialException, OSError):
+            with contextlib.suppress(*_FAULTS):
                 self._port.dtr = on
 
     def has_carrier(self) -> bool | None:
         """Return whether DCD is raised; None where the line has none."""
         try:
             return None if self._port is None else bool(self._port.cd)
-        except (serial.SerialException, OSError):
+        except _FAULTS:
             return None
 
     def close(self) -> None:
@@ -109,7 +112,7 @@ class SerialLine:
         self._loop.remove_reader(self._fd)
         self._stop_writing()
         self._unsent.clear()
-        with contextlib.suppress(serial.SerialException, OSError, TypeError):
+        with contextlib.suppress(*_FAULTS, TypeError):
             port.close()
 
     def _read(self) -> None:
@@ -156,7 +159,7 @@ def _open(path: str, baud: int, *, rtscts: bool) -> serial.Serial:
         raise DeviceError(f"{path}: there is no such line; is the modem plugged in and switched on?")
     try:
         return serial.Serial(path, baud, timeout=0, write_timeout=0, rtscts=rtscts, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (*_FAULTS, ValueError) as error:
         text = str(error)
         is_taken = "exclusively lock" in text or "temporarily unavailable" in text or "busy" in text.lower()
         why = "another program has it open (ModemManager?)" if is_taken else text
@@ -296,6 +299,9 @@ class ModemShell:
             return
         line.close()
         self._reason = reason
+        if self._fault is not None:
+            with contextlib.suppress(Exception):  # its bearer must go down all the same; the first fault is raised
+                self.modem.lost(self._shell.now())
         self._step(lambda: self.modem.lost(self._shell.now()))
         self._changed.set()
 

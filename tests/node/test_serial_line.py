@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import termios
 import tty
 
 import pytest
@@ -161,6 +162,24 @@ def test_a_line_that_is_missing_or_taken_is_named():
     asyncio.run(run())
 
 
+def test_a_plug_that_is_pulled_while_the_line_is_set_up_is_no_defect(monkeypatch):
+    def pulled(*words):
+        raise termios.error(5, "Input/output error")
+
+    async def run():
+        with ptys.open_pty() as (_, path):
+            line = SerialLine(path, 9600, print, print)
+            monkeypatch.setattr(termios, "tcsetattr", pulled)
+            line.set_baud(19200)
+            line.close()
+            monkeypatch.undo()
+            monkeypatch.setattr(termios, "tcflush", pulled)
+            with pytest.raises(DeviceError, match="cannot be opened"):
+                SerialLine(path, 9600, print, print)
+
+    asyncio.run(run())
+
+
 def test_a_modem_is_driven_survives_its_line_and_hangs_up_at_the_end(tmp_path):
     async def run():
         link, shell = str(tmp_path / "tty"), Shell()
@@ -216,5 +235,6 @@ def test_a_defect_of_a_modem_ends_the_run(tmp_path):
             os.write(ours, b"x")
             with pytest.raises(ZeroDivisionError):
                 await running
+            assert shell.downs == 1, "nobody goes on sending to it"
 
     asyncio.run(run())
