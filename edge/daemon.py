@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from tinydb.table import Document
+
 from edge import registry
 from edge.catalog import Catalog
 from edge.config import KitConfig, Port
@@ -21,6 +23,7 @@ from edge.kit import Kit
 from edge.linking import Linking
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
 from edge.ports import Appeared, Dropped, Heard, PortOwner, Vanished
+from edge.study_progress import StudyProgress
 from hardware.leds import meaning
 from node import daemon, entropy
 from node.clock import SystemClock
@@ -94,6 +97,7 @@ class Daemon:
         self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note, trace)
         self._catalog = Catalog(self._disk, self._clock, entropy.system)
         self._listed: list[dict[str, Any]] = []
+        self._studies = StudyProgress()
         for recovered in self.kit.recovered.studies:
             log.warning("recovered: %s", recovered)
         self._ports = {port.name: self._own(port) for port in config.port}
@@ -130,6 +134,8 @@ class Daemon:
     def status(self) -> Mapping[str, Any]:
         """Return what `kit status` shows."""
         kit, now, number = self.kit, self._clock.now(), self.kit.spool.counts()
+        link = kit.caller.progress(now)
+        ways = self._linking.way_of() if self._linking else {}
         return {
             "name": kit.enrolment.name,
             "leds": {led: [rhythm, meaning(led, rhythm)] for led, rhythm in rhythms(kit.panel.condition).items()},
@@ -137,11 +143,11 @@ class Daemon:
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},
-            "studies": self._listed,
+            "studies": self._studies.describe(kit.spool, self._listed, link.sending, link.rate_bps, ways),
             "gateway": kit.gateway.name,
             "denied": kit.denied,
             "disk_failed": kit.disk_failed,
-            "link": kit.caller.progress(now).to_dict(),
+            "link": link.to_dict(),
             "links": self._linking.status() if self._linking else None,
         }
 
@@ -183,12 +189,17 @@ class Daemon:
                             "size": study["size"],
                             "state": study["state"],
                         }
-                        for study in self._catalog.studies()[-LISTED_COUNT:]
+                        for study in self._to_list()
                     ]
                 await asyncio.sleep(LIST_S)
         except (DiskError, DiskFull) as error:
             log.warning("the catalog is not kept any more until the next start: %s", error)
         await self._failed
+
+    def _to_list(self) -> list[Document]:
+        """Return the newest studies, and the oldest of those that wait: they go first."""
+        found = [*self._catalog.studies(State.WAITING)[:LISTED_COUNT], *self._catalog.studies()[-LISTED_COUNT:]]
+        return sorted({study.doc_id: study for study in found}.values(), key=lambda study: study.doc_id)
 
     async def _import(self) -> None:
         """Take up what somebody has brought."""

@@ -72,6 +72,10 @@ class Linking:
         """Return what `kit links` shows."""
         return links.describe(self.ways, self._kit, self._clock.now())
 
+    def way_of(self) -> dict[bytes, str]:
+        """Return the way that each object takes, or waits for."""
+        return {object_id: route.way for object_id, route in self.ways.plan.routes.items()}
+
     def _make_road(self, terms: Terms, ears: Ears) -> "UrlRoad | InterfaceRoad | StickRoad":
         way = self._ways[terms.name]
         road = self._stick(way, terms) if terms.is_carried else self._calling(way, ears)

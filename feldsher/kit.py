@@ -101,16 +101,13 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "
         f"{held['refused']} refused"
     )
-    lines += [
-        f"  study {one['number']:>5}  {one['study'][:8]}  {watching.size(one['size']):>10}  {one['state']}"
-        for one in status["studies"]
-    ]
+    lines += watching.study_lines(status["studies"])
     lines.append(f"  gateway {status['gateway']}: {_link(status)}")
     if status.get("links"):
         lines.append(f"  {kit_links.brief(status['links'])}")
     if status["disk_failed"]:
         lines.append("  the card has failed: nothing is taken until it works again")
-    return lines + watching.object_lines(status["link"]["sending"])
+    return lines
 
 
 def _link(status: dict[str, Any]) -> str:

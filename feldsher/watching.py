@@ -8,12 +8,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from feldsher.bars import Painter, bar
 from wire.errors import UsageError
 
 REFRESH_S: Final = 1.0
 SILENCE_S_MAX: Final = 10.0
 """A daemon writes its status every second; after so long it has ended, or hangs."""
 BAR_WIDTH: Final = 24
+OBJECTS_MAX: Final = 16
+"""Bars of objects; the others are counted."""
+STUDY_STATES: Final = {
+    "spool": "waits",
+    "open": "being captured",
+    "custody": "with the gateway",
+    "received": "at the centre",
+    "pruned": "at the centre; removed here to make room",
+}
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -27,12 +37,13 @@ def show(
     args: argparse.Namespace, read: Callable[[], dict[str, Any]], lines: Callable[[dict[str, Any]], list[str]]
 ) -> int:
     """Show what `read` returns, once or until interrupted."""
+    painter = Painter(sys.stdout) if args.watch and sys.stdout.isatty() and not args.json else None
     while True:
         status = read()
-        text = json.dumps(status) if args.json else "\n".join(lines(status))
-        if args.watch and sys.stdout.isatty() and not args.json:
-            text = "\x1b[2J\x1b[H" + text
-        print(text, flush=True)
+        if painter is not None:
+            painter.paint(lines(status))
+        else:
+            print(json.dumps(status) if args.json else "\n".join(lines(status)), flush=True)
         if not args.watch:
             return 0
         time.sleep(REFRESH_S)
@@ -77,21 +88,65 @@ def link_line(link: dict[str, Any]) -> str:
     if not link["connected"]:
         return "not connected"
     rtt = "-" if link["rtt_s"] is None else f"{link['rtt_s'] * 1000:.0f} ms"
+    troubles = [
+        f"{link[name]} {text}"
+        for name, text in (("frames_lost", "lost"), ("segments_resent", "sent again"), ("segments_twice", "came twice"))
+        if link.get(name) or name == "frames_lost"
+    ]
     return (
         f"{link['bearer']}, heard {span(link['silence_s'])} ago, RTT {rtt}, {link['rate_bps'] / 1000:.1f} kbit/s, "
-        f"out {size(link['wire_sent'])}, in {size(link['wire_received'])}, {link['frames_lost']} lost"
+        f"out {size(link['wire_sent'])}, in {size(link['wire_received'])}, {', '.join(troubles)}, "
+        f"{_count(link['handshakes'], 'handshake')}, {_count(link['probes'], 'probe')}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def object_lines(objects: Sequence[dict[str, Any]]) -> list[str]:
     """Return a progress bar for each object under way."""
-    return [_object_line(one) for one in objects]
+    return [_object_line(one) for one in objects[:OBJECTS_MAX]] + _more(len(objects) - OBJECTS_MAX)
 
 
 def _object_line(one: dict[str, Any]) -> str:
-    part = one["done"] / one["size"] if one["size"] else 1.0
-    bar = "█" * round(part * BAR_WIDTH)
     return (
-        f"  {one['priority']} {one['kind']:<8}{one['object_id'][:8]}  {bar:░<{BAR_WIDTH}} {part:4.0%}  "
+        f"  {one['priority']} {one['kind']:<8}{one['object_id'][:8]}  {bar(one['done'], one['size'], BAR_WIDTH)}  "
         f"{size(one['done'])} of {size(one['size'])}  {span(one['eta_s'])} left  {one['state']}"
     )
+
+
+def _more(count: int) -> list[str]:
+    return [f"  … and {count} more"] if count > 0 else []
+
+
+def study_lines(studies: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each study, with a bar for one that is on its way."""
+    return [_study_line(one) for one in studies]
+
+
+def _study_line(one: dict[str, Any]) -> str:
+    head = f"  study {one['number']:>5}  {one['study'][:8]}"
+    parts = one.get("parts", [])
+    if one["state"] != "spool" or not parts:
+        return f"{head}  {size(one['size']):>10}  {STUDY_STATES.get(one['state'], one['state'])}"
+    looks = [text for kind in ("summary", "preview") if (text := _look(kind, parts))]
+    return "  ".join(
+        [
+            f"{head}  {bar(one['done'], one['total'], BAR_WIDTH)}",
+            f"{size(one['done'])} of {size(one['total'])}",
+            *([f"{one['rate_bps'] / 1000:.1f} kbit/s"] if one["rate_bps"] else []),
+            *([f"{span(one['eta_s'])} left"] if one["eta_s"] is not None else []),
+            *([f"by {one['way']}"] if one["way"] else []),
+            *looks,
+        ]
+    )
+
+
+def _look(kind: str, parts: Sequence[dict[str, Any]]) -> str:
+    """Return how far the first look of a study is, "" when it has none."""
+    found = [part for part in parts if part["kind"] == kind]
+    there = sum(part["done"] >= part["size"] for part in found)
+    if not found:
+        return ""
+    return f"{kind} there" if there == len(found) else f"{there} of {len(found)} {kind}s there"
