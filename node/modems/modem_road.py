@@ -152,4 +152,4 @@ class FileNotes:
             os.close(folder)
 
 
-__all__ = ["FileNotes", "Keeper", "call_modem", "flag", "plan_of", "power_of", "target_of"]
+__all__ = ["BAUD_MAX", "FileNotes", "Keeper", "call_modem", "flag", "plan_of", "power_of", "target_of"]

@@ -34,7 +34,7 @@ _CPINR: Final = r"\+CPINR: ?SIM PIN, ?(\d+)"
 QUIRKS: Final = (
     Quirk(r"SIM(?:COM_)?(?:SIM)?(?:8\d\d|900)", "sim800", ("CGREG",), "AT+CCID", "AT+SPIC", _SPIC, "AT+CLTS=1"),
     Quirk(
-        r"(?:SIM(?:COM_)?(?:SIM)?7[56]|A76|A7670|SIM7)",
+        r"(?:SIM(?:COM_)?(?:SIM)?7[56]|A76)",
         "simcom",
         ("CEREG", "CGREG"),
         "AT+CICCID",

@@ -10,18 +10,17 @@ from collections.abc import Callable
 from typing import Final
 
 from node.entropy import system
-from node.modems.modem_road import Keeper, flag
+from node.modems.modem_road import BAUD_MAX, Keeper, flag, power_of
 from node.modems.sbd import BAUD, SESSIONS_PER_HOUR_MAX, SbdModem, SbdPlan
 from node.modems.script import Controls
-from node.modems.scripted import Hands, NoPower
-from node.modems.seam import Ears, Modem, Power
+from node.modems.scripted import Hands
+from node.modems.seam import Ears, Modem
 from node.roads import Shell
 from node.serial_line import ModemShell
 from node.url import Url
 from wire.errors import UsageError
 
 OPTIONS: Final = frozenset({"baud", "rings", "rtscts", "hourly", "power"})
-POWERS: Final = ("rail", "key")
 HOURLY_MAX: Final = 240
 
 
@@ -29,7 +28,7 @@ async def call_sbd(shell: Shell, url: Url) -> None:
     """Keep the modem going until cancelled; then let it put everything away. Raises UsageError."""
     plan = plan_of(url)
     keeper = shell if isinstance(shell, Keeper) else None
-    power = _power(url, keeper)
+    power = power_of(url, keeper)
 
     def make(ears: Ears, controls: Controls, wake: Callable[[], None]) -> Modem:
         return SbdModem(ears, plan, Hands(system, controls, power, wake=wake), f"sbd://{url.path}")
@@ -48,7 +47,7 @@ def plan_of(url: Url) -> SbdPlan:
     if rings not in ("yes", "no"):
         raise UsageError(f"{url}: rings={rings}; want yes or no")
     return SbdPlan(
-        baud=_number(url, "baud", BAUD, 4_000_000),
+        baud=_number(url, "baud", BAUD, BAUD_MAX),
         rings=rings == "yes",
         rtscts=flag(url, "rtscts"),
         sessions_per_hour=_number(url, "hourly", SESSIONS_PER_HOUR_MAX, HOURLY_MAX),
@@ -60,15 +59,6 @@ def _number(url: Url, name: str, usual: int, high: int) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= high):
         raise UsageError(f"{url}: {name}={text}; want a number from 1 to {high}")
     return int(text)
-
-
-def _power(url: Url, keeper: Keeper | None) -> Power:
-    how = url.options.get("power", "")
-    if not how:
-        return NoPower()
-    if how not in POWERS or keeper is None:
-        raise UsageError(f"{url}: power={how}: want {' or '.join(POWERS)}, on a kit's way")
-    return keeper.modem_power(how)
 
 
 __all__ = ["call_sbd", "plan_of"]

@@ -18,7 +18,7 @@ from node.entropy import system
 from node.modems.bare import BareLine
 from node.modems.call import PROFILES, CallPlan, DataCall
 from node.modems.gsm import Plan
-from node.modems.modem_road import FileNotes, Keeper, flag, power_of
+from node.modems.modem_road import BAUD_MAX, FileNotes, Keeper, flag, power_of
 from node.modems.pin import PIN_PATTERN
 from node.modems.script import Controls
 from node.modems.scripted import Hands
@@ -30,7 +30,6 @@ from node.url import Url
 from wire.errors import UsageError
 
 BAUD_BARE: Final = 9600
-BAUD_MAX: Final = 4_000_000
 DEFECT_S: Final = 60.0
 """After a defect of ours, until the line of a bank is served again."""
 LINE_OPTIONS: Final = frozenset({"baud", "rtscts", "duplex"})
