@@ -33,7 +33,7 @@ from node.rereading import UnreadableError, read_object
 from node.seams import Bearer, Offer, Refusal
 from node.spool import Spool, State
 from node.tracing import NO_TRACE, Trace
-from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError
+from wire.errors import AuthError, ConfigError, DiskError, DiskFull, FormatError, UsageError
 from wire.noise import KeyPair
 from wire.objects import STUDY
 from wire.receipt import verify_receipt
@@ -173,7 +173,7 @@ class Kit:
                 if one.kind == STUDY:
                     self._on_event("imported", one.object_id.hex())
             self._import_waits = False
-        except DiskFull as error:
+        except (DiskFull, UsageError) as error:  # the latter: a file there that is no work of ours
             if not self._import_waits:
                 self.alarm(f"{error}; what was imported waits in {imports.FOLDER}/")
             self._import_waits = True

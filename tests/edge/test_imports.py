@@ -1,5 +1,7 @@
 """Files that somebody brings: committed when the command ends, whatever is cut; taken up once; whose they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.photographs import as_file, photograph
@@ -325,6 +327,20 @@ def test_what_a_full_spool_does_not_take_waits_and_is_said_once(files):
     van.kit.spool._objects_max = 100
     van.kit.take_imports(3.0)
     assert van.told("imported") == [made.study_id.hex()]
+
+
+def test_a_file_below_import_that_cannot_be_taken_up_stops_no_capture_and_is_said_once(files):
+    van = Van()
+    imported(van.disk, files)
+    van.kit.take_imports(0.0)
+    study = next(one for one in van.kit.spool.objects() if one.kind == STUDY)
+    other = replace(study, digest=bytes(32))
+    van.disk.append(f"import/spool/{other.name}", b"the same id over other bytes")
+    for second in range(3):
+        van.kit.take_imports(float(second))
+    assert not van.kit.disk_failed
+    (said,) = [text for text in van.told("alarm") if "waits in import/" in text]
+    assert study.object_id.hex() in said
 
 
 def test_a_card_that_fails_under_an_import_stops_the_kit_until_it_is_opened_anew(files):
