@@ -334,7 +334,7 @@ def test_a_file_below_import_that_cannot_be_taken_up_stops_no_capture_and_is_sai
     imported(van.disk, files)
     van.kit.take_imports(0.0)
     study = next(one for one in van.kit.spool.objects() if one.kind == STUDY)
-    other = replace(study, digest=bytes(32))
+    other = replace(study, digest=bytes(16))
     van.disk.append(f"import/spool/{other.name}", b"the same id over other bytes")
     for second in range(3):
         van.kit.take_imports(float(second))
