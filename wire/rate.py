@@ -71,7 +71,7 @@ USUAL_LOSS_MIN: Final = 0.25
 """A round that loses this much more than usual, by so many times, has run over a queue."""
 FLOOD_FRAMES_MIN: Final = 6
 FLOOD_LOSS: Final = 0.4
-"""No line that is of use loses so much: whoever loses it sends too fast."""
+"""Whoever loses so much, and never finds the queue empty, sends too fast."""
 ROOM_GROWTH: Final = 1.02
 """By round: a queue that ran over may have been shared with somebody else."""
 RATE_WEIGHT_MIN: Final = 0.25
@@ -222,6 +222,8 @@ class Pace:
             self._note_lost(lost)
             return
         newest, arrived_at = echo.frame, echo.arrived_at
+        if self.rate_bytes_s:  # the frame passed within its round trip, so the hop is at least so fast
+            self.rate_bytes_s = max(self.rate_bytes_s, newest.size / max(echo.rtt_s, BURST_S))
         self._correct(self._note_way(echo, now), newest)
         self._note_lost(lost)
         self._arrived_bytes = newest.through
@@ -281,7 +283,9 @@ class Pace:
     def _lost_unusually(self, sent: int) -> bool:
         """Tell whether a round lost more than the line does by itself: then a queue ran over, and how long it was."""
         part = self._round_lost / max(sent, 1)
-        self._is_flood = part > FLOOD_LOSS and self._round_lost > FLOOD_FRAMES_MIN * self.frame_size
+        is_waiting = self._round_wait_s > LEAD_S_MIN / 2  # without a queue it is noise, and slower would not help
+        is_large = self._round_lost > FLOOD_FRAMES_MIN * self.frame_size
+        self._is_flood = part > FLOOD_LOSS and is_large and is_waiting
         is_unusual = self._is_flood or part > USUAL_FACTOR * self._usual_loss + USUAL_LOSS_MIN
         if not self._is_flood:
             self._usual_loss += (part - self._usual_loss) / 8
