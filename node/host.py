@@ -31,9 +31,29 @@ SESSIONS_MAX: Final = 4096
 WELCOME_FACTOR: Final = 3
 """A WELCOME is at most so many times larger than the HELLO that asked for it."""
 HINTS_PER_S: Final = 20.0
+HINT_MESSAGES_MAX: Final = 32
+HINT_MESSAGES_PER_S: Final = 1 / 300
+"""Over messages each hint is billed, and whoever forges a message has one sent. A fleet that comes back has enough."""
 HELLOS_KEPT_MAX: Final = 1024
 OPENING: Final = frozenset({FrameKind.HELLO, FrameKind.EARLY})
 """Frames that a trace is shown once they are opened."""
+
+
+class _Allowance:
+    """So many at once at most, and so many a second in the long run."""
+
+    def __init__(self, most: float, per_s: float) -> None:
+        self._most, self._per_s = most, per_s
+        self._left, self._at = most, 0.0
+
+    def take(self, now: float) -> bool:
+        """Take one; False when there is none."""
+        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,8 @@ class Host:
         self.tallies: dict[bytes, Tally] = {}
         self._trace = trace
         self._events = Events(trace)
-        self._hints, self._hints_at = HINTS_PER_S, 0.0
+        self._hints = _Allowance(HINTS_PER_S, HINTS_PER_S)
+        self._hint_messages = _Allowance(HINT_MESSAGES_MAX, HINT_MESSAGES_PER_S)
         self.frames_refused = 0
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
@@ -318,10 +339,7 @@ class Host:
         return self.tallies.setdefault(peer, Tally())
 
     def _hint(self, bearer: Bearer, index: int, code: HintCode, frame: bytes, now: float) -> None:
-        self._hints = min(HINTS_PER_S, self._hints + (now - self._hints_at) * HINTS_PER_S)
-        self._hints_at = now
-        if self._hints >= 1.0:
-            self._hints -= 1.0
+        if (self._hint_messages if bearer.is_message else self._hints).take(now):
             hint = make_hint(index, code, frame)
             self._trace.frame(SENT, bearer, hint, 0, b"")
             bearer.send(hint)

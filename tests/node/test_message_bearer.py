@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.host import HINT_MESSAGES_MAX
 from node.link import CallerState
 from node.post import CHECKS_S, DOUBT_POST_S, HELLO_POST_S_MAX, hello_pause_s
 from tests.node.sky import MO_SIZE_MAX, SkyShape, SkyWorld
@@ -53,6 +54,32 @@ def test_a_small_summary_goes_with_the_hello_and_its_receipt_with_the_welcome():
     assert kinds(world.sky.fetched) == [FrameKind.WELCOME]
     world.run(world.now + 48 * HOUR_S)
     assert len(world.sky.sent) + len(world.sky.fetched) + world.sky.empty_checks == 2, "nothing else is ever said"
+
+
+def test_forged_messages_do_not_empty_the_account_by_their_hints():
+    class Modem:
+        name, mtu, overhead, is_stream, is_message = "sbd:forged", 270, 0, False, True
+
+        def __init__(self):
+            self.hints = []
+
+        def room(self):
+            return self.mtu
+
+        def send(self, frame):
+            self.hints.append(frame)
+
+    host = SkyWorld().host
+    modem, air = Modem(), Modem()
+    air.is_message = False
+    for number in range(5000):
+        host.receive(
+            modem, b"\3" + number.to_bytes(2, "big") + b"no session has this index", 3 * HOUR_S * number / 5000
+        )
+    assert len(modem.hints) <= HINT_MESSAGES_MAX + 3 * 12
+    assert len(modem.hints) >= HINT_MESSAGES_MAX
+    host.receive(air, b"\3\1\1no session has this index", 3 * HOUR_S)
+    assert len(air.hints) == 1, "elsewhere a hint costs nothing, and none is spared"
 
 
 def test_a_larger_one_begins_in_the_hello():
