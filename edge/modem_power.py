@@ -19,6 +19,9 @@ from wire.errors import UsageError
 PRESS_S: Final = 1.5
 """SIM800 wants 1 s and more; Quectel 0.5 s to go on, 0.65 s off. SIM7600 wants 2.5 s to go off: give it a rail."""
 
+REST_S: Final = 2.5
+"""A 9602 whose supply comes back within 2 s may stay dead (9602 Developers Guide), and a way may open again at once."""
+
 Pin = Callable[[bool], None]
 """Drives a pin high or low."""
 Later = Callable[[float, Callable[[], None]], object]
@@ -26,13 +29,31 @@ Later = Callable[[float, Callable[[], None]], object]
 
 
 class RailPower:
-    """A switch in the supply."""
+    """A switch in the supply. What was off is on again after REST_S at the earliest; at first it is off."""
 
-    def __init__(self, pin: Pin) -> None:
-        self._pin = pin
+    def __init__(self, pin: Pin, later: Later) -> None:
+        self._pin, self._later = pin, later
+        self._is_wanted = False
+        self._rests = 0
+        self._rest()
 
     def set(self, on: bool) -> None:
-        self._pin(on)
+        was_wanted, self._is_wanted = self._is_wanted, on
+        if not on:
+            self._pin(False)
+            if was_wanted:
+                self._rest()
+        elif not self._rests:
+            self._pin(True)
+
+    def _rest(self) -> None:
+        self._rests += 1
+        self._later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self._rests -= 1
+        if self._is_wanted and not self._rests:
+            self._pin(True)
 
 
 class KeyPower:
@@ -71,10 +92,10 @@ def gpio_pin(number: int) -> Pin:
 def modem_power(how: str, later: Later, pin_of: Callable[[int], Pin] = gpio_pin) -> Power:
     """Return the power of the kit's modem: `rail` or `key`. Raises UsageError."""
     if how == "rail":
-        return RailPower(pin_of(MODEM_POWER))
+        return RailPower(pin_of(MODEM_POWER), later)
     if how == "key":
         return KeyPower(pin_of(MODEM_POWER), later)
     raise UsageError(f"power={how}: want rail or key")
 
 
-__all__ = ["PRESS_S", "KeyPower", "RailPower", "modem_power"]
+__all__ = ["PRESS_S", "REST_S", "KeyPower", "RailPower", "modem_power"]

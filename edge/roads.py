@@ -48,11 +48,18 @@ class WaysShell:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._powers: dict[str, Power] = {}
         self.ways: Ways | None = None
         self.failed: asyncio.Future[None] = self._loop.create_future()
 
     def now(self) -> float:
         return self._loop.time()
+
+    def modem_power(self, how: str) -> Power:
+        """Return the power of the board's modem: the same for every start of a road, for it knows how things stand."""
+        if how not in self._powers:
+            self._powers[how] = modem_power(how, self._loop.call_later)
+        return self._powers[how]
 
     def tick(self) -> None:
         """Let time pass, and look what is new."""
@@ -124,7 +131,7 @@ class RoadShell:
             self._road.note_modem(status)
 
     def modem_power(self, how: str) -> Power:
-        return modem_power(how, asyncio.get_running_loop().call_later)
+        return self._shell.modem_power(how)
 
     def pin_notes(self, device: str) -> Notes:
         name = hashlib.blake2b(device.encode(), digest_size=8).hexdigest()

@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 
-from edge.modem_power import PRESS_S, KeyPower, RailPower, gpio_pin, modem_power
+from edge.modem_power import PRESS_S, REST_S, KeyPower, RailPower, gpio_pin, modem_power
 from hardware.pins import MODEM_POWER
 from hardware.simulated.modems.machine import Mode
 from hardware.simulated.modems.network import VirtualNetwork
@@ -77,18 +77,34 @@ def test_a_press_lasts_long_enough_and_no_longer():
     assert levels == [True, False]
 
 
-def test_a_rail_follows():
-    levels = []
-    power = RailPower(levels.append)
+def test_a_rail_that_was_off_stays_off_long_enough_for_the_modem_to_come_up_again():
+    levels, calls = [], []
+    power = RailPower(levels.append, lambda seconds, call: calls.append((seconds, call)))
     power.set(True)
+    assert levels == [], "the pin was low until now, whatever it was before"
+    calls.pop()[1]()
+    power.set(True)
+    assert levels == [True, True]
     power.set(False)
-    assert levels == [True, False]
+    power.set(True)
+    assert levels == [True, True, False]
+    power.set(False)
+    power.set(True)
+    (first, second), calls[:] = list(calls), []
+    assert first[0] == REST_S > 2.0
+    first[1]()
+    assert levels[-1] is False, "it was switched off once more meanwhile"
+    second[1]()
+    assert levels[-1] is True
+    power.set(False)
+    calls.pop()[1]()
+    assert levels[-1] is False
 
 
 def test_the_boards_pin_is_used():
-    pins = []
-    assert isinstance(modem_power("rail", print, lambda number: pins.append(number) or print), RailPower)
-    assert isinstance(modem_power("key", print, lambda number: pins.append(number) or print), KeyPower)
+    pins, later = [], lambda seconds, call: None
+    assert isinstance(modem_power("rail", later, lambda number: pins.append(number) or print), RailPower)
+    assert isinstance(modem_power("key", later, lambda number: pins.append(number) or print), KeyPower)
     assert pins == [MODEM_POWER] * 2
     with pytest.raises(UsageError, match="rail or key"):
         modem_power("magic", print)

@@ -213,6 +213,17 @@ def test_what_went_wrong_is_told_in_the_systems_words(error, says):
     assert told(error, Url("udp", "h", 1)) == says
 
 
+def test_what_a_power_key_knows_outlives_the_road_that_used_it(tmp_path, monkeypatch):
+    async def play():
+        place = Place(tmp_path, [Way(name="gsm", url="modem:///dev/gsm?to=udp://h:1")])
+        road = place.road("gsm")
+        powers = [RoadShell(road, place.linking._shell, None).modem_power("key") for _ in range(2)]
+        assert powers[0] is powers[1], "else a modem that was switched off at the end is believed to be on"
+
+    monkeypatch.setattr(roads, "modem_power", lambda how, later: object())
+    asyncio.run(play())
+
+
 def test_a_defect_in_the_code_of_a_way_costs_the_way_a_minute_and_the_kit_nothing(tmp_path, caplog, monkeypatch):
     calls = []
 
