@@ -79,10 +79,6 @@ class Opening:
         """Where the slip begins in the file."""
         return OPENING_SIZE + self.body_size
 
-    @property
-    def file_size(self) -> int:
-        return 2 * OPENING_SIZE + self.body_size + self.slip_size
-
 
 @dataclass(frozen=True, slots=True)
 class Slip:

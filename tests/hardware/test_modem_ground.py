@@ -209,6 +209,18 @@ def test_clients_are_bounded():
     assert status_of(answered(bench, ground, mt(b"hello"))) == 1
 
 
+def test_a_message_that_is_being_delivered_is_not_the_one_that_a_full_queue_loses(monkeypatch):
+    monkeypatch.setattr("hardware.simulated.modems.ground.OUTGOING_MAX", 2)
+    bench, ground, owner = ground_of()
+    ground.take_up(IMEI, 1, b"one", bench.now)
+    ground.tick(bench.now)
+    ground.take_up(IMEI, 2, b"two", bench.now)
+    ground.take_up(IMEI, 3, b"three", bench.now)
+    bench.wait(30)
+    assert list(ground.delivered) == [b"one", b"three"]
+    assert [raw.rpartition(b"\2")[2][2:] for raw in owner.whole] == [b"one", b"three"]
+
+
 def test_undelivered_messages_are_bounded():
     _, ground, _ = ground_of()
     for number in range(OUTGOING_MAX + 1):

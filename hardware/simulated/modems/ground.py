@@ -145,7 +145,7 @@ class Ground:
         for _ in range(2 if self.faults.strikes("mo-twice") else 1):
             self._outgoing.append((due, raw, payload))
         while len(self._outgoing) > OUTGOING_MAX:
-            self._outgoing.popleft()
+            del self._outgoing[0 if self._delivery is None else 1]  # the first is what is being delivered
 
     def fetch(self, imei: str, *, keeps: bool = False) -> Fetched:
         """A session brings down what waits. `keeps`: the ground never hears that it arrived."""
