@@ -6,7 +6,10 @@
 A key says nothing of how things stand, and nothing else does while a modem is deaf. Each cycle of the ladder
 (`node/modems/ladder.py`) is `set(False)`, `set(True)`; every second one leaves the first press out. So whether the
 modem was on or off when the first cycle began, it is on after the second. `set(True)` again means that it answers, and
-begins the count anew. Nothing here survives the process.
+begins the count anew.
+
+Nothing here survives the process but the level of the pin. A rail that is high is taken over as it stands, for a modem
+that lives has more to put away than a cut would leave it time for; a key that is down is let go.
 """
 
 from collections.abc import Callable
@@ -24,18 +27,21 @@ REST_S: Final = 2.5
 
 Pin = Callable[[bool], None]
 """Drives a pin high or low."""
+TakePin = Callable[[int], tuple[Pin, bool]]
+"""Takes a BCM pin over without changing its level; returns what drives it, and whether it is high."""
 Later = Callable[[float, Callable[[], None]], object]
 """Calls something after so many seconds: `loop.call_later`."""
 
 
 class RailPower:
-    """A switch in the supply. What was off is on again after REST_S at the earliest; at first it is off."""
+    """A switch in the supply. What was off, since we know not when, is on again after REST_S at the earliest."""
 
-    def __init__(self, pin: Pin, later: Later) -> None:
+    def __init__(self, pin: Pin, later: Later, *, is_on: bool = False) -> None:
         self._pin, self._later = pin, later
-        self._is_wanted = False
+        self._is_wanted = is_on
         self._rests = 0
-        self._rest()
+        if not is_on:
+            self._rest()
 
     def set(self, on: bool) -> None:
         was_wanted, self._is_wanted = self._is_wanted, on
@@ -57,12 +63,18 @@ class RailPower:
 
 
 class KeyPower:
-    """A press for each change, but for every second cycle. At first the modem is believed to be on."""
+    """A press for each change, but for every second cycle. At first the modem is believed to be on.
+
+    Two presses that ran into one another would be one: a change that comes too soon is made up for later, and two of
+    them are none.
+    """
 
     def __init__(self, pin: Pin, later: Later) -> None:
         self._pin, self._later = pin, later
         self._is_on = True
         self._cycles = 0
+        self._is_busy = self._is_owed = False
+        pin(False)
 
     def set(self, on: bool) -> None:
         if on is self._is_on:
@@ -74,28 +86,43 @@ class KeyPower:
             self._press()
 
     def _press(self) -> None:
+        if self._is_busy:
+            self._is_owed = not self._is_owed
+            return
+        self._is_busy = True
         self._pin(True)
-        self._later(PRESS_S, lambda: self._pin(False))
+        self._later(PRESS_S, self._release)
+
+    def _release(self) -> None:
+        self._pin(False)
+        self._later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self._is_busy = False
+        if self._is_owed:
+            self._is_owed = False
+            self._press()
 
 
-def gpio_pin(number: int) -> Pin:
-    """Return what drives a BCM pin, low at first. Raises UsageError where there are no pins."""
+def gpio_pin(number: int) -> tuple[Pin, bool]:
+    """Take a pin of this machine over (`TakePin`). Raises UsageError where there are none."""
     try:
         from RPi import GPIO
-    except (ImportError, RuntimeError) as error:
+
+        GPIO.setmode(GPIO.BCM)
+        GPIO.setup(number, GPIO.OUT)  # with `initial` it would be set at once, whatever it was before
+        is_high = bool(GPIO.input(number))
+    except (ImportError, RuntimeError, OSError) as error:
         raise UsageError(f"power=: this machine has no pins ({error}); leave the option out") from error
-    GPIO.setmode(GPIO.BCM)
-    GPIO.setup(number, GPIO.OUT, initial=GPIO.LOW)
-    return lambda high: GPIO.output(number, GPIO.HIGH if high else GPIO.LOW)
+    return lambda high: GPIO.output(number, GPIO.HIGH if high else GPIO.LOW), is_high
 
 
-def modem_power(how: str, later: Later, pin_of: Callable[[int], Pin] = gpio_pin) -> Power:
+def modem_power(how: str, later: Later, take: TakePin = gpio_pin) -> Power:
     """Return the power of the kit's modem: `rail` or `key`. Raises UsageError."""
-    if how == "rail":
-        return RailPower(pin_of(MODEM_POWER), later)
-    if how == "key":
-        return KeyPower(pin_of(MODEM_POWER), later)
-    raise UsageError(f"power={how}: want rail or key")
+    if how not in ("rail", "key"):
+        raise UsageError(f"power={how}: want rail or key")
+    pin, is_high = take(MODEM_POWER)
+    return RailPower(pin, later, is_on=is_high) if how == "rail" else KeyPower(pin, later)
 
 
 __all__ = ["PRESS_S", "REST_S", "KeyPower", "RailPower", "modem_power"]
