@@ -69,6 +69,7 @@ from msgspec import Meta, Struct, field
 from edge import registry
 from edge.day import parse_quiet
 from node import config
+from node.roads import check_calling
 from node.secret import require_private
 from node.url import ADDRESSED, parse_url
 from wire.errors import ConfigError, UsageError
@@ -174,8 +175,18 @@ def load(path: Path) -> KitConfig:
     """Read and check the file. Raises ConfigError that names file, key and reason."""
     kit = config.load(path, KitConfig)
     check(kit, str(path))
-    load_secrets(kit, path)
+    _check_roads(kit, load_secrets(kit, path), str(path))
     return kit
+
+
+def _check_roads(kit: KitConfig, secrets: Mapping[str, str], name: str) -> None:
+    """What a road would refuse later, and for ever, is refused before the kit drives off."""
+    for at, way in enumerate(kit.way):
+        if way.url:
+            try:
+                check_calling(parse_url(filled(way.url, secrets)))
+            except UsageError as error:
+                raise ConfigError(f"{name}: way[{at}].url: {error}") from error
 
 
 def load_secrets(kit: KitConfig, path: Path) -> dict[str, str]:

@@ -49,6 +49,12 @@ def listening(scheme: str) -> Listening:
     return _find(_LISTENING, scheme, "listened on")
 
 
+def check_calling(url: Url) -> None:
+    """Raise UsageError for an option that the road of `url` would not take; nothing is opened."""
+    if url.scheme in _CHECKS:
+        _CHECKS[url.scheme]()(url)
+
+
 def _find(roads: dict[str, Callable[[], _Road]], scheme: str, what: str) -> _Road:
     try:
         return roads[scheme]()
@@ -104,6 +110,29 @@ def _call_sbd() -> Calling:
     return call_sbd
 
 
+def _check_serial() -> Callable[[Url], object]:
+    from node.modems.serial_road import check_calling_serial
+
+    return check_calling_serial
+
+
+def _check_modem() -> Callable[[Url], object]:
+    from node.modems.modem_road import check_modem
+
+    return check_modem
+
+
+def _check_sbd() -> Callable[[Url], object]:
+    from node.modems.sbd_road import plan_of
+
+    return plan_of
+
+
+_CHECKS: Final[dict[str, Callable[[], Callable[[Url], object]]]] = {
+    "serial": _check_serial,
+    "modem": _check_modem,
+    "sbd": _check_sbd,
+}
 _CALLING: Final[dict[str, Callable[[], Calling]]] = {
     "udp": _call_udp,
     "tcp": _call_tcp,

@@ -50,9 +50,7 @@ class Keeper(Protocol):
 
 async def call_modem(shell: Shell, url: Url) -> None:
     """Keep the modem going until cancelled; then let it hang up. Raises UsageError for what the address says wrong."""
-    unknown = set(url.options) - OPTIONS
-    if unknown:
-        raise UsageError(f"modem://{url.path}: no option {min(unknown)!r}; known: {', '.join(sorted(OPTIONS))}")
+    check_modem(url)
     plan, to, stack = plan_of(url), target_of(url), stack_of(url.options.get("kind", "auto"))
     keeper = shell if isinstance(shell, Keeper) else None
     power = power_of(url, keeper)
@@ -64,6 +62,16 @@ async def call_modem(shell: Shell, url: Url) -> None:
 
     note = keeper.note_modem if keeper else None
     await ModemShell(shell, make, url.path, plan.baud, rtscts=plan.rtscts, note=note).run()
+
+
+def check_modem(url: Url) -> None:
+    """Raise UsageError that says what is wrong with the options of `url`; nothing is opened, no supply is asked for."""
+    unknown = set(url.options) - OPTIONS
+    if unknown:
+        raise UsageError(f"modem://{url.path}: no option {min(unknown)!r}; known: {', '.join(sorted(OPTIONS))}")
+    plan_of(url)
+    target_of(url)
+    stack_of(url.options.get("kind", "auto"))
 
 
 def plan_of(url: Url) -> Plan:
@@ -152,4 +160,4 @@ class FileNotes:
             os.close(folder)
 
 
-__all__ = ["BAUD_MAX", "FileNotes", "Keeper", "call_modem", "flag", "plan_of", "power_of", "target_of"]
+__all__ = ["BAUD_MAX", "FileNotes", "Keeper", "call_modem", "check_modem", "flag", "plan_of", "power_of", "target_of"]

@@ -43,8 +43,7 @@ log = logging.getLogger("feldsher")
 
 async def call_serial(shell: Shell, url: Url) -> None:
     """Keep the line open, and the call up, until cancelled."""
-    if "answer" in url.options:
-        raise UsageError(f"{url}: answer= is for the end that listens")
+    check_calling_serial(url)
     await _shell(shell, url, leads=True).run()
 
 
@@ -111,6 +110,13 @@ def _shell(shell: Shell, url: Url, *, leads: bool) -> ModemShell:
     return ModemShell(shell, make, url.path, baud, rtscts=flag(url, "rtscts"), note=note)
 
 
+def check_calling_serial(url: Url) -> None:
+    """As `check_serial`, for the end that calls."""
+    if "answer" in url.options:
+        raise UsageError(f"{url}: answer= is for the end that listens")
+    check_serial(url)
+
+
 def check_serial(url: Url) -> None:
     """Raise UsageError that says what is wrong with the options of `url`; nothing is opened."""
     unknown = set(url.options) - LINE_OPTIONS - CALL_OPTIONS
@@ -166,4 +172,12 @@ def baud_of(url: Url, usual: int = BAUD_BARE) -> int:
     return int(text)
 
 
-__all__ = ["baud_of", "call_of", "call_serial", "check_serial", "is_half_duplex", "listen_serial"]
+__all__ = [
+    "baud_of",
+    "call_of",
+    "call_serial",
+    "check_calling_serial",
+    "check_serial",
+    "is_half_duplex",
+    "listen_serial",
+]

@@ -171,3 +171,26 @@ def test_there_are_three_examples_and_every_key_is_documented():
             assert re.search(rf"\b{field}\b", config.__doc__), (
                 f"{shape.__name__}.{field} is not in edge/config.py's head"
             )
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sbd:///dev/x?hourly=0", "hourly=0; want a number from 1 to 240"),
+        ("sbd:///dev/x?bauds=9600", "with options of baud"),
+        ("modem:///dev/x?apn=internet", "to= is missing"),
+        ("modem:///dev/x?to=udp://h:1&apm=internet", "no option 'apm'"),
+        ("modem:///dev/x?to=udp://h:1&kind=zte", "kind='zte' is unknown"),
+        ("modem:///dev/x?to=udp://h:1&pin={pin}", "pin= wants 4 to 8 digits"),
+        ("serial:///dev/x?dial=12&profile=fax", "there is no profile 'fax'"),
+        ("serial:///dev/x?answer=yes", "answer= is for the end that listens"),
+    ],
+)
+def test_a_way_whose_options_no_road_would_take_is_refused_at_the_start_not_tried_for_ever(tmp_path, url, reason):
+    with_secrets(tmp_path, 'pin = "98"\n')
+    path = tmp_path / "kit.toml"
+    path.write_text(f'[[way]]\nname = "a"\nurl = "{url}"\n[policy]\nsecrets = "secrets.toml"\n')
+    with pytest.raises(ConfigError, match=r"kit\.toml: way\[0\]\.url: ") as caught:
+        config.load(path)
+    assert reason in str(caught.value)
+    assert "98" not in str(caught.value)
