@@ -14,7 +14,7 @@ from tests.sim.__main__ import WORLDS
 from tests.sim.scenario import Scenario
 from tests.sim.world import World
 
-SEEDS = 20
+SEEDS = 10
 KEPT = [
     (line.split()[0], int(line.split()[1]))
     for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
