@@ -77,7 +77,7 @@ def terms_of(way: config.Way, place: int = 0) -> Terms:
 
 
 def tariff_of(way: config.Way) -> Tariff:
-    """Return the prices in whole units; a part of one counts as one."""
+    """Return the prices to the nearest whole unit: a millionth of the currency, a milliwatt, a millijoule."""
     cost, energy = way.cost, way.energy
     return Tariff(
         micros_per_mb=round(cost.per_mb * MICROS),

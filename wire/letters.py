@@ -7,6 +7,7 @@ ACK. Pure; nothing survives the session.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from wire.loss import Outcome, Piece, Sent
@@ -34,7 +35,7 @@ class Letters:
     def note(self, letter: Sent) -> list[Sent]:
         """A frame was sent as a message. Returns what is too old to be waited for."""
         self._letters[letter.counter] = letter
-        excess = list(self._letters)[: max(len(self._letters) - LETTERS_MAX, 0)]
+        excess = list(islice(self._letters, max(len(self._letters) - LETTERS_MAX, 0)))
         return [self._letters.pop(counter) for counter in excess]
 
     def adopt(self, frames: Iterable[Sent]) -> list[Sent]:
