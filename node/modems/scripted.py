@@ -56,6 +56,7 @@ class ScriptedModem(abc.ABC):
         self._is_open = self.is_leaving = self._is_saying_farewell = False
         self._leave_by: float | None = None
         self._power_at: float | None = None
+        self._off_at = float("-inf")
         self._now = 0.0
         self.state = ModemState.OFF
 
@@ -84,7 +85,9 @@ class ScriptedModem(abc.ABC):
         self._is_open, self.is_leaving, self._is_saying_farewell, self._leave_by = True, False, False, None
         self._now, self.engine.booted_at = now, now
         self.let_go()
-        if self._power_at is None:
+        if self._power_at is None and now < self._off_at + POWER_OFF_S:
+            self._power_at = self._off_at + POWER_OFF_S
+        elif self._power_at is None:
             self._power.set(True)
         self.state = ModemState.STARTING
         self.engine.start(self.life(), now)
@@ -204,8 +207,9 @@ class ScriptedModem(abc.ABC):
             self._say_farewell(now)
         else:
             self._is_open = self.is_leaving = False
-            self._leave_by = None
+            self._leave_by = self._power_at = None
             self._power.set(False)
+            self._off_at = now
             self.state = ModemState.OFF
 
     def _say_farewell(self, now: float) -> None:

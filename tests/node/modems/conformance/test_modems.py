@@ -160,6 +160,33 @@ def test_a_hung_modem_is_power_cycled_where_that_can_be(entry, has_power):
 
 
 @every_modem
+def test_who_is_opened_again_at_once_has_had_the_rest_without_supply(entry):
+    rig = rig_of(entry).open().until_up(60)
+    rig.hang_up()
+    rail = rig.sim.rail
+    assert rig.run(30, lambda: not rail.is_on), rig.tail()
+    off_at = rig.now
+    rig.open()
+    assert rig.run(30, lambda: rail.is_on), rig.tail()
+    assert rig.now - off_at >= 2.0, "a 9602 that was off for less may stay dead"
+    rig.until_up(120)
+    assert rail.cuts == 1, "it took the ladder to wake it"
+
+
+@every_modem
+def test_who_hangs_up_while_the_supply_is_cut_leaves_it_cut(entry):
+    rig = rig_of(entry).open().until_up(60)
+    rig.sim.hang(rig.now)
+    rig.send(b"into the void")
+    assert rig.run(360, lambda: not rig.sim.rail.is_on), rig.tail()
+    rig.hang_up()
+    rig.run(60)
+    assert rig.driver.status().state is ModemState.OFF
+    assert not rig.sim.rail.is_on, "it draws its current for nobody"
+    assert rig.driver.deadline() is None
+
+
+@every_modem
 def test_hanging_up_ends_the_call_and_spares_energy(entry):
     rig = rig_of(entry).open().until_up(60)
     rig.send(b"last words")
