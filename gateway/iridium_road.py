@@ -54,6 +54,8 @@ class _Road:
         self._confirms = _flag(url, "confirm", usually=True)
         self._open: set[asyncio.Task[None]] = set()
         allowed = [text for text in url.options.get("allow", "").split(",") if text]
+        if self._target and not allowed:
+            log.warning("%s: without allow= anybody who reaches this port can have messages sent on the account", url)
         self.iridium = Iridium(self._receive, Post(self._news.set, shell.tick), allowed)
 
     def _receive(self, bearer: Bearer, frame: bytes) -> bool:

@@ -199,6 +199,20 @@ def test_only_listed_addresses_are_heard(allowed, is_heard):
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("options", "with_mt", "is_warned"),
+    [("", True, True), ("allow=127.0.0.1", True, False), ("", False, False)],
+    ids=["anybody", "listed", "no messages are sent at all"],
+)
+def test_an_account_that_is_open_to_anybody_is_warned_of(options, with_mt, is_warned, caplog):
+    async def scenario():
+        async with Scene(options, GroundStation() if with_mt else None) as scene:
+            assert await scene.send(encode(mo(hello()))) == TAKEN
+            assert ("without allow= anybody" in caplog.text) is is_warned
+
+    asyncio.run(scenario())
+
+
 def test_without_confirmations():
     async def scenario():
         async with Scene("confirm=no") as scene:
