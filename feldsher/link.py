@@ -33,9 +33,9 @@ from wire.errors import UsageError
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-LISTEN_HELP: Final = "udp://ADDR:PORT, tcp://ADDR:PORT, serial:///dev/…, modem:///dev/…, dir:///folder"
+LISTEN_HELP: Final = "udp://ADDR:PORT, tcp://ADDR:PORT, serial:///dev/…, dir:///folder"
 TO_HELP: Final = (
-    "udp://HOST:PORT, tcp://HOST:PORT, serial:///dev/…, modem:///dev/…, sbd:///dev/…, dir:///folder, or auto: what has"
+    "udp://HOST:PORT, tcp://HOST:PORT, serial:///dev/…, modem:///dev/…, dir:///folder, or auto: what has"
     " worked before, then a stick; may be given more than once"
 )
 STICK_POLL_S: Final = 0.25
