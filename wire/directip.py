@@ -14,10 +14,12 @@ integers are big-endian.
     MT confirm   44  25: our id 4 bytes | IMEI 15 digits | their id u32 | status i16: 0 to 50 the place in the queue
     place            flags u8 (2 south, 1 west) | degrees u8 | minutes/1000 u16 | degrees u8 | minutes/1000 u16
 
-Pure. Elements of other ids are skipped, as the guide demands; everything else that is not lawful is a FormatError that
-names the element. Nothing here is kept.
+Pure. Elements of other ids are skipped, as the guide demands, and so is the place of a modem that cannot be: nothing
+depends on it, and a message that we refuse is delivered again, before all that came after it. Everything else that is
+not lawful is a FormatError that names the element. Nothing here is kept.
 """
 
+import contextlib
 import enum
 import struct
 from collections.abc import Callable
@@ -290,8 +292,9 @@ def _decode_mo(elements: Elements) -> MoMessage:
     if Element.MO_PAYLOAD in elements:
         payload = _value(elements, Element.MO_PAYLOAD, 1, MO_PAYLOAD_MAX)
     if Element.MO_LOCATION in elements:
-        raw = _value(elements, Element.MO_LOCATION, 11, 11)
-        place, radius_km = _read_place(Element.MO_LOCATION, raw[:7]), int.from_bytes(raw[7:], "big")
+        with contextlib.suppress(FormatError):
+            raw = _value(elements, Element.MO_LOCATION, 11, 11)
+            place, radius_km = _read_place(Element.MO_LOCATION, raw[:7]), int.from_bytes(raw[7:], "big")
     return MoMessage(record, _imei(Element.MO_HEADER, imei), status, momsn, mtmsn, time_s, payload, place, radius_km)
 
 

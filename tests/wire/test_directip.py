@@ -161,9 +161,9 @@ def test_elements_of_other_ids_are_skipped():
         ("01 0004 01 0001 01", "element 01 of 1 bytes; want 28"),
         (RECORDED.hex().replace("3330303233", "3330303241"), "the IMEI"),
         ("01 0021 41 0015 00000009 333030323334303633393034313930 0008 43 0006 005a0000b400", "of 6 bytes; want 7"),
-        (EXAMPLES[6][0].replace("03 22 1388", "04 22 1388"), "its flags is 4"),
-        (EXAMPLES[6][0].replace("22 1388", "22 ea60"), "its minutes"),
-        (EXAMPLES[6][0].replace("22 1388", "5b 0000"), "the place"),
+        (EXAMPLES[7][0].replace("00 5a 0000", "04 5a 0000"), "its flags is 4"),
+        (EXAMPLES[7][0].replace("5a 0000", "59 ea60"), "its minutes"),
+        (EXAMPLES[7][0].replace("5a 0000", "5b 0000"), "the place"),
         (EXAMPLES[4][0].replace("0002 0001", "0002 0006"), "the priority is 6"),
         (RECORDED.hex() + "00", "60 bytes; its head says 59"),
     ],
@@ -171,6 +171,21 @@ def test_elements_of_other_ids_are_skipped():
 def test_what_is_not_lawful_is_refused_with_its_reason(raw, reason):
     with pytest.raises(FormatError, match=reason):
         decode(bytes.fromhex(raw))
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["04 22 1388 12 0001", "03 22 ea60 12 0001", "03 5b 0000 12 0001", "03 22 1388 b4 0001", "ff ff ffff ff ffff"],
+)
+def test_a_message_from_a_place_that_cannot_be_is_read_without_it(place):
+    there = replace(EXAMPLES[6][1], payload=b"hello")
+    raw = encode(there).hex().replace("03221388120001", place.replace(" ", ""))
+    assert decode(bytes.fromhex(raw)) == replace(there, place=None, radius_km=0)
+
+
+def test_a_place_in_another_form_is_skipped():
+    raw = EXAMPLES[6][0].replace("01 002d", "01 002e").replace("03 000b", "03 000c") + " 00"
+    assert decode(bytes.fromhex(raw)) == replace(EXAMPLES[6][1], place=None, radius_km=0)
 
 
 def test_payloads_up_to_the_limit():
