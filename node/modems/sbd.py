@@ -64,8 +64,8 @@ LOOK_S: Final = 3600.0
 """How often the clock and the signal are read while nothing else happens."""
 RESET_S: Final = 3.0
 REOPEN_S: Final = 5.0
-UNPAID_S: Final = 60.0
-"""The budget is asked again after so long."""
+UNPAID_S: Final = 10.0
+"""The budget is asked again after so long: its next reserve is there within a few seconds, if it has anything left."""
 HOUR_S: Final = 3600.0
 SESSIONS_PER_HOUR_MAX: Final = 20
 """About 20 J each: what a session costs in energy, a roof over the antenna makes endless."""
@@ -83,7 +83,7 @@ class SbdPlan:
 
 @dataclass(frozen=True)
 class SbdStatus(ModemStatus):
-    """What else `kit links` shows. `credits` counts what is known to be billed: a session that failed may be too."""
+    """What else `kit links` shows. `credits` counts what may have been billed, of failed sessions, too."""
 
     imei: str = ""
     bars: int | None = None
@@ -109,18 +109,35 @@ class SbdBearer:
         self.is_up = True
         self.pays: Callable[[int, int], bool] = lambda up, down: True
         """Asked before a session that no call of ours has paid (`node.seams.Repeating`)."""
+        self.is_paid = self.is_look_paid = False
+        """The next session with the frame, or without one, has been paid for."""
 
     def room(self) -> int:
         return self.mtu if self.frame is None and self.is_up else 0
 
     def send(self, frame: bytes) -> None:
         if self.room() and 0 < len(frame) <= self.mtu:
-            self.frame = frame
+            self.frame, self.is_paid = frame, True
             self._poke()
 
     def fetch(self) -> None:
-        self.wants_mail = True
+        self.wants_mail = self.is_look_paid = True
         self._poke()
+
+    def pay(self) -> bool:
+        """Use up what was paid for the next session, or pay it now; tell whether it may begin."""
+        frame = self.frame
+        if not (self.is_look_paid if frame is None else self.is_paid):
+            return self.pays(len(frame or b""), MT_SIZE_MAX)
+        self.note_paid(is_paid=False)
+        return True
+
+    def note_paid(self, *, is_paid: bool) -> None:
+        """Say whether the next session is paid for: one that reached no network has cost nothing."""
+        if self.frame is None:
+            self.is_look_paid = is_paid
+        else:
+            self.is_paid = is_paid
 
     def close(self) -> None:
         """Nothing more goes; what is in the modem may still. Another bearer follows."""
@@ -160,8 +177,7 @@ class SbdModem(ScriptedModem):
         """What is known to lie in the modem, to go with the next session."""
         self._not_before = self._ring_not_before = float("-inf")
         self._vain_rings = 0
-        self._doubted: bytes | None = None
-        """What a session may have delivered, and the network have billed, without our knowing."""
+        self._unpaid_until = float("-inf")
         self._looked_at = float("-inf")
         self._network_time: tuple[int, float] | None = None
 
@@ -207,7 +223,7 @@ class SbdModem(ScriptedModem):
         """A message may lie in the modem since before it, or we, were started anew."""
         reply = yield Command("AT+SBDSX", claims=ANSWER)
         if has_unread("".join(reply.lines)) and self.bearer is not None:
-            yield from self._read()
+            yield from self._read(MT_SIZE_MAX)
 
     def _work(self) -> Script[None]:
         while not self.is_leaving:
@@ -226,9 +242,12 @@ class SbdModem(ScriptedModem):
         bearer = self.bearer
         if bearer is None or not (bearer.frame is not None or bearer.wants_mail or self._is_rung or self._more_waits):
             return None
-        is_only_rung = bearer.frame is None and not (bearer.wants_mail or self._more_waits)
-        ring_at = self._ring_not_before if is_only_rung else float("-inf")
-        return max(self._not_before, self.allowance.free_at(), ring_at)
+        times = [self._not_before, self.allowance.free_at()]
+        if bearer.frame is None and not (bearer.wants_mail or self._more_waits):
+            times.append(self._ring_not_before)
+        if not (bearer.is_look_paid if bearer.frame is None else bearer.is_paid):
+            times.append(self._unpaid_until)
+        return max(times)
 
     def _rest(self, seconds: float) -> Script[None]:
         if self._looked_at + LOOK_S <= self.engine.now:
@@ -257,31 +276,33 @@ class SbdModem(ScriptedModem):
             self._pause()
             self.trouble = f"AT+SBDWB: the modem did not get a message of {len(frame)} bytes whole; is its line sound?"
             return
-        if not self._is_paid(bearer, frame):
-            self._not_before = self.engine.now + UNPAID_S
+        if not bearer.pay():
+            self._unpaid_until = self.engine.now + UNPAID_S
             self.trouble = "the budget has nothing left for another session"
             return
         command = "AT+SBDIXA" if self._is_rung and frame is None else "AT+SBDIX"
-        self._doubted, before = frame, self._doubted
+        price = 1 if frame is None else credits_of(len(frame))
+        self.credits += price  # an answer that is lost may have cost as much as one that came
         self.sessions += 1
         self.allowance.note(self.engine.now)
-        self._pause()  # until the answer says better: one that is lost may have cost as much as one that came
-        reply = yield Command(command, SESSION_S_MAX, claims=ANSWER)
-        session = parse_session("".join(reply.lines))
+        self._pause()  # until the answer says better
+        try:
+            reply = yield Command(command, SESSION_S_MAX, claims=ANSWER)
+            session = parse_session("".join(reply.lines))
+        except AtFault:
+            self._note_lost(MT_SIZE_MAX)  # it may have come, and a restart of the modem forgets it
+            raise
         self.momsn = session.momsn
+        if session.is_free:
+            self.credits -= price
+            bearer.note_paid(is_paid=True)
         if session.has_message:
-            yield from self._read()
+            self.credits -= frame is None  # what it brings is the price of a look
+            yield from self._read(session.mt_size)
         if session.fate is Fate.GONE:
             yield from self._note_success(bearer, frame, session)
         else:
-            self._doubted = frame if session.may_be_billed else before
             yield from self._note_failure(bearer, session)
-
-    def _is_paid(self, bearer: SbdBearer, frame: bytes | None) -> bool:
-        """A frame is paid once, and so is a look into the mailbox; every other session is paid here."""
-        if frame is None:
-            return bearer.wants_mail or bearer.pays(0, MT_SIZE_MAX)
-        return frame is not self._doubted or bearer.pays(len(frame), MT_SIZE_MAX)
 
     def _pause(self) -> None:
         """One more that failed: the next waits longer."""
@@ -304,7 +325,7 @@ class SbdModem(ScriptedModem):
                 return True
         return False
 
-    def _read(self) -> Script[None]:
+    def _read(self, size: int) -> Script[None]:
         """Fetch the message that came. Its checksum may be wrong because the line lost a byte: then once more."""
         for number in range(READS_MAX):
             try:
@@ -312,19 +333,28 @@ class SbdModem(ScriptedModem):
                 message = read_message(reply.raw)
             except Garbled:
                 if number == READS_MAX - 1:
+                    self._note_lost(size)
                     return  # the link will miss it, and ask
                 continue
+            except AtFault:
+                self._note_lost(size)
+                raise
             if message and self.bearer is not None:
                 self.credits += credits_of(len(message))
                 self.post_frame(self.bearer, message)
                 yield from attempted(Command("AT+SBDD1", claims=ANSWER))
             return
 
+    def _note_lost(self, size: int) -> None:
+        """What came and cannot be read is billed all the same."""
+        self.credits += credits_of(size)
+        if self.bearer is not None and size:
+            self.bearer.pays(size, 0)
+
     def _note_success(self, bearer: SbdBearer, frame: bytes | None, session: Session) -> Script[None]:
-        self.credits += credits_of(len(frame)) if frame is not None else int(not session.has_message)
         self.failures, self._not_before, self.trouble = 0, float("-inf"), ""
         self._judge_ring(session)
-        self._is_rung = bearer.wants_mail = False
+        self._is_rung = bearer.wants_mail = bearer.is_look_paid = False
         self._more_waits = session.queued > 0
         self.ladder.success()
         if frame is not None:

@@ -91,9 +91,9 @@ class Session:
         return STATUSES.get(self.mo_status, _UNKNOWN)[0]
 
     @property
-    def may_be_billed(self) -> bool:
-        """Tell whether the network may have our message, whatever the modem says; not where none was reached."""
-        return self.mo_status not in UNREACHED
+    def is_free(self) -> bool:
+        """Tell whether it certainly cost nothing: no network was reached. Else it may have our message, and bill it."""
+        return self.mo_status in UNREACHED
 
     @property
     def trouble(self) -> str:
