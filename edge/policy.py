@@ -231,14 +231,18 @@ def _held(name: str, passed: Sequence[Barred]) -> Route:
     return Route(Wait.BARRED, name, why, min(left, default=None), bars=bars)
 
 
-def alike(views: Sequence[View]) -> Callable[[Want], Hashable]:
-    """Return a function that is equal for objects about which everything is decided alike: thousands may wait."""
+def alike(views: Sequence[View], rules: Rules) -> Callable[[Want], Hashable]:
+    """Return a function that is equal for objects about which everything is decided alike: thousands may wait.
+
+    How long one has waited matters until patience ends.
+    """
     sizes = sorted({size for view in views for size in (view.terms.object_size_max, view.room) if size})
 
     def key(want: Want) -> Hashable:
         offer = want.offer
         size_class = bisect.bisect_left(sizes, offer.size) if offer.size else -1
-        is_known = offer.again, want.in_custody, want.waiting_s, want.carried_left_s
+        waited_s = min(want.waiting_s, rules.patience_s)
+        is_known = offer.again, want.in_custody, waited_s, want.carried_left_s
         return offer.kind, offer.priority, size_class, is_known
 
     return key
@@ -246,7 +250,7 @@ def alike(views: Sequence[View]) -> Callable[[Want], Hashable]:
 
 def decide(wants: Sequence[Want], views: Sequence[View], rules: Rules, using: str | None, using_s: float) -> Decision:
     """Return what to do now. `wants`: most urgent and oldest first; `using` has been in use for `using_s`."""
-    key, found = alike(views), dict[Hashable, Route]()
+    key, found = alike(views, rules), dict[Hashable, Route]()
     routes: dict[bytes, Route] = {}
     for want in wants:
         like = key(want)

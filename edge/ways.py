@@ -423,7 +423,7 @@ class Ways:
         if using is None:
             return
         using.note_rate(self._kit.caller.progress(now).rate_bps)
-        key, found = policy.alike(self._views), dict[Hashable, bool]()
+        key, found = policy.alike(self._views, self.rules), dict[Hashable, bool]()
         for want in self.wants:
             like = key(want)
             if like not in found:
