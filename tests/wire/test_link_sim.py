@@ -514,3 +514,24 @@ def test_an_inbox_is_shared_by_sessions_and_an_object_is_written_within_its_size
     world.start_caller()
     world.run(10, world.all_received)
     assert inbox.finishes == 1
+
+
+def test_what_a_bearer_can_is_not_asked_again_with_each_frame():
+    class Asked(Wire):
+        """Counts questions for what only some bearers have."""
+
+        questions = 0
+
+        def __getattr__(self, name):
+            Asked.questions += name == "rate_bytes_s"
+            raise AttributeError(name)
+
+    world = World(Profile(rate=1_000_000, delay=0.05), 1, call=False)
+    world.up.add(random.Random(1).randbytes(100_000))
+    world.start_caller()
+    world.caller.bearer_down(world.wire, world.now)
+    world.wire = Asked(world.air, 0)
+    world.caller.bearer_up(world.wire, world.now)
+    world.run(60, world.all_received)
+    assert world.all_received()
+    assert Asked.questions < 10, "on a small processor the answer takes longer than sealing a frame"
