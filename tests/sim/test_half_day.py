@@ -1,4 +1,4 @@
-"""Half a day of a van: 40 studies, three ways that come and go; budgets hold, nothing is lost, the purse is told."""
+"""Half a day of a van: 40 studies over GSM, Iridium and a stick; budgets hold, nothing is lost, the purse is told."""
 
 import pytest
 
@@ -7,10 +7,19 @@ from tests.sim.half_day import HalfDay
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
-def test_forty_studies_over_three_ways_within_their_budgets(seed):
-    report = HalfDay(seed).run()  # the checks of budgets and of custody are within
+def test_forty_studies_over_two_modems_and_a_stick_within_their_budgets(seed):
+    half_day = HalfDay(seed)
+    report = half_day.run()  # the checks of budgets and of custody are within
     assert report.studies >= 40
     assert report.objects == 2 * report.studies
-    assert all(row["money"] <= row["money_max"] and row["kJ"] <= row["kJ_max"] for row in report.ways.values())
-    assert all(row["frames"] for row in report.ways.values()), "each way had its part"
-    assert "summaries: half within" in "\n".join(report.lines())
+    for row in (report.ways["gsm"], report.ways["sbd"]):
+        assert 0 < row["EUR_real"] <= row["EUR"] <= row["EUR_max"]
+        assert 0 < row["kJ_real"] <= row["kJ"] + 0.02 <= row["kJ_max"]
+        assert row["kB_real"], "each way had its part"
+    assert half_day.courier.trips >= 2
+    meter = half_day.kit.lines["sbd"].sim.meter
+    assert meter.credits <= half_day.kit.spent_on("sbd").micros // 40_000
+    assert meter.joules <= half_day.kit.spent_on("sbd").millijoules / 1000, "what the 9602 itself drew"
+    text = "\n".join(report.lines())
+    assert "summaries: half within" in text
+    assert f"{meter.credits} credits" in text
