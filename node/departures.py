@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.seams import Outbox
+from node.sending import tell
 from wire.blocks import About, Packer, read_slip
 from wire.errors import DiskFull
-from wire.objects import Answer, Custody, Offer, Receipt, Refusal
+from wire.objects import Answer, Offer
 from wire.ranges import RangeSet
 
 OFFERS: Final = b"\1"
@@ -81,16 +82,8 @@ class Departures:
         if offer is None or offer.digest != about.digest:
             return False
         with contextlib.suppress(DiskFull):  # it is heard again: the object still waits, and so does its parcel
-            self._tell(about.object_id, answer)
+            tell(self._outbox, about.object_id, answer)
         return True
-
-    def _tell(self, object_id: bytes, answer: Answer) -> None:
-        if isinstance(answer, Custody):
-            self._outbox.in_custody(object_id)
-        elif isinstance(answer, Receipt):
-            self._outbox.receipt(object_id, answer.data)
-        elif isinstance(answer, Refusal):
-            self._outbox.refused(object_id, answer)
 
     def is_over(self, slip: Slip, taken: bool) -> bool:
         """Tell whether a parcel of ours need not be carried any more. To be called after a `look`.

@@ -368,19 +368,21 @@ class Sender:
         else:
             self._settled[object_id] = now + self.refused_pause_s
         with contextlib.suppress(DiskFull):
-            self._tell(object_id, answer)
+            tell(self._outbox, object_id, answer)
         if isinstance(answer, Custody | Receipt):
             sending.arrived = RangeSet([(0, sending.offer.size)])
             self.counts.twice += answer.twice if before is not State.CUSTODY else 0
         self.verdicts.append((object_id, answer))
 
-    def _tell(self, object_id: bytes, answer: Answer) -> None:
-        if isinstance(answer, Custody):
-            self._outbox.in_custody(object_id)
-        elif isinstance(answer, Receipt):
-            self._outbox.receipt(object_id, answer.data)
-        elif isinstance(answer, Refusal):
-            self._outbox.refused(object_id, answer)
+
+def tell(outbox: Outbox, object_id: bytes, answer: Answer) -> None:
+    """Tell the outbox what the far end said of an object; what that end has of it is no news to an outbox."""
+    if isinstance(answer, Custody):
+        outbox.in_custody(object_id)
+    elif isinstance(answer, Receipt):
+        outbox.receipt(object_id, answer.data)
+    elif isinstance(answer, Refusal):
+        outbox.refused(object_id, answer)
 
 
 _SAID: Final[dict[type, Said]] = {
