@@ -60,8 +60,12 @@ LOADS_FIRST: Final = 2
 """Rounds that are loaded at the beginning."""
 GROWN: Final = 1.08
 """A loaded round that shows so much more is followed by another."""
-LOAD_EMPTY: Final = 2
-"""Rounds without a queue after which one is loaded: the line may have become faster."""
+EMPTY_MAX: Final = 2
+"""So many rounds in a row without a queue are no chance: the rate may be far too low."""
+EMPTY_MEANT: Final = 2
+"""So many rounds are without one because the way is measured anew."""
+SEARCH: Final = 0.25
+"""How much faster it goes while a higher rate is looked for, until something waits: the line may have become faster."""
 BASE_LIFE_S: Final = 60.0
 """After so long the way is measured anew: ways change."""
 VAIN_ROUNDS_MAX: Final = 5
@@ -157,7 +161,7 @@ class Pace:
         self._was_limited = False
         self._rounds, self._unloaded = 0, 0
         self._load = LOAD_STARTUP
-        self._empty_rounds = 0
+        self._empty_rounds, self._search, self._is_searching = 0, 0.0, False
         self._vain_rounds = 0
 
     @property
@@ -182,10 +186,20 @@ class Pace:
     @property
     def lead_s(self) -> float:
         """How long before the line is free the next frame goes out."""
-        wanted = LEAD_DEVIATIONS * min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
         own_s = self.frame_size / self.rate_bytes_s if self.rate_bytes_s else 0.0
         load_s = self._load * (self.base_rtt_s + own_s)
-        return min(min(max(wanted, LEAD_S_MIN), LEAD_S_MAX) + load_s, self._room_s / 2)
+        return min(self._usual_lead_s + load_s, self._room_s / 2)
+
+    @property
+    def _usual_lead_s(self) -> float:
+        """The same in a round that is not loaded."""
+        wanted = LEAD_DEVIATIONS * min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
+        return min(max(wanted, LEAD_S_MIN), LEAD_S_MAX, self._room_s / 2)
+
+    @property
+    def _pace_bytes_s(self) -> float:
+        """How fast the clock runs: faster than the rate while a line is searched for that takes more."""
+        return self.rate_bytes_s * (1 + self._search)
 
     @property
     def next_at(self) -> float:
@@ -208,7 +222,7 @@ class Pace:
         self._sent_at = now
         self._sent_bytes += frame.size
         frame.through, frame.run = self._sent_bytes, self._run
-        self.free_at = max(self.free_at, now) + (frame.size / self.rate_bytes_s if self.rate_bytes_s else 0.0)
+        self.free_at = max(self.free_at, now) + (frame.size / self._pace_bytes_s if self.rate_bytes_s else 0.0)
         if self._round_end < 0:
             self._round_end = frame.counter
 
@@ -256,9 +270,12 @@ class Pace:
         taken = echo.arrived_at - frame.sent_at, frame.size
         if self._way.note(taken, rate, now):
             self.free_at += self.lead_s  # the next frame shall find an empty line
+            self._empty_rounds = -EMPTY_MEANT
         empty_s = self._way.value(rate)
         assert empty_s is not None  # noqa: S101 - there is at least this one
         self._wait_s = without_own(taken, rate) - empty_s
+        if self._wait_s > self._usual_lead_s:
+            self._search = 0.0
         self._round_wait_s = min(self._round_wait_s, self._wait_s)
         self._round_wait_max_s = max(self._round_wait_max_s, self._wait_s)
         return frame.sent_at + taken[0] - empty_s
@@ -267,7 +284,7 @@ class Pace:
         """Move the clock towards what the ACK says; what was sent after an idle moment can only be later."""
         if not self.rate_bytes_s:
             return
-        free_at = left_at + (self._sent_bytes - newest.through) / self.rate_bytes_s
+        free_at = left_at + (self._sent_bytes - newest.through) / self._pace_bytes_s
         if free_at < self.free_at and newest.run < self._run:
             return
         error = free_at - self.free_at
@@ -298,14 +315,16 @@ class Pace:
     def _rate_since_mark(self, arrived_at: float, newest: Sent) -> float:
         """Return the rate from the round's first frame to this one.
 
-        What is lost counts as passed on, unless much is: that was dropped before the hop, and says nothing of its rate.
+        What is lost counts as passed on, unless much is: then it may have been dropped before the hop, and the rate is
+        somewhere between the two. What is believed already stands, when it is there too.
         """
         assert self._mark is not None  # noqa: S101 - the caller looked
         since, first = self._mark
-        passed = newest.through - first.through
-        if self._is_unusual:
-            passed = max(passed - self._round_lost, 0)
-        return passed / max(arrived_at - since, BURST_S)
+        passed, taken = newest.through - first.through, max(arrived_at - since, BURST_S)
+        least = max(passed - self._round_lost, 0) if self._is_unusual else passed
+        if self._is_flood:
+            return least / taken
+        return min(max(self.rate_bytes_s, least / taken), passed / taken)
 
     def _train(self, arrived_at: float, newest: Sent) -> None:
         """The first frames, sent in one burst: the longer the train of their ACKs, the better it shows the rate."""
@@ -324,31 +343,39 @@ class Pace:
                 self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
                 self._load = LOAD
         else:
-            self._measure(self._rate_since_mark(arrived_at, newest))
+            is_exact = self._mark is not None and newest.run == self._mark[1].run
+            self._measure(self._rate_since_mark(arrived_at, newest), is_exact=is_exact)
         self._mark, self._round_end = (arrived_at, newest), last_sent + 1
         self._round_wait_s, self._round_wait_max_s, self._round_lost = float("inf"), 0.0, 0
         self._was_limited = False
         self._bound()
 
-    def _measure(self, rate: float) -> None:
-        """Take in the rate of one round. Only while something waited at the hop is it more than a lower bound."""
+    def _measure(self, rate: float, *, is_exact: bool) -> None:
+        """Take in the rate of one round.
+
+        Only while something waited at the hop is it more than a lower bound; `is_exact`: the line was never idle.
+        """
         if self._is_flood:
             self.rate_bytes_s = max(min(rate, self.rate_bytes_s), self.rate_bytes_s / 2)
-            self._load = 0.0
+            self._load = self._search = 0.0
             return
         wait, lead = self._round_wait_s, self.lead_s
-        was_loaded = self._load > 0 and self._was_limited
-        was_busy = self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
+        was_loaded = (self._load > 0 or self._is_searching) and self._was_limited
+        was_busy = is_exact and self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
         grows = was_loaded and not self._is_unusual and rate > GROWN * self.rate_bytes_s
         if rate > self.rate_bytes_s or (was_busy and (wait > lead or not self._is_unusual)):
             self._rounds += was_loaded
             weight = 1.0 if grows else max(RATE_WEIGHT_MIN, 1 / max(self._rounds, 1))
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
-        self._empty_rounds = self._empty_rounds + 1 if self._was_limited and wait < lead / 4 else 0
+        is_empty = self._was_limited and wait < self._usual_lead_s / 2
+        self._empty_rounds = self._empty_rounds + 1 if is_empty or self._empty_rounds < 0 else 0
+        is_doubtful = self._empty_rounds >= EMPTY_MAX
+        self._is_searching = grows or is_doubtful
+        self._search = SEARCH if self._is_searching else 0.0
         self._vain_rounds = self._vain_rounds + 1 if wait > 2 * lead + self._deviation_s else 0
         self._unloaded = 0 if self._load else self._unloaded + 1
-        is_due = self._unloaded >= LOAD_EVERY or self._empty_rounds >= LOAD_EMPTY
-        self._load = LOAD if grows or is_due or self._rounds < LOADS_FIRST else 0.0
+        is_due = self._unloaded >= LOAD_EVERY or self._rounds < LOADS_FIRST
+        self._load = LOAD if grows or (is_due and not is_doubtful) else 0.0
         if self._vain_rounds >= VAIN_ROUNDS_MAX:
             self._round_trip, self._way = Shortest(), Shortest()
             self._vain_rounds = 0
