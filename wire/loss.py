@@ -140,7 +140,7 @@ class Ledger:
             if newest.counter == ack.frames.end - 1:
                 rtt_s = self.learn_rtt(now - newest.sent_at, ack.delay_s)
                 outcome.echo = Echo(newest, rtt_s, self._far_clock.read(ack.arrived_at, newest.sent_at + rtt_s))
-            self.largest = max(self.largest, newest.counter)
+        self.largest = max(self.largest, ack.frames.end - 1)  # also a frame that asked for no ACK shows what is lost
         outcome.lost = self.overdue(now)
         return outcome
 

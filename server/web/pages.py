@@ -130,9 +130,7 @@ def picture(request: Request, session: Session) -> Response:
     try:
         found = pictures.whole(tag, centre_of(request).restorer)
     except FormatError as error:
-        raise HTTPException(
-            404, f"It cannot be shown; its bytes are in the original file: {error}"
-        ) from error
+        raise HTTPException(404, f"It cannot be shown; its bytes are in the original file: {error}") from error
     if found.media_type in pictures.IN_PAGE:
         return Response(found.image, media_type=found.media_type)
     return _download(found.image, "application/octet-stream", f"{line.study[:12]}-picture-{entry}-{number}.bin")

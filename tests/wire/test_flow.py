@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from wire import kinds, records
 from wire.errors import PeerError
-from wire.flow import ACK_DELAY_S_MAX, COMMAND_WINDOW, EARLY_FRAMES, SEEN_RUNS_MAX, CommandIn, CommandOut, Flow, Seen
+from wire.flow import (
+    ACK_DELAY_S_MAX,
+    COMMAND_WINDOW,
+    EARLY_FRAMES,
+    SEEN_RUNS_MAX,
+    CommandIn,
+    CommandOut,
+    Composed,
+    Flow,
+    Seen,
+)
 from wire.loss import Piece
 from wire.ranges import RangeSet
 from wire.records import Ack, Control, Segment, segment_room
@@ -131,3 +141,12 @@ def test_a_frame_is_filled_with_what_is_due_and_no_more_than_the_limit():
 
 def test_nothing_due_is_an_empty_payload():
     assert Flow(1500).compose(1000, 0.0, lambda room: None).payload == b""
+
+
+def test_a_frame_that_asked_for_nothing_shows_what_was_lost_before_it():
+    near = Flow(1400)
+    near.begin(100, 0.1, 0.0)
+    near.note_sent(1, 500, Composed(b"x", (Piece(0, 0, 400),), asks=True), 0.0)
+    near.note_sent(2, 30, Composed(b"x", (), asks=False), 0.01)
+    received = near.take(records.encode([Ack(RangeSet([(0, 1), (2, 3)]))]), 1.0)
+    assert received.lost == [Piece(0, 0, 400)]
