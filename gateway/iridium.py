@@ -5,7 +5,7 @@ Iridium's ground station connects to us with each message of a modem, and we con
 one bearer. Anybody may know an IMEI and reach our port, so nothing rests on either: the session inside proves who
 speaks, and a list of addresses that may connect keeps the rest of the internet out.
 
-Synchronous: `Inlet` is one connection to us, `Post` all that goes out; the sockets are in `gateway/iridium_road.py`. A
+Synchronous: `Inlet` is one connection to us, `Outbound` all that goes out; the sockets are in `iridium_road.py`. A
 message is confirmed only after its frame was taken. Nothing survives the process: what was queued belongs to sessions
 that do not survive it either, and a kit that misses an answer asks.
 """
@@ -28,7 +28,7 @@ BEARERS_MAX: Final = 4096
 """Modems that are remembered; the one heard longest ago goes first."""
 QUEUE_OF_ONE_MAX: Final = 8
 """Frames for one modem that wait here; then its link has no room, and says later what it then has to say."""
-LETTERS_MAX: Final = 2048
+DELIVERIES_MAX: Final = 2048
 """Frames for all modems together: an IMEI is only a word that whoever connects has said."""
 SEEN_MAX: Final = 8192
 TRIES_MAX: Final = 12
@@ -47,21 +47,21 @@ class GroundBearer:
     mtu, overhead = MT_SIZE_MAX, 0
     is_stream, is_message = False, True
 
-    def __init__(self, imei: str, post: "Post") -> None:
-        self.imei, self.name, self._post = imei, f"sbd:{imei}", post
+    def __init__(self, imei: str, outbound: "Outbound") -> None:
+        self.imei, self.name, self._outbound = imei, f"sbd:{imei}", outbound
 
     def room(self) -> int:
-        return self.mtu if self._post.has_room(self.imei) else 0
+        return self.mtu if self._outbound.has_room(self.imei) else 0
 
     def send(self, frame: bytes) -> None:
-        self._post.send(self.imei, frame)
+        self._outbound.send(self.imei, frame)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 @dataclass(slots=True)
-class _Letter:
+class _Delivery:
     """One frame on its way to the ground station."""
 
     message: MtMessage
@@ -69,7 +69,7 @@ class _Letter:
     not_before: float = float("-inf")
 
 
-class Post:
+class Outbound:
     """What goes to modems: one message at a time, tried again while that can help.
 
     `wake` is called when there is something new to send, `room` when a queue that was full has room again.
@@ -77,7 +77,7 @@ class Post:
 
     def __init__(self, wake: Callable[[], None] = lambda: None, room: Callable[[], None] = lambda: None) -> None:
         self.wake, self._room = wake, room
-        self._letters: deque[_Letter] = deque()
+        self._deliveries: deque[_Delivery] = deque()
         self._waiting: dict[str, int] = {}
         self._next_id = 1
         self.sent = self.refused = 0
@@ -90,82 +90,82 @@ class Post:
 
     def has_room(self, imei: str) -> bool:
         """Tell whether one more frame for this modem may wait."""
-        return self.waiting_for(imei) < QUEUE_OF_ONE_MAX and len(self._letters) < LETTERS_MAX
+        return self.waiting_for(imei) < QUEUE_OF_ONE_MAX and len(self._deliveries) < DELIVERIES_MAX
 
     def send(self, imei: str, frame: bytes) -> None:
         """Queue a frame, or lose it when there is no room."""
         if not self.has_room(imei) or not 0 < len(frame) <= MT_SIZE_MAX:
             return
         self._waiting[imei] = self.waiting_for(imei) + 1
-        self._letters.append(_Letter(MtMessage(self._next_id.to_bytes(4, "big"), imei, frame)))
+        self._deliveries.append(_Delivery(MtMessage(self._next_id.to_bytes(4, "big"), imei, frame)))
         self._next_id = self._next_id % 0xFFFF_FFFF + 1
         self.wake()
 
     def next(self, now: float) -> MtMessage | None:
         """Return the message to send now: the first that is due. It stays until `confirmed` or `failed`."""
-        return next((letter.message for letter in self._first_ones() if letter.not_before <= now), None)
+        return next((delivery.message for delivery in self._first_ones() if delivery.not_before <= now), None)
 
     def deadline(self) -> float | None:
         """When `next` has something, None while nothing waits."""
-        return min((letter.not_before for letter in self._first_ones()), default=None)
+        return min((delivery.not_before for delivery in self._first_ones()), default=None)
 
-    def _first_ones(self) -> list[_Letter]:
-        """Return the oldest letter for each modem: what one modem is sent goes in order."""
-        first: dict[str, _Letter] = {}
-        for letter in self._letters:
-            first.setdefault(letter.message.imei, letter)
+    def _first_ones(self) -> list[_Delivery]:
+        """Return the oldest delivery for each modem: what one modem is sent goes in order."""
+        first: dict[str, _Delivery] = {}
+        for delivery in self._deliveries:
+            first.setdefault(delivery.message.imei, delivery)
         return list(first.values())
 
     def confirmed(self, message: MtMessage, answer: MtConfirmation, now: float) -> None:
         """The ground station has judged `message`."""
-        letter = self._find(message)
-        if letter is None:
+        delivery = self._find(message)
+        if delivery is None:
             return
         if answer.client_id != message.client_id:
             self.failed(message, "the confirmation is for another message", now)
         elif answer.status >= 0:
             self.sent += 1
             self.trouble = ""
-            self._end(letter)
+            self._end(delivery)
         else:
-            self._refused(letter, answer.status, now)
+            self._refused(delivery, answer.status, now)
 
     def failed(self, message: MtMessage, reason: str, now: float) -> None:
         """It could not be handed over, or nobody knows whether it was: then it may arrive twice, which is harmless."""
-        letter = self._find(message)
-        if letter is not None:
-            self._again(letter, reason, now)
+        delivery = self._find(message)
+        if delivery is not None:
+            self._again(delivery, reason, now)
 
-    def _refused(self, letter: _Letter, status: int, now: float) -> None:
+    def _refused(self, delivery: _Delivery, status: int, now: float) -> None:
         reason = MT_STATUSES.get(status, f"status {status}")
-        if status == QUEUE_FULL and not letter.message.flags & MtFlag.FLUSH_QUEUE:
-            letter.message = replace(letter.message, flags=letter.message.flags | MtFlag.FLUSH_QUEUE)
-            letter.tries += 1  # what waits there is older than this, and its session asks for what it misses
+        if status == QUEUE_FULL and not delivery.message.flags & MtFlag.FLUSH_QUEUE:
+            delivery.message = replace(delivery.message, flags=delivery.message.flags | MtFlag.FLUSH_QUEUE)
+            delivery.tries += 1  # what waits there is older than this, and its session asks for what it misses
         elif status in MT_TEMPORARY:
-            self._again(letter, reason, now)
+            self._again(delivery, reason, now)
         else:
-            self.trouble = f"{letter.message.imei}: {reason}"
-            log.warning("SBD to %s is refused: %s (%d)", letter.message.imei, reason, status)
+            self.trouble = f"{delivery.message.imei}: {reason}"
+            log.warning("SBD to %s is refused: %s (%d)", delivery.message.imei, reason, status)
             self.refused += 1
-            self._end(letter)
+            self._end(delivery)
 
-    def _again(self, letter: _Letter, reason: str, now: float) -> None:
-        letter.tries += 1
-        self.trouble = f"{letter.message.imei}: {reason}"
-        if letter.tries >= TRIES_MAX:
-            log.warning("SBD to %s is given up after %d tries: %s", letter.message.imei, letter.tries, reason)
+    def _again(self, delivery: _Delivery, reason: str, now: float) -> None:
+        delivery.tries += 1
+        self.trouble = f"{delivery.message.imei}: {reason}"
+        if delivery.tries >= TRIES_MAX:
+            log.warning("SBD to %s is given up after %d tries: %s", delivery.message.imei, delivery.tries, reason)
             self.refused += 1
-            self._end(letter)
+            self._end(delivery)
         else:
-            letter.not_before = now + min(RETRY_S_MIN * 2.0 ** (letter.tries - 1), RETRY_S_MAX)
+            delivery.not_before = now + min(RETRY_S_MIN * 2.0 ** (delivery.tries - 1), RETRY_S_MAX)
 
-    def _find(self, message: MtMessage) -> _Letter | None:
-        return next((letter for letter in self._letters if letter.message.client_id == message.client_id), None)
+    def _find(self, message: MtMessage) -> _Delivery | None:
+        return next((one for one in self._deliveries if one.message.client_id == message.client_id), None)
 
-    def _end(self, letter: _Letter) -> None:
-        imei = letter.message.imei
+    def _end(self, delivery: _Delivery) -> None:
+        imei = delivery.message.imei
         was_full = not self.has_room(imei)
-        self._letters.remove(letter)
+        self._deliveries.remove(delivery)
         self._waiting[imei] -= 1
         if not self._waiting[imei]:
             del self._waiting[imei]
@@ -176,8 +176,10 @@ class Post:
 class Iridium:
     """All modems of one ground station. `receive` takes one frame and tells whether its node has taken it."""
 
-    def __init__(self, receive: Callable[[Bearer, bytes], bool], post: Post, allowed: Sequence[str] = ()) -> None:
-        self._receive, self.post = receive, post
+    def __init__(
+        self, receive: Callable[[Bearer, bytes], bool], outbound: Outbound, allowed: Sequence[str] = ()
+    ) -> None:
+        self._receive, self.outbound = receive, outbound
         self._allowed = networks(allowed)
         self._bearers: OrderedDict[str, GroundBearer] = OrderedDict()
         self._seen: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
@@ -213,7 +215,7 @@ class Iridium:
     def _bearer(self, imei: str) -> GroundBearer:
         bearer = self._bearers.get(imei)
         if bearer is None:
-            bearer = self._bearers[imei] = GroundBearer(imei, self.post)
+            bearer = self._bearers[imei] = GroundBearer(imei, self.outbound)
         self._bearers.move_to_end(imei)
         while len(self._bearers) > BEARERS_MAX:
             self._bearers.popitem(last=False)
@@ -246,8 +248,8 @@ class Inlet:
 class Outlet:
     """One connection of ours to the ground station, for one message."""
 
-    def __init__(self, post: Post, message: MtMessage) -> None:
-        self._post, self._message = post, message
+    def __init__(self, outbound: Outbound, message: MtMessage) -> None:
+        self._outbound, self._message = outbound, message
         self._reader = directip.Reader()
         self.hello = directip.encode(message)
         self.is_over = False
@@ -263,14 +265,14 @@ class Outlet:
             if not isinstance(answer, MtConfirmation):
                 return self.ended(f"a {type(answer).__name__} where a confirmation is expected", now)
             self.is_over = True
-            self._post.confirmed(self._message, answer, now)
+            self._outbound.confirmed(self._message, answer, now)
         return None
 
     def ended(self, reason: str, now: float) -> None:
         """The connection is gone."""
         if not self.is_over:
             self.is_over = True
-            self._post.failed(self._message, reason, now)
+            self._outbound.failed(self._message, reason, now)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -284,4 +286,4 @@ def networks(texts: Sequence[str]) -> list[Network]:
         raise UsageError(f"allow: {error}; want addresses such as 192.0.2.7 or 198.51.100.0/24") from error
 
 
-__all__ = ["GroundBearer", "Inlet", "Iridium", "Outlet", "Post"]
+__all__ = ["GroundBearer", "Inlet", "Iridium", "Outbound", "Outlet"]

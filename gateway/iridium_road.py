@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from gateway.iridium import CONNECTION_S_MAX, CONNECTIONS_MAX, Inlet, Iridium, Outlet, Post
+from gateway.iridium import CONNECTION_S_MAX, CONNECTIONS_MAX, Inlet, Iridium, Outbound, Outlet
 from node.roads import Shell
 from node.seams import Bearer
 from node.url import Url
@@ -56,7 +56,7 @@ class _Road:
         allowed = [text for text in url.options.get("allow", "").split(",") if text]
         if self._target and not allowed:
             log.warning("%s: without allow= anybody who reaches this port can have messages sent on the account", url)
-        self.iridium = Iridium(self._receive, Post(self._news.set, shell.tick), allowed)
+        self.iridium = Iridium(self._receive, Outbound(self._news.set, shell.tick), allowed)
 
     def _receive(self, bearer: Bearer, frame: bytes) -> bool:
         self._shell.receive(bearer, frame)
@@ -97,20 +97,20 @@ class _Road:
 
     async def send_all(self) -> None:
         """Hand over what waits, one message at a time, for ever."""
-        post, loop = self.iridium.post, asyncio.get_running_loop()
+        outbound, loop = self.iridium.outbound, asyncio.get_running_loop()
         while True:
             self._news.clear()
-            message = post.next(loop.time()) if self._target else None
+            message = outbound.next(loop.time()) if self._target else None
             if message is not None:
                 await self._send(message)
                 continue
-            due = post.deadline() if self._target else None
+            due = outbound.deadline() if self._target else None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_S if due is None else max(due - loop.time(), 0.0)):
                     await self._news.wait()
 
     async def _send(self, message: MtMessage) -> None:
-        outlet, loop = Outlet(self.iridium.post, message), asyncio.get_running_loop()
+        outlet, loop = Outlet(self.iridium.outbound, message), asyncio.get_running_loop()
         reason = "the ground station closed the connection without an answer"
         try:
             async with asyncio.timeout(CONNECTION_S_MAX):

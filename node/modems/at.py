@@ -34,6 +34,7 @@ from node.modems.script import Command, Controls, Idle, NoControls, Pause, Reply
 from wire.errors import Misuse
 
 __all__ = [
+    "Change",
     "Command",
     "Controls",
     "Engine",
@@ -45,7 +46,6 @@ __all__ = [
     "Say",
     "Script",
     "Step",
-    "Turn",
 ]
 
 LINE_SIZE_MAX: Final = 2048
@@ -76,8 +76,8 @@ class Mode(enum.Enum):
     TRANSPARENT = "every byte belongs to the far end"
 
 
-class Turn(enum.Enum):
-    """What changes the mode."""
+class Change(enum.Enum):
+    """What changes the mode. (A turn is something else: who may speak, `turns.py`.)"""
 
     ASKED = "a command with a payload was sent"
     PROMPTED = "the prompt came"
@@ -88,16 +88,16 @@ class Turn(enum.Enum):
     LEFT = "the call has ended, or was left by +++"
 
 
-MODES: Final[dict[tuple[Mode, Turn], Mode]] = {
-    (Mode.LINE, Turn.ASKED): Mode.PROMPT,
-    (Mode.PROMPT, Turn.PROMPTED): Mode.LINE,
-    (Mode.PROMPT, Turn.ENDED): Mode.LINE,
-    (Mode.LINE, Turn.HEADED): Mode.RAW,
-    (Mode.RAW, Turn.FILLED): Mode.LINE,
-    (Mode.RAW, Turn.ENDED): Mode.LINE,
-    (Mode.LINE, Turn.ENDED): Mode.LINE,
-    (Mode.LINE, Turn.CONNECTED): Mode.TRANSPARENT,
-    (Mode.TRANSPARENT, Turn.LEFT): Mode.LINE,
+MODES: Final[dict[tuple[Mode, Change], Mode]] = {
+    (Mode.LINE, Change.ASKED): Mode.PROMPT,
+    (Mode.PROMPT, Change.PROMPTED): Mode.LINE,
+    (Mode.PROMPT, Change.ENDED): Mode.LINE,
+    (Mode.LINE, Change.HEADED): Mode.RAW,
+    (Mode.RAW, Change.FILLED): Mode.LINE,
+    (Mode.RAW, Change.ENDED): Mode.LINE,
+    (Mode.LINE, Change.ENDED): Mode.LINE,
+    (Mode.LINE, Change.CONNECTED): Mode.TRANSPARENT,
+    (Mode.TRANSPARENT, Change.LEFT): Mode.LINE,
 }
 """Whatever is not here cannot happen; if it does, it is a defect of ours."""
 
@@ -227,7 +227,7 @@ class Engine:
         """The far end has hung up: data carrier detect has gone, or the line said so."""
         self.now = now
         if self.mode is Mode.TRANSPARENT:
-            self._turn(Turn.LEFT)
+            self._change(Change.LEFT)
             self._ends_at = None
             self._finish(CallFailed("the far end has ended the call"))
             self._run()
@@ -297,7 +297,7 @@ class Engine:
 
     def _begin_command(self, command: Command) -> None:
         if self.mode is Mode.TRANSPARENT:
-            self._turn(Turn.LEFT)
+            self._change(Change.LEFT)
             self._ends_at = None
         self._lines, self._raw, self._raw_size, self._torn = [], b"", 0, ""
         self._until = self.now + command.timeout_s
@@ -305,7 +305,7 @@ class Engine:
             self._out += command.text.encode("ascii", "replace") + command.ending
         if command.payload is not None:
             self.owed = command.payload
-            self._turn(Turn.ASKED)
+            self._change(Change.ASKED)
 
     def _expire(self) -> None:
         step = self._step
@@ -318,16 +318,16 @@ class Engine:
         if isinstance(self._step, Idle):
             self._is_poked = False
         if self.mode is not Mode.TRANSPARENT:
-            self._turn(Turn.ENDED)
+            self._change(Change.ENDED)
         if isinstance(self._step, Command) and self._step.payload is not None and not isinstance(outcome, NoAnswer):
             self.owed = b""
         self._until, self._outcome, self._raw_is_unproved = None, outcome, False
 
-    def _turn(self, turn: Turn) -> None:
+    def _change(self, change: Change) -> None:
         try:
-            self.mode = MODES[self.mode, turn]
+            self.mode = MODES[self.mode, change]
         except KeyError:
-            raise Misuse(f"the reader of {self.mode.value} cannot be told: {turn.value}") from None
+            raise Misuse(f"the reader of {self.mode.value} cannot be told: {change.value}") from None
 
     @property
     def _command(self) -> Command | None:
@@ -371,7 +371,7 @@ class Engine:
             self._finish(Garbled(f"an answer of {size} bytes; {RAW_SIZE_MAX} at most"))
             return True
         self._raw_size = size
-        self._turn(Turn.HEADED)
+        self._change(Change.HEADED)
         return True
 
     def _take_raw(self) -> bool:
@@ -379,7 +379,7 @@ class Engine:
             return False
         self._raw = bytes(self._buffer[: self._raw_size])
         del self._buffer[: self._raw_size]
-        self._turn(Turn.FILLED)
+        self._change(Change.FILLED)
         self._raw_is_unproved = True
         return True
 
@@ -405,7 +405,7 @@ class Engine:
         assert command.payload is not None  # noqa: S101 - as above
         self._out += command.payload
         self.owed = b"\r" * len(command.payload)
-        self._turn(Turn.PROMPTED)
+        self._change(Change.PROMPTED)
         return True
 
     def _take_line(self) -> bool:
@@ -484,7 +484,7 @@ class Engine:
             return
         self._finish(Reply(tuple(self._lines), text, self._raw))
         if command.connects:
-            self._turn(Turn.CONNECTED)
+            self._change(Change.CONNECTED)
             self._tail, self._call_end = b"", command.call_end
 
     def _keep(self, text: str) -> None:

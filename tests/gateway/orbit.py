@@ -6,7 +6,7 @@ ground station and the network between it and the gateway. The same knobs and se
 
 import random
 
-from gateway.iridium import CONNECTION_S_MAX, Inlet, Iridium, Outlet, Post
+from gateway.iridium import CONNECTION_S_MAX, Inlet, Iridium, Outbound, Outlet
 from hardware.simulated.modems.ground import Ground
 from hardware.simulated.modems.iridium9602 import Iridium9602
 from hardware.simulated.modems.network import TCP, VirtualNetwork
@@ -50,8 +50,8 @@ class GatewayEnd:
 
     def __init__(self, orbit):
         self._orbit = orbit
-        self.post = Post(room=lambda: orbit.gateway.tick(orbit.now))
-        self.iridium = Iridium(self._receive, self.post)
+        self.outbound = Outbound(room=lambda: orbit.gateway.tick(orbit.now))
+        self.iridium = Iridium(self._receive, self.outbound)
         self._inlets, self._call, self._since = [], None, 0.0
         self.is_open = True
         orbit.internet.listen(TCP, *OWNER, self)
@@ -67,13 +67,13 @@ class GatewayEnd:
             socket.close(now)
 
     def deadline(self):
-        return self._orbit.now + 0.1 if self._call or self._inlets else self.post.deadline()
+        return self._orbit.now + 0.1 if self._call or self._inlets else self.outbound.deadline()
 
     def poll(self, now):
         self._inlets = [(socket, inlet) for socket, inlet in self._inlets if self._hear(socket, inlet, now)]
-        message = self.post.next(now)
+        message = self.outbound.next(now)
         if self._call is None and message is not None:
-            outlet = Outlet(self.post, message)
+            outlet = Outlet(self.outbound, message)
             self._call, self._since = (self._orbit.internet.open(TCP, *MT, now), outlet), now
             self._call[0].send(outlet.hello, now)
         elif self._call is not None:

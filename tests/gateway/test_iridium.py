@@ -7,7 +7,7 @@ import pytest
 from gateway import iridium
 from gateway.iridium import (
     BEARERS_MAX,
-    LETTERS_MAX,
+    DELIVERIES_MAX,
     MT_SIZE_MAX,
     QUEUE_OF_ONE_MAX,
     RETRY_S_MAX,
@@ -17,8 +17,8 @@ from gateway.iridium import (
     GroundBearer,
     Inlet,
     Iridium,
+    Outbound,
     Outlet,
-    Post,
 )
 from wire.directip import MO_DONE, MoConfirmation, MoMessage, MtConfirmation, MtFlag, MtMessage, encode
 from wire.errors import FormatError, UsageError
@@ -26,103 +26,103 @@ from wire.errors import FormatError, UsageError
 IMEI, OTHER = "300234063904190", "300234063904191"
 
 
-def judged(post, status, now=0.0, client_id=None):
-    message = post.next(now)
-    post.confirmed(message, MtConfirmation(client_id or message.client_id, message.imei, 1, status), now)
+def judged(outbound, status, now=0.0, client_id=None):
+    message = outbound.next(now)
+    outbound.confirmed(message, MtConfirmation(client_id or message.client_id, message.imei, 1, status), now)
     return message
 
 
 @pytest.fixture
-def post():
-    return Post()
+def outbound():
+    return Outbound()
 
 
-def test_messages_for_one_modem_go_in_order_and_do_not_hold_up_those_for_others(post):
-    post.send(IMEI, b"first")
-    post.send(IMEI, b"second")
-    post.send(OTHER, b"third")
-    post.failed(post.next(0.0), "no route", 0.0)
-    assert judged(post, 1).payload == b"third"
-    assert post.next(0.0) is None, "the second waits for the first"
-    assert post.deadline() == RETRY_S_MIN
-    assert judged(post, 1, RETRY_S_MIN).payload == b"first"
-    assert judged(post, 50, RETRY_S_MIN).payload == b"second"
-    assert post.deadline() is None
-    assert post.sent == 3
+def test_messages_for_one_modem_go_in_order_and_do_not_hold_up_those_for_others(outbound):
+    outbound.send(IMEI, b"first")
+    outbound.send(IMEI, b"second")
+    outbound.send(OTHER, b"third")
+    outbound.failed(outbound.next(0.0), "no route", 0.0)
+    assert judged(outbound, 1).payload == b"third"
+    assert outbound.next(0.0) is None, "the second waits for the first"
+    assert outbound.deadline() == RETRY_S_MIN
+    assert judged(outbound, 1, RETRY_S_MIN).payload == b"first"
+    assert judged(outbound, 50, RETRY_S_MIN).payload == b"second"
+    assert outbound.deadline() is None
+    assert outbound.sent == 3
 
 
 def test_a_queue_is_bounded_and_says_when_it_has_room():
     rooms, wakes = [], []
-    post = Post(lambda: wakes.append(1), lambda: rooms.append(1))
-    bearer = GroundBearer(IMEI, post)
+    outbound = Outbound(lambda: wakes.append(1), lambda: rooms.append(1))
+    bearer = GroundBearer(IMEI, outbound)
     for number in range(QUEUE_OF_ONE_MAX + 5):
         bearer.send(bytes([number]))
     bearer.send(bytes(MT_SIZE_MAX + 1))
-    assert (bearer.room(), post.waiting_for(IMEI), len(wakes)) == (0, QUEUE_OF_ONE_MAX, QUEUE_OF_ONE_MAX)
-    assert GroundBearer(OTHER, post).room() == MT_SIZE_MAX
-    judged(post, 1)
+    assert (bearer.room(), outbound.waiting_for(IMEI), len(wakes)) == (0, QUEUE_OF_ONE_MAX, QUEUE_OF_ONE_MAX)
+    assert GroundBearer(OTHER, outbound).room() == MT_SIZE_MAX
+    judged(outbound, 1)
     assert (bearer.room(), rooms) == (MT_SIZE_MAX, [1])
-    judged(post, 1)
+    judged(outbound, 1)
     assert rooms == [1]
 
 
 def test_all_queues_together_are_bounded_whoever_says_to_be_how_many_modems():
     rooms = []
-    post = Post(room=lambda: rooms.append(1))
-    for number in range(LETTERS_MAX + 100):
-        post.send(f"{number:015}", b"frame")
-    assert post.waiting_for(f"{LETTERS_MAX - 1:015}") == 1
-    assert post.waiting_for(f"{LETTERS_MAX:015}") == 0
-    late = GroundBearer(IMEI, post)
+    outbound = Outbound(room=lambda: rooms.append(1))
+    for number in range(DELIVERIES_MAX + 100):
+        outbound.send(f"{number:015}", b"frame")
+    assert outbound.waiting_for(f"{DELIVERIES_MAX - 1:015}") == 1
+    assert outbound.waiting_for(f"{DELIVERIES_MAX:015}") == 0
+    late = GroundBearer(IMEI, outbound)
     assert late.room() == 0
-    judged(post, 1)
+    judged(outbound, 1)
     assert (late.room(), rooms) == (MT_SIZE_MAX, [1])
 
 
-def test_waits_grow_and_the_message_is_given_up_in_the_end(post):
-    post.send(IMEI, b"frame")
+def test_waits_grow_and_the_message_is_given_up_in_the_end(outbound):
+    outbound.send(IMEI, b"frame")
     now, waits = 0.0, []
-    while (at := post.deadline()) is not None:
+    while (at := outbound.deadline()) is not None:
         waits.append(max(at, 0.0) - now)
         now = max(at, 0.0)
-        post.failed(post.next(now), "no route", now)
+        outbound.failed(outbound.next(now), "no route", now)
     assert len(waits) == TRIES_MAX
     assert waits[1:4] == [RETRY_S_MIN, 2 * RETRY_S_MIN, 4 * RETRY_S_MIN]
     assert max(waits) <= RETRY_S_MAX
-    assert (post.refused, post.waiting_for(IMEI), post.trouble) == (1, 0, f"{IMEI}: no route")
+    assert (outbound.refused, outbound.waiting_for(IMEI), outbound.trouble) == (1, 0, f"{IMEI}: no route")
 
 
-def test_a_full_queue_is_flushed_once_and_then_waited_for(post):
-    post.send(IMEI, b"frame")
-    assert judged(post, -5).flags == 0
-    assert judged(post, -5).flags == MtFlag.FLUSH_QUEUE
-    assert post.next(0.0) is None
-    assert judged(post, 1, RETRY_S_MAX).flags == MtFlag.FLUSH_QUEUE
-    assert post.sent == 1
+def test_a_full_queue_is_flushed_once_and_then_waited_for(outbound):
+    outbound.send(IMEI, b"frame")
+    assert judged(outbound, -5).flags == 0
+    assert judged(outbound, -5).flags == MtFlag.FLUSH_QUEUE
+    assert outbound.next(0.0) is None
+    assert judged(outbound, 1, RETRY_S_MAX).flags == MtFlag.FLUSH_QUEUE
+    assert outbound.sent == 1
 
 
 @pytest.mark.parametrize("status", [-1, -2, -3, -4, -7, -8, -10, -11, -12, -99])
-def test_a_refusal_that_time_does_not_mend_ends_it(post, status):
-    post.send(IMEI, b"frame")
-    judged(post, status)
-    assert post.deadline() is None
-    assert (post.refused, post.sent) == (1, 0)
-    assert IMEI in post.trouble
+def test_a_refusal_that_time_does_not_mend_ends_it(outbound, status):
+    outbound.send(IMEI, b"frame")
+    judged(outbound, status)
+    assert outbound.deadline() is None
+    assert (outbound.refused, outbound.sent) == (1, 0)
+    assert IMEI in outbound.trouble
 
 
 @pytest.mark.parametrize("status", [-6, -9])
-def test_a_refusal_that_time_mends_is_waited_for(post, status):
-    post.send(IMEI, b"frame")
-    judged(post, status)
-    assert post.deadline() == RETRY_S_MIN
+def test_a_refusal_that_time_mends_is_waited_for(outbound, status):
+    outbound.send(IMEI, b"frame")
+    judged(outbound, status)
+    assert outbound.deadline() == RETRY_S_MIN
 
 
-def test_a_confirmation_for_another_message_confirms_nothing(post):
-    post.send(IMEI, b"frame")
-    judged(post, 1, client_id=b"zzzz")
-    assert (post.sent, post.waiting_for(IMEI)) == (0, 1)
-    post.confirmed(MtMessage(b"gone", IMEI, b"x"), MtConfirmation(b"gone", IMEI, 1, 1), 0.0)
-    assert post.sent == 0
+def test_a_confirmation_for_another_message_confirms_nothing(outbound):
+    outbound.send(IMEI, b"frame")
+    judged(outbound, 1, client_id=b"zzzz")
+    assert (outbound.sent, outbound.waiting_for(IMEI)) == (0, 1)
+    outbound.confirmed(MtMessage(b"gone", IMEI, b"x"), MtConfirmation(b"gone", IMEI, 1, 1), 0.0)
+    assert outbound.sent == 0
 
 
 def mo(number=1, imei=IMEI, **more):
@@ -140,7 +140,7 @@ class Heard:
 
 def test_a_repeated_delivery_is_confirmed_and_not_heard_twice():
     heard = Heard()
-    ground = Iridium(heard, Post())
+    ground = Iridium(heard, Outbound())
     assert ground.take(mo())
     assert ground.take(mo())
     assert ground.take(mo(2))
@@ -152,7 +152,7 @@ def test_a_repeated_delivery_is_confirmed_and_not_heard_twice():
 def test_what_could_not_be_taken_is_not_confirmed_and_comes_again():
     heard = Heard()
     heard.works = False
-    inlet = Inlet(Iridium(heard, Post()))
+    inlet = Inlet(Iridium(heard, Outbound()))
     assert inlet.feed(encode(mo())) == encode(MoConfirmation(is_taken=False))
     heard.works = True
     assert inlet.feed(encode(mo())) == encode(MoConfirmation(is_taken=True))
@@ -161,7 +161,7 @@ def test_what_could_not_be_taken_is_not_confirmed_and_comes_again():
 
 def test_a_session_that_brought_nothing_whole_is_confirmed_only():
     heard = Heard()
-    ground = Iridium(heard, Post())
+    ground = Iridium(heard, Outbound())
     assert ground.take(mo(payload=None))
     assert ground.take(mo(2, status=13))
     assert heard.frames == []
@@ -171,7 +171,7 @@ def test_a_session_that_brought_nothing_whole_is_confirmed_only():
 
 def test_modems_and_deliveries_that_are_remembered_are_bounded():
     heard = Heard()
-    ground = Iridium(heard, Post())
+    ground = Iridium(heard, Outbound())
     for number in range(BEARERS_MAX + 1):
         ground.take(mo(number, f"{number:015}"))
     first = heard.frames[0][0]
@@ -189,8 +189,8 @@ def test_modems_and_deliveries_that_are_remembered_are_bounded():
     [("192.0.2.7", True), ("192.0.2.8", False), ("::ffff:192.0.2.7", True), ("2001:db8::1%eth0", True), ("", False)],
 )
 def test_addresses_that_may_connect(address, is_in):
-    assert Iridium(Heard(), Post(), ["192.0.2.7", "2001:db8::/32"]).lets_in(address) is is_in
-    assert Iridium(Heard(), Post()).lets_in(address)
+    assert Iridium(Heard(), Outbound(), ["192.0.2.7", "2001:db8::/32"]).lets_in(address) is is_in
+    assert Iridium(Heard(), Outbound()).lets_in(address)
 
 
 def test_a_list_that_is_none():
@@ -200,15 +200,15 @@ def test_a_list_that_is_none():
 
 def test_a_confirmation_where_a_message_is_expected_ends_the_connection():
     with pytest.raises(FormatError, match="MoConfirmation"):
-        Inlet(Iridium(Heard(), Post())).feed(encode(MoConfirmation(is_taken=True)))
+        Inlet(Iridium(Heard(), Outbound())).feed(encode(MoConfirmation(is_taken=True)))
 
 
-def test_a_message_where_a_confirmation_is_expected_is_no_confirmation(post):
-    post.send(IMEI, b"frame")
-    outlet = Outlet(post, post.next(0.0))
-    assert outlet.hello == encode(post.next(0.0))
+def test_a_message_where_a_confirmation_is_expected_is_no_confirmation(outbound):
+    outbound.send(IMEI, b"frame")
+    outlet = Outlet(outbound, outbound.next(0.0))
+    assert outlet.hello == encode(outbound.next(0.0))
     outlet.feed(encode(mo()), 0.0)
     assert outlet.is_over
-    assert "MoMessage" in post.trouble
+    assert "MoMessage" in outbound.trouble
     outlet.ended("late", 0.0)
-    assert post.deadline() == RETRY_S_MIN
+    assert outbound.deadline() == RETRY_S_MIN

@@ -265,7 +265,7 @@ def test_frames_that_look_like_what_modems_say_go_as_they_are():
         assert orbit.run(300, lambda: orbit.ears.bearer.room() > 0)
     assert [bytes(one) for one in orbit.ground.delivered][: len(words)] == words
     for word in (*words[1:], b"\xff" * 270):
-        orbit.end.post.send(orbit.sim.imei, word)
+        orbit.end.outbound.send(orbit.sim.imei, word)
     orbit.run(1800)
     heard = orbit.ears.frames
     assert heard[-len(words) :] == [*words[1:], b"\xff" * 270]

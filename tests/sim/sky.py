@@ -10,8 +10,8 @@ from gateway.iridium import (
     QUEUE_OF_ONE_MAX,
     Inlet,
     Iridium,
+    Outbound,
     Outlet,
-    Post,
 )
 from hardware.simulated.modems.ground import QUEUE_MAX, Ground
 from hardware.simulated.modems.iridium9602 import MO_SIZE_MAX, Iridium9602
@@ -40,7 +40,7 @@ class Sky:
         self.internet.listen(TCP, *OWNER, self)
         self.antennas = []
         self._inlets, self._call, self._since = [], None, 0.0
-        self._life, self.post, self.iridium = None, None, None
+        self._life, self.outbound, self.iridium = None, None, None
         self.alarm = Alarm(world, self.deadline, self.step)
 
     # The gateway's process
@@ -53,11 +53,11 @@ class Sky:
         now = self.world.now
         for socket in (*(socket for socket, _ in self._inlets), *([self._call[0]] if self._call else [])):
             socket.close(now)
-        self._inlets, self._call, self.post = [], None, None
+        self._inlets, self._call, self.outbound = [], None, None
         if gateway.alive:
             self._life = gateway.life
-            self.post = Post(self.alarm.look, self._room)
-            self.iridium = Iridium(self._receive, self.post)
+            self.outbound = Outbound(self.alarm.look, self._room)
+            self.iridium = Iridium(self._receive, self.outbound)
 
     def _receive(self, bearer, frame):
         self.checks.saw_frame_of(frame, MO_SIZE_MAX, "DirectIP")
@@ -73,14 +73,14 @@ class Sky:
 
     def accepted(self, socket, now):
         self.follow()
-        if self.post is None:
+        if self.outbound is None:
             socket.close(now)
         else:
             self._inlets.append((socket, Inlet(self.iridium)))
 
     def deadline(self):
         own = self.world.now + BUSY_S if self._call or self._inlets else None
-        waiting = self.post.deadline() if self.post is not None and self._call is None else None
+        waiting = self.outbound.deadline() if self.outbound is not None and self._call is None else None
         return earliest(own, waiting, self.ground.deadline(), self.world.now + LOOK_S)
 
     def step(self):
@@ -108,11 +108,11 @@ class Sky:
         return not socket.error
 
     def _post_next(self, now):
-        if self.post is None:
+        if self.outbound is None:
             return
-        message = self.post.next(now)
+        message = self.outbound.next(now)
         if self._call is None and message is not None:
-            outlet = Outlet(self.post, message)
+            outlet = Outlet(self.outbound, message)
             self.checks.saw_frame_of(message.payload, MT_SIZE_MAX, "DirectIP")
             self._call, self._since = (self.internet.open(TCP, *MT, now), outlet), now
             self._call[0].send(outlet.hello, now)
@@ -133,8 +133,8 @@ class Sky:
             imei = antenna.sim.imei
             if len(self.ground.subscribe(imei).waiting) > QUEUE_MAX:
                 self.checks.fail("the ground's queue for one modem is over its bound")
-            if self.post is not None and self.post.waiting_for(imei) > QUEUE_OF_ONE_MAX:
-                self.checks.fail(f"{self.post.waiting_for(imei)} frames wait for one modem in the gateway")
+            if self.outbound is not None and self.outbound.waiting_for(imei) > QUEUE_OF_ONE_MAX:
+                self.checks.fail(f"{self.outbound.waiting_for(imei)} frames wait for one modem in the gateway")
 
 
 class _Ground(Ground):

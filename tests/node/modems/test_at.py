@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.modems import at
-from node.modems.at import Command, Engine, Idle, Mode, Pause, Say, Turn
+from node.modems.at import Change, Command, Engine, Idle, Mode, Pause, Say
 from node.modems.faults import CallFailed, CmeError, CommandFailed, Garbled, ModemReset, NoAnswer, Policy, policy_of
 from wire.errors import Misuse
 
@@ -292,16 +292,16 @@ def test_a_script_that_spins_is_our_defect():
         Desk(*itertools.repeat(Say(b""), at.STEPS_MAX + 1))
 
 
-@pytest.mark.parametrize("cell", sorted(itertools.product(Mode, Turn), key=str))
+@pytest.mark.parametrize("cell", sorted(itertools.product(Mode, Change), key=str))
 def test_every_cell_of_the_table_of_modes(cell):
     engine = Engine()
     engine.mode = cell[0]
     if cell in at.MODES:
-        engine._turn(cell[1])
+        engine._change(cell[1])
         assert engine.mode is at.MODES[cell]
     else:
         with pytest.raises(Misuse):
-            engine._turn(cell[1])
+            engine._change(cell[1])
 
 
 TRANSCRIPT = b"\r\n+CSQ: 15,99\r\n\r\nOK\r\n\r\n+CIPRXGET: 2,9,0\r\n\r\nOK\r\n> 9\r\nOK\r\n\r\n> \r\nDATA ACCEPT:3\r\n"
