@@ -20,9 +20,10 @@ from edge.kit import Kit
 from edge.policy import may_carry
 from edge.roads import UrlRoad, WaysShell
 from edge.terms import Terms
-from edge.ways import Ears, Ways
+from edge.ways import Ways
 from node.clock import Clock
 from node.disk import Disk
+from node.modems.seam import Ears
 from node.url import Url, parse_url
 from wire.errors import ConfigError
 

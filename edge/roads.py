@@ -20,10 +20,10 @@ from typing import Final
 
 from edge.modem_power import modem_power
 from edge.way import RoadStatus
-from edge.ways import Ears, Ways
+from edge.ways import Ways
 from node.clock import Clock
 from node.modems.pin import Notes
-from node.modems.seam import ModemState, ModemStatus, Power
+from node.modems.seam import Ears, ModemState, ModemStatus, Power
 from node.reactor import TICK_S_MIN
 from node.roads import calling
 from node.seams import Bearer

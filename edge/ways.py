@@ -1,6 +1,6 @@
 """The supervisor of a kit's ways: it asks the policy, opens and closes roads, and moves the one session between them.
 
-Synchronous: roads give bearers to the `Ears` of their way, time comes by `tick`; the daemon drives it with real roads
+Synchronous: roads give bearers to the ears of their way, time comes by `tick`; the daemon drives it with real roads
 (`edge/roads.py`), the simulation in virtual time. It stands between the bearers and `edge.kit.Link`, so that every
 frame is charged to its way (`edge/metered.py`).
 
@@ -31,6 +31,7 @@ from edge.terms import Terms, limit_of, terms_of
 from edge.way import REST_S_MAX, SESSION_STATES, Road, RoadStatus, Way, WayEvent, WayState
 from node.clock import Clock
 from node.disk import Disk
+from node.modems.seam import Ears
 from node.seams import Bearer, Offer
 from wire.errors import DiskError
 
@@ -57,11 +58,11 @@ POLL_S: Final = 3600.0
 
 THRIFT: Final = "the rest of today's budget is kept for what is urgent"
 
-MakeRoad = Callable[[Terms, "Ears"], Road]
+MakeRoad = Callable[[Terms, Ears], Road]
 
 
-class Ears:
-    """What a road calls (`node.modems.seam.Ears`): bearers and frames of one way."""
+class WayEars:
+    """The ears of one way (`node.modems.seam.Ears`): what its road tells goes to the supervisor with its name."""
 
     def __init__(self, ways: "Ways", name: str) -> None:
         self._ways, self._name = ways, name
@@ -92,7 +93,7 @@ class Ways:
         now = clock.now()
         self.ways = {
             terms.name: Way(
-                terms, Purse(terms.name, terms.tariff, self.budget), make_road(terms, Ears(self, terms.name)), now
+                terms, Purse(terms.name, terms.tariff, self.budget), make_road(terms, WayEars(self, terms.name)), now
             )
             for terms in self._terms
         }

@@ -36,7 +36,7 @@ None when these are not the bytes that were offered, or the inbox wants them as 
 
 
 @dataclass
-class Letter:
+class Reading:
     """What a parcel said, kept as long as its file is there. One that did not open says nothing."""
 
     peer: bytes = b""
@@ -62,23 +62,23 @@ class Arrivals:
         self._events, self._take_whole = events, take_whole
         self.own: set[bytes] = set()
         """The ids of our own parcels on the stick."""
-        self._letters: dict[str, Letter] = {}
+        self._readings: dict[str, Reading] = {}
         self._words: dict[tuple[bytes, About], RangeSet | Answer] = {}
-        """The word on each object that a letter names: what is there of it, or the verdict."""
+        """The word on each object that a reading names: what is there of it, or the verdict."""
 
     def forget(self, names: Collection[str]) -> None:
         """Keep only what the files of these names said."""
-        self._letters = {name: letter for name, letter in self._letters.items() if name in names}
-        named = {(letter.peer, about) for letter in self._letters.values() for about in letter.offers}
+        self._readings = {name: reading for name, reading in self._readings.items() if name in names}
+        named = {(reading.peer, about) for reading in self._readings.values() for about in reading.offers}
         self._words = {key: word for key, word in self._words.items() if key in named}
 
     def retry(self) -> None:
         """Read again what did not open: others are let in now."""
-        self._letters = {name: letter for name, letter in self._letters.items() if letter.peer}
+        self._readings = {name: reading for name, reading in self._readings.items() if reading.peer}
 
     def has_read(self, name: str) -> bool:
         """Tell whether this file was read while it has been there."""
-        return name in self._letters
+        return name in self._readings
 
     @property
     def is_full(self) -> bool:
@@ -87,7 +87,7 @@ class Arrivals:
 
     @property
     def unsettled(self) -> int:
-        """How many of the objects that the letters name have no final word yet."""
+        """How many of the objects that the readings name have no final word yet."""
         return sum(not _is_final(word) for word in self._words.values())
 
     # Reading
@@ -96,23 +96,23 @@ class Arrivals:
         """Take in one parcel, a piece at each step. `raw` is None when its file cannot be read."""
         parcel = self._open(name, raw)
         if parcel is None:
-            self._letters[name] = Letter()
+            self._readings[name] = Reading()
             return
-        letter = Letter(parcel.peer, parcel.parcel_id)
-        brought, said, lost = self._unpack(name, parcel, letter)
+        reading = Reading(parcel.peer, parcel.parcel_id)
+        brought, said, lost = self._unpack(name, parcel, reading)
         yield
         for about, answer in said:
-            if self._heard(letter.peer, about, answer) and isinstance(answer, Have | Custody):
-                letter.have[about] = answer.ranges if isinstance(answer, Have) else EVERYTHING
+            if self._heard(reading.peer, about, answer) and isinstance(answer, Have | Custody):
+                reading.have[about] = answer.ranges if isinstance(answer, Have) else EVERYTHING
             yield
         for about, pieces in brought.items():
-            yield from self._give(letter.peer, about, letter.offers[about], pieces)
+            yield from self._give(reading.peer, about, reading.offers[about], pieces)
         if lost:
             text = f"parcel {name}: {lost} of {len(parcel.blocks)} blocks are damaged; what was in them is asked for"
             self._events.note("peer-error", parcel.peer, text)
-        self._letters[name] = letter
+        self._readings[name] = reading
 
-    def _unpack(self, name: str, parcel: Parcel, letter: Letter) -> tuple[Brought, list[tuple[About, Answer]], int]:
+    def _unpack(self, name: str, parcel: Parcel, reading: Reading) -> tuple[Brought, list[tuple[About, Answer]], int]:
         """Return what a parcel brings of objects, what it answers, and how many of its blocks are of no use."""
         brought: Brought = {}
         said: list[tuple[About, Answer]] = []
@@ -120,7 +120,7 @@ class Arrivals:
         for payload in filter(None, parcel.blocks):
             try:
                 block = read_block(payload)
-                self._gather(letter, block, brought)
+                self._gather(reading, block, brought)
                 said += block.answers
             except PeerError as error:
                 lost += 1
@@ -144,17 +144,17 @@ class Arrivals:
             self._events.note("stranger", (*peers, b"")[0], f"parcel {name} is not taken: {error}")
             return None
 
-    def _gather(self, letter: Letter, block: Block, brought: Brought) -> None:
+    def _gather(self, reading: Reading, block: Block, brought: Brought) -> None:
         """Take in what a block names; what it brings of objects is gathered in `brought`."""
         for offer in block.offers.values():
             about = About(offer.object_id, offer.digest)
-            if about not in letter.offers and len(letter.offers) >= OFFERS_MAX:
+            if about not in reading.offers and len(reading.offers) >= OFFERS_MAX:
                 raise PeerError(f"more than {OFFERS_MAX} objects")
-            letter.offers.setdefault(about, offer)
+            reading.offers.setdefault(about, offer)
             brought.setdefault(about, [])
         for offer, start, data in block.segments:
             brought[About(offer.object_id, offer.digest)].append((start, data))
-        letter.taken.update(self.own.intersection(block.taken))
+        reading.taken.update(self.own.intersection(block.taken))
 
     def _give(self, peer: bytes, about: About, offer: Offer, pieces: list[tuple[int, bytes]]) -> Iterator[None]:
         """Hand to the inbox what a parcel brought of one object; at once, when that is all of it."""
@@ -215,11 +215,11 @@ class Arrivals:
     # What to say of it
 
     def peers(self) -> set[bytes]:
-        """Return who has written the letters that are there."""
-        return {letter.peer for letter in self._letters.values() if letter.peer}
+        """Return who has written the readings that are there."""
+        return {reading.peer for reading in self._readings.values() if reading.peer}
 
     def answers(self, peer: bytes) -> list[tuple[About, Answer]]:
-        """Return what is to be said to a peer about every object that its letters name: as the inbox sees it now."""
+        """Return what is to be said to a peer about every object that its readings name: as the inbox sees it now."""
         found: list[tuple[About, Answer]] = []
         for about, offer in sorted(self._offers(peer).items(), key=lambda item: item[0].object_id + item[0].digest):
             if not _is_final(self._words[peer, about]):
@@ -231,27 +231,27 @@ class Arrivals:
     def answered(self, peer: bytes) -> list[bytes]:
         """Return the parcels that need not be carried any more: nothing in them is wanted later."""
         done: set[bytes] = set()
-        for letter in self._letters.values():
-            words = (self._words[peer, about] for about in letter.offers if letter.peer == peer)
-            if letter.peer == peer and letter.offers and not any(_is_put_off(word) for word in words):
-                done.add(letter.parcel_id)
+        for reading in self._readings.values():
+            words = (self._words[peer, about] for about in reading.offers if reading.peer == peer)
+            if reading.peer == peer and reading.offers and not any(_is_put_off(word) for word in words):
+                done.add(reading.parcel_id)
         return sorted(done)
 
     def _offers(self, peer: bytes) -> dict[About, Offer]:
-        letters = [letter for letter in self._letters.values() if letter.peer == peer]
-        return {about: offer for letter in letters for about, offer in letter.offers.items()}
+        readings = [reading for reading in self._readings.values() if reading.peer == peer]
+        return {about: offer for reading in readings for about, offer in reading.offers.items()}
 
     # What was said to us
 
     def taken(self, peer: bytes) -> set[bytes]:
         """Return which of our parcels the peer says it has read."""
-        return {one for letter in self._letters.values() if letter.peer == peer for one in letter.taken}
+        return {one for reading in self._readings.values() if reading.peer == peer for one in reading.taken}
 
     def have(self, peer: bytes) -> dict[About, RangeSet]:
         """Return what the peer says it has of objects of ours; of two words that differ, what both say."""
         found: dict[About, RangeSet] = {}
-        for letter in self._letters.values():
-            for about, ranges in letter.have.items() if letter.peer == peer else ():
+        for reading in self._readings.values():
+            for about, ranges in reading.have.items() if reading.peer == peer else ():
                 found[about] = _common(found[about], ranges) if about in found else ranges
         return found
 

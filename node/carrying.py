@@ -23,7 +23,7 @@ from typing import Final
 
 from node.arrivals import Arrivals, TakeWhole
 from node.carried import CarryStatus
-from node.departures import Departures, Slip, is_of_answers, pack_answers, read_own_slip
+from node.departures import Departures, Manifest, is_of_answers, pack_answers, read_manifest
 from node.disk import Disk
 from node.entropy import Entropy
 from node.host import Grant
@@ -87,7 +87,7 @@ class Carrier:
         self._events = Events(trace)
         self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
         self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events, take_whole)
-        self._slips: dict[str, Slip] = {}
+        self._manifests: dict[str, Manifest] = {}
         """Of our parcels on the stick, by name of file."""
         self._stuck: set[str] = set()
         """What is called as a parcel of ours, is none, and cannot be removed."""
@@ -148,8 +148,8 @@ class Carrier:
 
     def carried(self, peer: bytes) -> list[bytes]:
         """Return the objects of which the stick that is in now holds something for this far side."""
-        slips = self._on_stick(peer)
-        return list(dict.fromkeys(object_id for slip in slips for object_id, (_, has) in slip.objects.items() if has))
+        found = [one for manifest in self._on_stick(peer) for one in manifest.objects.items()]
+        return list(dict.fromkeys(object_id for object_id, (_, ranges) in found if ranges))
 
     def _fail(self, trouble: str, now: float) -> None:
         self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
@@ -187,7 +187,7 @@ class Carrier:
             self._events.note("bearer", b"", f"{self._status.place}: the stick is gone")
         self._status = CarryStatus(self._status.place)
         self._seen, self._names = None, {}
-        self._slips.clear()
+        self._manifests.clear()
         self._stuck.clear()
         self._arrivals.forget(())
 
@@ -198,7 +198,7 @@ class Carrier:
         self._show(is_busy=True)
         yield
         self._arrivals.forget(names)
-        yield from self._read_slips(stick)
+        yield from self._read_manifests(stick)
         yield from self._read(stick)
         trouble = ""
         try:
@@ -216,8 +216,8 @@ class Carrier:
 
     def _show(self, *, is_busy: bool, trouble: str = "") -> None:
         there: dict[bytes, tuple[objects.Offer, int]] = {}
-        for slip in self._slips.values():
-            for object_id, (offer, ranges) in slip.objects.items():
+        for manifest in self._manifests.values():
+            for object_id, (offer, ranges) in manifest.objects.items():
                 there[object_id] = offer, ranges.total + there.get(object_id, (offer, 0))[1]
         carried = Counter(offer.kind for offer, size in there.values() if size or not offer.size)
         asked = Counter(offer.kind for offer, size in there.values() if offer.size and not size)
@@ -233,28 +233,28 @@ class Carrier:
             trouble=trouble,
         )
 
-    def _read_slips(self, stick: Stick) -> Iterator[None]:
+    def _read_manifests(self, stick: Stick) -> Iterator[None]:
         own = {name: parsed for name, parsed in self._names.items() if parsed.sender == self._mailbox}
-        self._slips = {name: slip for name, slip in self._slips.items() if name in own}
+        self._manifests = {name: manifest for name, manifest in self._manifests.items() if name in own}
         for name in own:
-            if name in self._slips:
+            if name in self._manifests:
                 continue
-            slip = self._own_slip(stick, name)
-            if slip is None:
+            manifest = self._own_manifest(stick, name)
+            if manifest is None:
                 self._events.note("bearer", b"", f"{self._status.place}: {name} is damaged; it is written anew")
                 del self._names[name]
                 if not stick.discard(name):
                     self._stuck.add(name)
             else:
-                self._slips[name] = slip
+                self._manifests[name] = manifest
             yield
         self._arrivals.own = {parsed.parcel_id for parsed in own.values()}
 
-    def _own_slip(self, stick: Stick, name: str) -> Slip | None:
+    def _own_manifest(self, stick: Stick, name: str) -> Manifest | None:
         """Return what a parcel of ours holds; None for one that is damaged, or of a later version of this program."""
         raw = stick.read_slip(name, self._identity, is_of_answers)
         try:
-            return None if raw is None else read_own_slip(raw)
+            return None if raw is None else read_manifest(raw)
         except PeerError:
             return None
 
@@ -288,10 +288,10 @@ class Carrier:
             return
         ids = self._arrivals.answered(peer)
         taken = [ids[at : at + TAKEN_MAX] for at in range(0, len(ids), TAKEN_MAX)]
-        there = {slip.digest: name for name, slip in self._ours(peer) if slip.digest}
+        there = {manifest.digest: name for name, manifest in self._ours(peer) if manifest.digest}
         said: set[bytes] = set()
         for blocks, raw in pack_answers(self._arrivals.answers(peer), taken):
-            digest = read_own_slip(raw).digest
+            digest = read_manifest(raw).digest
             said.add(digest)
             if digest not in there:
                 yield from self._put(stick, peer, grant.psk, blocks, raw)
@@ -302,8 +302,8 @@ class Carrier:
     def _clear_answers(self, stick: Stick) -> None:
         """Remove answers to parcels that are not there any more: they have been read."""
         asking = {parsed.sender for parsed in self._names.values() if parsed.to == self._mailbox}
-        for name, slip in list(self._slips.items()):
-            if slip.digest and self._names[name].to not in asking:
+        for name, manifest in list(self._manifests.items()):
+            if manifest.digest and self._names[name].to not in asking:
                 self._remove(stick, name)
 
     # What is to be carried
@@ -315,9 +315,9 @@ class Carrier:
             return
         departures.look()
         taken = self._arrivals.taken(peer)
-        for name, slip in self._ours(peer):
+        for name, manifest in self._ours(peer):
             is_taken = self._names[name].parcel_id in taken
-            if not slip.digest and departures.is_over(slip, is_taken):
+            if not manifest.digest and departures.is_over(manifest, is_taken):
                 self._remove(stick, name)
         waiting = departures.waiting(self._on_stick(peer), self._arrivals.have(peer))
         try:
@@ -330,16 +330,16 @@ class Carrier:
     def _room(self, stick: Stick) -> int:
         """Return how many blocks may still be written. Raises StickFull."""
         room = (stick.free() - ROOM_KEPT) // BLOCK_SIZE
-        if room < 1 or len(self._slips) >= PARCELS_MAX:
+        if room < 1 or len(self._manifests) >= PARCELS_MAX:
             raise StickFull("the stick is full")
         return room
 
-    def _ours(self, peer: bytes) -> list[tuple[str, Slip]]:
+    def _ours(self, peer: bytes) -> list[tuple[str, Manifest]]:
         to = mailbox(peer)
-        return [(name, slip) for name, slip in self._slips.items() if self._names[name].to == to]
+        return [(name, manifest) for name, manifest in self._manifests.items() if self._names[name].to == to]
 
-    def _on_stick(self, peer: bytes) -> list[Slip]:
-        return [slip for _, slip in self._ours(peer)]
+    def _on_stick(self, peer: bytes) -> list[Manifest]:
+        return [manifest for _, manifest in self._ours(peer)]
 
     def _put(self, stick: Stick, peer: bytes, psk: bytes, blocks: list[bytes], slip: bytes) -> Iterator[None]:
         parcel_id = self._entropy(PARCEL_ID_SIZE)
@@ -348,8 +348,8 @@ class Carrier:
         yield
         yield from stick.write(name, raw)
         self._trace.event("parcel", f"wrote {name}, {len(raw)} bytes in {len(blocks)} blocks")
-        self._names[str(name)], self._slips[str(name)] = name, read_own_slip(slip)
+        self._names[str(name)], self._manifests[str(name)] = name, read_manifest(slip)
 
     def _remove(self, stick: Stick, name: str) -> None:
         stick.remove(name)
-        del self._names[name], self._slips[name]
+        del self._names[name], self._manifests[name]

@@ -29,16 +29,16 @@ PARCEL_BLOCKS: Final = 128
 
 
 @dataclass(frozen=True)
-class Slip:
+class Manifest:
     """What is in a parcel of ours on the stick, as its slip tells. `digest`: of a parcel with answers."""
 
     objects: dict[bytes, tuple[Offer, RangeSet]]
     digest: bytes = b""
 
 
-def read_own_slip(raw: bytes) -> Slip:
+def read_manifest(raw: bytes) -> Manifest:
     """Return what a slip tells."""
-    return Slip({}, raw[1:]) if is_of_answers(raw) else Slip(read_slip(raw[1:]))
+    return Manifest({}, raw[1:]) if is_of_answers(raw) else Manifest(read_slip(raw[1:]))
 
 
 def is_of_answers(raw: bytes) -> bool:
@@ -85,28 +85,28 @@ class Departures:
             tell(self._outbox, about.object_id, answer)
         return True
 
-    def is_over(self, slip: Slip, taken: bool) -> bool:
+    def is_over(self, manifest: Manifest, taken: bool) -> bool:
         """Tell whether a parcel of ours need not be carried any more. To be called after a `look`.
 
         One that the far side has read has brought what it holds. One that holds no bytes asks for receipts, until they
         are all there. And one with something of another outbox under the same key (`link send` of other files) is left
         to that.
         """
-        here = [object_id in self._pending for object_id in slip.objects]
+        here = [object_id in self._pending for object_id in manifest.objects]
         known = all(
-            is_here or self._is_settled(object_id) for is_here, object_id in zip(here, slip.objects, strict=True)
+            is_here or self._is_settled(object_id) for is_here, object_id in zip(here, manifest.objects, strict=True)
         )
-        brings = any(ranges for _, ranges in slip.objects.values())
+        brings = any(ranges for _, ranges in manifest.objects.values())
         return known and (not any(here) or (taken and brings))
 
-    def waiting(self, slips: list[Slip], have: dict[About, RangeSet]) -> list[tuple[Offer, RangeSet]]:
+    def waiting(self, manifests: list[Manifest], have: dict[About, RangeSet]) -> list[tuple[Offer, RangeSet]]:
         """Return what is to be put on the stick, most urgent first: objects, and which bytes of each.
 
         No bytes: the far side has it all, and is asked for its receipt. To be called after a `look`.
         """
         under_way: dict[bytes, RangeSet] = {}
-        for slip in slips:
-            for object_id, (_, ranges) in slip.objects.items():
+        for manifest in manifests:
+            for object_id, (_, ranges) in manifest.objects.items():
                 there = under_way.setdefault(object_id, RangeSet())
                 for start, end in ranges:
                     there.add(start, end)

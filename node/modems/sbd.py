@@ -201,7 +201,7 @@ class SbdModem(ScriptedModem):
             yield from synchronise(self.engine, self.controls, self.plan.baud)
         flow = "AT&K3" if self.plan.rtscts else "AT&K0"
         for text in (flow, "AT&D0", "AT*R1", f"AT+SBDMTA={int(self.plan.rings)}", "AT+CIER=1,1,1"):
-            yield from attempted(Command(text))
+            yield from in_any_case(Command(text))
         self.model = (yield from asked(Command("AT+CGMM", claims=ANSWER))) or self.model
         self.imei = (yield from asked(Command("AT+CGSN", claims=ANSWER))) or self.imei
         yield from self._read_left_over()
@@ -342,7 +342,7 @@ class SbdModem(ScriptedModem):
             if message and self.bearer is not None:
                 self.credits += credits_of(len(message))
                 self.post_frame(self.bearer, message)
-                yield from attempted(Command("AT+SBDD1", claims=ANSWER))
+                yield from in_any_case(Command("AT+SBDD1", claims=ANSWER))
             return
 
     def _note_lost(self, size: int) -> None:
@@ -390,7 +390,7 @@ class SbdModem(ScriptedModem):
     def _clear(self) -> Script[None]:
         """Empty the modem's slot for what we send; if that fails, the same message goes once more."""
         self._written = None
-        yield from attempted(Command("AT+SBDD0", claims=ANSWER))
+        yield from in_any_case(Command("AT+SBDD0", claims=ANSWER))
 
     def _look_around(self) -> Script[None]:
         self._looked_at = self.engine.now
@@ -427,8 +427,8 @@ class SbdModem(ScriptedModem):
     def farewell(self) -> Script[None]:
         """Put everything away; the supply must not go before that (9602 Developers Guide, power down)."""
         with contextlib.suppress(ModemReset):
-            yield from attempted(Command("", finals="OK$", timeout_s=0.5))
-            yield from attempted(Command("AT*F", timeout_s=5.0))
+            yield from in_any_case(Command("", finals="OK$", timeout_s=0.5))
+            yield from in_any_case(Command("AT*F", timeout_s=5.0))
 
     def status(self) -> SbdStatus:
         time_ms = None
@@ -450,7 +450,7 @@ class SbdModem(ScriptedModem):
         )
 
 
-def attempted(command: Command) -> Script[None]:
+def in_any_case(command: Command) -> Script[None]:
     """Say it; a modem that refuses goes on as it is. One that does not answer is a fault for later commands to find."""
     try:
         yield command
