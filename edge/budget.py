@@ -88,13 +88,6 @@ class Budget:
             self._store()
         return begins
 
-    @property
-    def counted_day(self) -> int:
-        """The date (its ordinal) whose budget is being spent."""
-        day = self._calendar.day
-        assert day is not None  # noqa: S101 - the calendar was asked first
-        return day.counted
-
     def spent(self, way: str) -> Amount:
         """Return what the way has cost today."""
         return self._sums[way].spent

@@ -222,14 +222,6 @@ class Sender:
         """Return the next segment of an object that is small and more urgent than another."""
         return self._fitting(self._next_of(self._overtaking()), room)
 
-    def next_segment(self, size: int) -> Segment | None:
-        """Return the next segment of at most `size` data bytes."""
-        sending = self._next_of(self._admitted())
-        if sending is None:
-            return None
-        start, end = next(iter(sending.todo))
-        return self._take(sending, start, min(end, start + size))
-
     @property
     def has_overtaking(self) -> bool:
         return bool(self._overtaking())

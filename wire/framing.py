@@ -33,9 +33,6 @@ def overhead_max(size: int) -> int:
     return CRC_SIZE + (size + CRC_SIZE) // RUN_SIZE_MAX + 2
 
 
-ENCLOSED_SIZE_MAX: Final = FRAME_SIZE_MAX + overhead_max(FRAME_SIZE_MAX)
-
-
 def enclose(frame: bytes) -> bytes:
     """Return `frame` and its CRC as they stand on a line, with the mark that ends them."""
     return stuff(frame + _crc(frame)) + MARK
@@ -144,7 +141,6 @@ class Deframer:
 
 __all__ = [
     "CRC_SIZE",
-    "ENCLOSED_SIZE_MAX",
     "MARK",
     "RUN_SIZE_MAX",
     "Deframer",

@@ -4,7 +4,7 @@ import random
 
 from node.admission import MESSAGE_OBJECT_SIZE_MAX, admits_usually
 from node.sending import CUSTODY_PAUSE_S, MOVING_MAX, OFFERED_MAX, Sender, SendingCounts
-from tests.wire.air import MemoryOutbox, Profile, World
+from tests.wire.air import SEGMENT_HEAD, MemoryOutbox, Profile, World
 from wire import objects
 from wire.objects import Custody, Have, Offer, Receipt
 from wire.ranges import RangeSet
@@ -47,17 +47,17 @@ def test_an_object_in_the_middle_waits_and_goes_on():
     sender, _ = sender_of(5000)
     sender.refresh(0.0)
     sender.heard(0, Have(RangeSet()), 0.0)
-    assert sender.next_segment(1000).offset == 0
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000).offset == 0
     sender.admits = lambda offer: False
     sender.refresh(1.0)
     assert not sender.has_segments
     assert not sender.is_waiting
     assert sender.pending_size == 0
-    assert sender.next_segment(1000) is None
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000) is None
     sender.admits = lambda offer: True
     sender.refresh(2.0)
     assert sender.is_waiting
-    assert sender.next_segment(1000).offset == 1000
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000).offset == 1000
 
 
 def test_bulk_that_waits_for_another_bearer_takes_no_place_from_what_is_admitted():

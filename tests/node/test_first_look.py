@@ -8,6 +8,7 @@ from node.sending import MOVING_MAX, OFFERED_MAX, Sender, SendingCounts
 from node.spool import Spool, parse_name
 from tests.node.stores import Kit, check_previews, previews_of, raw_tag, read_all, summary_of
 from tests.sim.disk import SimDisk
+from tests.wire.air import SEGMENT_HEAD
 from wire.objects import FILE, KINDS, PREVIEW, STUDY, SUMMARY, Have, Offer, urgency
 from wire.ranges import RangeSet
 
@@ -105,10 +106,10 @@ def test_a_summary_interrupts_the_bulk_that_is_being_sent():
     sender = Sender(outbox, SendingCounts())
     sender.refresh(0.0)
     sender.heard(0, Have(RangeSet()), 0.0)
-    assert sender.next_segment(1000).channel == 0
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000).channel == 0
     outbox.offers.append(offer(2, SUMMARY, 1))
     (new,) = sender.refresh(1.0)
-    assert sender.next_segment(1000).channel == new.channel
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000).channel == new.channel
 
 
 def test_a_van_full_of_bulk_does_not_keep_out_what_is_more_urgent():
@@ -137,7 +138,7 @@ def test_segments_go_out_in_the_order_of_urgency_and_within_it_of_age(objects):
     sender = Sender(Outbox(*offers), SendingCounts())
     sender.refresh(0.0)
     sent = []
-    while (segment := sender.next_segment(1000)) is not None:
+    while (segment := sender.fitting_segment(SEGMENT_HEAD + 1000)) is not None:
         sent.append(sender.sendings[segment.channel].offer)
     assert sent == sorted(offers, key=lambda one: one.urgency)[:OFFERED_MAX]
 

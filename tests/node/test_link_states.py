@@ -9,7 +9,7 @@ from node import link, sending
 from node.link import CALLER_TRANSITIONS, CallerEvent, CallerState
 from node.progress import Meter
 from node.sending import Said, Sender, SendingCounts, State
-from tests.wire.air import MemoryOutbox
+from tests.wire.air import SEGMENT_HEAD, MemoryOutbox
 from wire.errors import PeerError
 from wire.loss import Echo, Ledger, Piece, Sent
 from wire.objects import Custody, Have, Receipt, Refusal
@@ -54,13 +54,15 @@ def sender_with(data: bytes) -> tuple[Sender, MemoryOutbox, bytes]:
 
 def test_a_large_object_waits_for_the_gap_list_and_sends_only_the_gaps():
     sender, outbox, object_id = sender_with(bytes(100_000))
-    assert sender.next_segment(1000) is None
+    assert sender.fitting_segment(SEGMENT_HEAD + 1000) is None
     sender.heard(0, Have(RangeSet([(0, 40_000), (50_000, 99_500)])), 0.0)
     sent = []
-    while (segment := sender.next_segment(4000)) is not None:
+    while (segment := sender.fitting_segment(SEGMENT_HEAD + 4000)) is not None:
         sent.append((segment.offset, len(segment.data)))
         sender.arrived(Piece(0, segment.offset, len(segment.data)))
-    assert sent == [(40_000, 4000), (44_000, 4000), (48_000, 2000), (99_500, 500)]
+    assert RangeSet((at, at + size) for at, size in sent) == RangeSet([(40_000, 50_000), (99_500, 100_000)])
+    assert sent == sorted(sent)
+    assert [size for _, size in sent[:2]] == [3997, 3997]  # an offset takes more room than that of the first segment
     assert sender.sendings[0].state is State.AWAITING
     sender.heard(0, Custody(), 0.0)
     assert outbox.custody == {object_id}
@@ -71,20 +73,20 @@ def test_a_large_object_waits_for_the_gap_list_and_sends_only_the_gaps():
 
 def test_a_small_object_goes_with_its_offer_and_what_was_lost_goes_again():
     sender, _, _ = sender_with(bytes(2000))
-    first, second = sender.next_segment(1500), sender.next_segment(1500)
+    first, second = sender.fitting_segment(SEGMENT_HEAD + 1500), sender.fitting_segment(SEGMENT_HEAD + 1500)
     assert (first.offset, second.offset) == (0, 1500)
     sender.lost(Piece(0, 0, 1500))
-    again = sender.next_segment(1500)
+    again = sender.fitting_segment(SEGMENT_HEAD + 1500)
     assert (again.offset, len(again.data)) == (0, 1500)
     assert sender.counts.resent == 1
 
 
 def test_what_was_lost_and_arrived_all_the_same_is_not_sent_again():
     sender, _, _ = sender_with(bytes(2000))
-    sender.next_segment(2000)
+    sender.fitting_segment(SEGMENT_HEAD + 2000)
     sender.arrived(Piece(0, 0, 2000))
     sender.lost(Piece(0, 0, 2000))
-    assert sender.next_segment(2000) is None
+    assert sender.fitting_segment(SEGMENT_HEAD + 2000) is None
 
 
 def test_a_temporary_refusal_is_waited_for():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from node.sending import CUSTODY_PAUSE_S, EAGER_SIZE, OFFERED_MAX, REFUSED_PAUSE_S, Sender, SendingCounts, State
+from tests.wire.air import SEGMENT_HEAD
 from wire import objects
 from wire.errors import DiskFull
 from wire.objects import Custody, Have, Offer, Receipt, Refusal
@@ -49,28 +50,28 @@ def sender(box):
 
 def test_a_new_small_object_goes_along_with_its_offer():
     assert len(DATA) <= EAGER_SIZE
-    assert sender(Box()).next_segment(2000).data == DATA
+    assert sender(Box()).fitting_segment(SEGMENT_HEAD + 2000).data == DATA
 
 
 def test_of_an_object_in_custody_no_byte_goes_in_a_new_session_unless_the_peer_lacks_it():
     one = sender(Box(again=True))
-    assert one.next_segment(2000) is None
+    assert one.fitting_segment(SEGMENT_HEAD + 2000) is None
     one.open_early()
-    assert one.next_segment(2000) is None
+    assert one.fitting_segment(SEGMENT_HEAD + 2000) is None
     one.heard(0, Have(RangeSet([(0, 1000)])), 1.0)
-    assert one.next_segment(2000).data == DATA[1000:]
+    assert one.fitting_segment(SEGMENT_HEAD + 2000).data == DATA[1000:]
 
 
 def test_a_receipt_that_never_follows_is_asked_for_again_without_a_byte():
     one = sender(Box())
-    one.next_segment(2000)
+    one.fitting_segment(SEGMENT_HEAD + 2000)
     one.heard(0, Custody(), 10.0)
     assert one.wants_refresh_at() == 10.0 + CUSTODY_PAUSE_S
     assert one.refresh(CUSTODY_PAUSE_S) == []
     (again,) = one.refresh(10.0 + CUSTODY_PAUSE_S)
     assert (again.channel, again.state) == (1, State.OFFERED)
     assert list(one.sendings) == [1]
-    assert one.next_segment(2000) is None
+    assert one.fitting_segment(SEGMENT_HEAD + 2000) is None
 
 
 def test_a_receipt_ends_the_asking():
@@ -154,10 +155,10 @@ def test_an_object_that_is_taken_away_while_it_pauses_is_forgotten():
 def test_of_an_object_whose_receipt_came_by_another_road_not_a_byte_more_is_read():
     shelf = Shelf(2)
     one = sender(shelf)
-    gone = one.next_segment(100)
+    gone = one.fitting_segment(SEGMENT_HEAD + 100)
     del shelf.offers[one.sendings[gone.channel].offer.object_id]
     one.forget_settled()
-    assert one.next_segment(100).channel != gone.channel
+    assert one.fitting_segment(SEGMENT_HEAD + 100).channel != gone.channel
     assert one.heard(gone.channel, Have(RangeSet()), 1.0) == [], "what is still said of it is about nothing"
     assert list(one.sendings) == [1]
 
@@ -232,4 +233,4 @@ def test_an_object_in_custody_that_the_peer_lacks_after_all_is_sent():
     assert one.is_waiting
     one.heard(1, Have(RangeSet()), 2.0 + CUSTODY_PAUSE_S)
     assert one.has_segments
-    assert one.next_segment(100).data == b"x"
+    assert one.fitting_segment(SEGMENT_HEAD + 100).data == b"x"

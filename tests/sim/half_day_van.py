@@ -86,7 +86,7 @@ class HalfDayVan(VanNode):
         if self.alive and not self.process.disk_failed and not self.disk.crashed and self.ways is not None:
             budget = self.ways.budget
             for name in self.ledgers:
-                self.spent[budget.counted_day, name] = budget.spent(name)
+                self.spent[budget._calendar.day.counted, name] = budget.spent(name)
         return result
 
     def spent_on(self, name):

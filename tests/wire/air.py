@@ -18,6 +18,7 @@ from wire.ranges import RangeSet
 KIT, GATEWAY = KeyPair.from_secret(b"k" * 32), KeyPair.from_secret(b"g" * 32)
 PSK = b"p" * 32
 OVERHEAD = 28
+SEGMENT_HEAD = 3  # of a segment at the beginning of an object, on one of the first channels
 
 
 @dataclass

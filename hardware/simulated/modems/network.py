@@ -13,7 +13,6 @@ TCP: Final = "TCP"
 UDP: Final = "UDP"
 WAITING_MAX: Final = 4_096
 """Pieces that wait in one socket to be received; a datagram more is lost, a stream's writer is cut off."""
-SOCKETS_MAX: Final = 1_024
 EPHEMERAL_PORT: Final = 40_000
 
 
