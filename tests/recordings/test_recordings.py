@@ -93,7 +93,12 @@ def taken(owner, size):
 
 
 def test_the_recordings_are_what_the_simulators_say(tmp_path, monkeypatch):
-    before = {path.name: path.read_text() for path in FOLDER.iterdir() if path.suffix in {".txt", ".json"}}
+    """The dialogues of modems, which have no card, are compared in `tests/hardware`."""
+    before = {
+        path.name: path.read_text()
+        for path in FOLDER.iterdir()
+        if path.suffix in {".txt", ".json"} and not path.name.startswith("modem-")
+    }
     for name in names():
         (tmp_path / f"{name}.toml").write_text((FOLDER / f"{name}.toml").read_text())
     monkeypatch.setattr("tests.recordings.make.FOLDER", tmp_path)
