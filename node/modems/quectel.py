@@ -23,7 +23,7 @@ from typing import Final
 from node.modems.at import Command, Pause, Script
 from node.modems.faults import AtFault, CallFailed, CmeError, CommandFailed, NetworkLost
 from node.modems.gsm import Plan, attempted, tried
-from node.modems.simcom import number_of, with_result
+from node.modems.simcom import number_of, size_at, with_result
 
 SEND_SIZE_MAX: Final = 1460
 SEND_SIZE_MIN: Final = 64
@@ -107,7 +107,7 @@ class QuectelStack:
 
     def receive(self) -> Script[bytes]:
         try:
-            reply = yield Command(f"AT+QIRD=0,{READ_SIZE_MAX}", claims=_READ, raw=_given)
+            reply = yield Command(f"AT+QIRD=0,{READ_SIZE_MAX}", claims=_READ, raw=size_at(0))
         except (CommandFailed, CmeError) as fault:
             raise CallFailed(f"the connection has ended ({fault})") from fault
         return reply.raw
@@ -138,11 +138,6 @@ class QuectelStack:
         if urc.startswith('+QIURC: "pdpdeact"'):
             return NetworkLost("the network has taken the connection away (pdpdeact)")
         return CallFailed("the far end has closed") if urc.startswith('+QIURC: "closed",0') else None
-
-
-def _given(line: str) -> int:
-    """Return how many bytes follow `+QIRD: given`."""
-    return number_of(line, 0)
 
 
 __all__ = ["READ_SIZE_MAX", "SEND_SIZE_MAX", "QuectelStack"]

@@ -23,6 +23,7 @@ from typing import Final
 from node.modems.at import Command, Script
 from node.modems.faults import AtFault, CallFailed, CommandFailed, NetworkLost
 from node.modems.gsm import Plan, attempted, tried
+from node.modems.simcom import size_at
 
 SEND_SIZE_MAX: Final = 1460
 READ_SIZE_MAX: Final = 1460
@@ -30,7 +31,8 @@ SHUT_S, CONTEXT_S, OPEN_S = 65.0, 85.0, 75.0
 SEND_S: Final = 12.0
 CLOSE_S: Final = 5.0
 UP_STATES: Final = ("CONNECT OK",)
-_READ: Final = r"\+CIPRXGET: ?2,"
+_READ: Final = r"\+CIPRXGET: ?2, ?\d{1,5}, ?\d"
+"""With what says how many bytes follow: half of such a line is no answer yet."""
 
 
 class Sim800Stack:
@@ -76,7 +78,7 @@ class Sim800Stack:
 
     def receive(self) -> Script[bytes]:
         try:
-            reply = yield Command(f"AT+CIPRXGET=2,{READ_SIZE_MAX}", claims=_READ, raw=_given)
+            reply = yield Command(f"AT+CIPRXGET=2,{READ_SIZE_MAX}", claims=_READ, raw=size_at(1))
         except CommandFailed as fault:
             raise CallFailed(f"the connection has ended ({fault})") from fault
         return reply.raw
@@ -99,12 +101,6 @@ class Sim800Stack:
         if urc.startswith("+PDP: DEACT"):
             return NetworkLost("the network has taken the connection away (+PDP: DEACT)")
         return CallFailed("the far end has closed") if urc == "CLOSED" else None
-
-
-def _given(line: str) -> int:
-    """Return how many bytes follow `+CIPRXGET: 2,given,left`."""
-    match = re.match(_READ + r" ?(\d{1,5}),", line)
-    return int(match[1]) if match else 0
 
 
 __all__ = ["READ_SIZE_MAX", "SEND_SIZE_MAX", "Sim800Stack"]

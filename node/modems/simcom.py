@@ -17,6 +17,7 @@ NETCLOSE leads on, which `start` always gives first. Who goes on at the OK fails
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from node.modems.at import Command, Script
@@ -47,7 +48,8 @@ REASONS: Final = {
 }
 NETWORK_REASONS: Final = frozenset({1, 2})
 """Numbers of `+CIPOPEN: 0,err` that no other far end would change."""
-_READ: Final = r"\+CIPRXGET: ?2,0,"
+_READ: Final = r"\+CIPRXGET: ?2,0, ?\d{1,5}, ?\d"
+"""With what says how many bytes follow: half of such a line is no answer yet."""
 
 
 def with_result(text: str, prefix: str, timeout_s: float, payload: bytes | None = None) -> Script[str]:
@@ -65,6 +67,11 @@ def number_of(line: str, at: int) -> int:
     """Return number `at` behind the colon of `+NAME: 0,15,-1`, -1 when it is missing."""
     words = re.findall(r"-?\d{1,9}", line.partition(":")[2])
     return int(words[at]) if at < len(words) else -1
+
+
+def size_at(at: int) -> Callable[[str], int]:
+    """Return what reads from the line of an answer how many bytes follow it: its number `at`."""
+    return lambda line: max(number_of(line, at), 0)
 
 
 class SimcomStack:
@@ -124,7 +131,7 @@ class SimcomStack:
 
     def receive(self) -> Script[bytes]:
         try:
-            reply = yield Command(f"AT+CIPRXGET=2,0,{READ_SIZE_MAX}", claims=_READ, raw=_given)
+            reply = yield Command(f"AT+CIPRXGET=2,0,{READ_SIZE_MAX}", claims=_READ, raw=size_at(2))
         except (CommandFailed, CmeError):
             return b""  # nothing waits; a link that has ended shows itself otherwise
         return reply.raw
@@ -156,10 +163,4 @@ def _ended(text: str, prefix: str) -> Script[None]:
         return
 
 
-def _given(line: str) -> int:
-    """Return how many bytes follow `+CIPRXGET: 2,0,given,left`."""
-    match = re.match(_READ + r" ?(\d{1,5}),", line)
-    return int(match[1]) if match else 0
-
-
-__all__ = ["READ_SIZE_MAX", "SEND_SIZE_MAX", "SimcomStack", "number_of", "with_result"]
+__all__ = ["READ_SIZE_MAX", "SEND_SIZE_MAX", "SimcomStack", "number_of", "size_at", "with_result"]

@@ -91,6 +91,16 @@ def test_what_waits_is_fetched(size):
     assert isinstance(play(STACK.receive(), (said, b"\r\nERROR\r\n")).fault, CallFailed)
 
 
+HEADER = b"+CIPRXGET: 2,14,0"
+
+
+@pytest.mark.parametrize("at", range(1, len(HEADER)))
+def test_what_is_fetched_is_whole_though_a_ring_has_torn_the_line_before_it(at):
+    torn = b"\r\n" + HEADER[:at] + b"\r\nRING\r\n" + HEADER[at:] + b"\r\nfourteen bytes\r\nOK\r\n"
+    played = play(STACK.receive(), (b"AT+CIPRXGET=2,1460\r", torn))
+    assert (played.result, played.fault) == (b"fourteen bytes", None)
+
+
 @pytest.mark.parametrize(
     ("state", "is_up"),
     [("CONNECT OK", True), ("TCP CLOSED", False), ("PDP DEACT", False), ("IP INITIAL", False), ("IP STATUS", False)],
