@@ -91,6 +91,8 @@ class DataCall(GsmModem):
         self._call, self._name = call, name
         self._bearer: FramedBearer | None = None
         self._is_given_up = False
+        self._is_on_call = False
+        """The call was left by nobody but us: what is sent is for the far end until the escape has been heard."""
         self._asked_at: float | None = None
         """Since when something of ours is on its way that nothing has answered."""
         self._heard_at = 0.0
@@ -119,7 +121,8 @@ class DataCall(GsmModem):
     def let_go(self) -> None:
         bearer, self._bearer = self._bearer, None
         if bearer is not None:
-            if self.is_leaving and self.engine.mode is Mode.TRANSPARENT:
+            self._is_on_call = self.engine.mode is Mode.TRANSPARENT
+            if self.is_leaving and self._is_on_call:
                 self._last_words = bearer.take(self.engine.now)
             self._dry_at = bearer.dry_at
             self.post_down(bearer)
@@ -127,7 +130,7 @@ class DataCall(GsmModem):
     # Getting ready
 
     def ready(self) -> Script[None]:
-        self.state = ModemState.STARTING
+        self.state, self._is_on_call = ModemState.STARTING, False
         yield from synchronise(self.engine, self.controls, self.plan.baud)
         self.model, self.quirk = yield from gsm.identify()
         for text in (*self._call.profile.setup, self._flow()):
@@ -241,7 +244,8 @@ class DataCall(GsmModem):
     def part(self) -> Script[None]:
         """End the call; a modem that is deaf to that loses DTR."""
         try:
-            if self.engine.mode is Mode.TRANSPARENT:
+            if self._is_on_call:
+                self._is_on_call = False
                 yield Pause(min(max(self._dry_at - self.engine.now, 0.0), LAST_WORDS_S_MAX))
                 yield from escape()
             yield Command("ATH", timeout_s=HANG_UP_S)

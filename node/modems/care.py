@@ -14,7 +14,17 @@ from typing import Final
 
 from node.modems import gsm
 from node.modems.at import Command, Pause, Script
-from node.modems.faults import AtFault, CallFailed, Locked, ModemReset, NoAnswer, Policy, policy_of
+from node.modems.faults import (
+    AtFault,
+    CallFailed,
+    CmeError,
+    CommandFailed,
+    Locked,
+    ModemReset,
+    NoAnswer,
+    Policy,
+    policy_of,
+)
 from node.modems.ladder import Failing, Ladder, Rung
 from node.modems.pin import PinGuard
 from node.modems.quirks import GENERIC, Quirk
@@ -71,7 +81,8 @@ class GsmModem(ScriptedModem, abc.ABC):
             except AtFault as fault:
                 self.let_go()
                 self.engine.is_settled = False
-                yield from self._recover(fault)
+                if not self.is_leaving:
+                    yield from self._recover(fault)
 
     def ready(self) -> Script[None]:
         """Come from an open line to a network; a modem that is prepared otherwise writes its own."""
@@ -150,15 +161,20 @@ class GsmModem(ScriptedModem, abc.ABC):
             if self.state is not ModemState.OFF:
                 yield Pause(0.2)  # what is still answered belongs to the life
             yield from self.part()
-            yield Command("AT+CFUN=4", timeout_s=FAREWELL_COMMAND_S)
+            yield from self._radio_off()
         except AtFault:
             if self.model:
                 yield from unstick(self.engine)
                 yield from self._last_try()
 
+    def _radio_off(self) -> Script[None]:
+        """Spare energy; a modem that refuses hears all the same. Raises NoAnswer."""
+        with contextlib.suppress(CommandFailed, CmeError):
+            yield Command("AT+CFUN=4", timeout_s=FAREWELL_COMMAND_S)
+
     def _last_try(self) -> Script[None]:
         try:
-            yield Command("AT+CFUN=4", timeout_s=FAREWELL_COMMAND_S)
+            yield from self._radio_off()
         except AtFault:
             return  # it hears nothing: switching it off is all that is left
 
