@@ -186,7 +186,8 @@ class Engine:
             raise Misuse("a script cannot end itself from within")
         script, self._script = self._script, None
         self._step = self._until = self._outcome = self._ends_at = None
-        self.mode, self.is_settled, self._is_poked, self._skip_lf = Mode.LINE, False, False, False
+        self.mode, self.is_settled, self._is_poked = Mode.LINE, False, False
+        self._skip_lf = self._raw_is_unproved = False
         self._buffer.clear()
         self._out.clear()
         self._urcs.clear()

@@ -287,6 +287,12 @@ def test_every_buffer_is_bounded():
     assert isinstance(desk.got[0], Garbled)
 
 
+def test_what_a_script_left_half_read_is_nothing_to_the_next():
+    desk = Desk(READ).feed(b"\r\n+CIPRXGET: 2,3,0\r\nabc")
+    desk = Desk(Pause(1.0), engine=desk.engine).feed(b"x").tick(1.0)
+    assert desk.got == [at.Reply()]
+
+
 def test_a_script_that_spins_is_our_defect():
     with pytest.raises(Misuse, match="without waiting"):
         Desk(*itertools.repeat(Say(b""), at.STEPS_MAX + 1))
