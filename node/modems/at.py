@@ -228,8 +228,7 @@ class Engine:
         """The far end has hung up: data carrier detect has gone, or the line said so."""
         self.now = now
         if self.mode is Mode.TRANSPARENT:
-            self._change(Change.LEFT)
-            self._ends_at = None
+            self.call_ended()
             self._finish(CallFailed("the far end has ended the call"))
             self._run()
 
@@ -254,6 +253,12 @@ class Engine:
     def know(self, urcs: Iterable[str]) -> None:
         """Take these prefixes, and the common ones, for unsolicited lines from now on."""
         self._urc = _prefixes((*COMMON_URCS, *urcs))
+
+    def call_ended(self) -> None:
+        """The script knows that the call is over: what comes now is lines, a late `NO CARRIER` one of them."""
+        if self.mode is Mode.TRANSPARENT:
+            self._change(Change.LEFT)
+            self._ends_at = None
 
     def take_urcs(self) -> list[str]:
         """Return the unsolicited lines since the last call, oldest first."""
@@ -297,9 +302,7 @@ class Engine:
                 self._finish(_DONE)
 
     def _begin_command(self, command: Command) -> None:
-        if self.mode is Mode.TRANSPARENT:
-            self._change(Change.LEFT)
-            self._ends_at = None
+        self.call_ended()
         self._lines, self._raw, self._raw_size, self._torn = [], b"", 0, ""
         self._until = self.now + command.timeout_s
         if command.text:

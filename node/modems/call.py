@@ -233,6 +233,7 @@ class DataCall(GsmModem):
         while not (self.is_leaving or self._is_given_up or self._is_silent()):
             carrier = self.controls.has_carrier()
             if has_carrier and carrier is False:
+                self.engine.call_ended()
                 raise CallFailed("the carrier has gone")
             has_carrier = has_carrier or carrier is True
             yield Idle(WATCH_S)

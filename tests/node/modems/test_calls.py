@@ -97,6 +97,19 @@ def test_the_fall_of_the_carrier_ends_a_call_whose_end_is_not_said():
     assert world.now - cut_at < 3
 
 
+@pytest.mark.parametrize("after_s", [3.0, 3.4, 3.6, 3.9])
+def test_a_carrier_that_falls_and_says_so_a_moment_later_ends_one_call(after_s):
+    world = Telephones()
+    world.kit.has_dcd = True
+    world.open().up.add(data(60_000))
+    world.run(90, lambda: world.kit.ears.bearer is not None)
+    world.run(world.now + after_s)
+    world.exchange.cut()
+    world.exchange.mend()
+    world.run(900, world.all_received)
+    assert world.all_received()
+
+
 def test_a_call_on_which_nothing_comes_back_is_given_up_and_made_anew():
     world = Telephones().open()
     world.up.add(data(60_000))
