@@ -11,6 +11,7 @@ superblock, an image does not mount. What tears within a block is the matter of 
 
 import contextlib
 import copy
+import itertools
 import os
 import random
 import shutil
@@ -26,6 +27,8 @@ from tests.node.stores import Kit, Ledger, check, script
 CUTS = int(os.environ.get("FELDSHER_CUTS", "90"))
 IMAGE_SIZE = 8 << 20
 BLOCK_SIZE = 1024
+
+COPIES = itertools.count()
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("power-cut")]
 
@@ -58,9 +61,27 @@ def mounted(image, mountpoint):
         try:
             yield mountpoint / "data"
         finally:
+            run("sync", "--file-system", str(mountpoint))
             run("umount", str(mountpoint))
     finally:
         run("losetup", "--detach", loop)
+
+
+@contextlib.contextmanager
+def mounted_copy(image, mountpoint):
+    """Mount a copy of `image`, and put what became of it back.
+
+    A mount namespace that another process makes meanwhile (`ip netns exec` does) keeps our mount beyond our umount: that
+    file system would go on writing to a file that we fill with the next image.
+    """
+    copied = image.with_name(f"{image.name}.{next(COPIES)}")
+    shutil.copyfile(image, copied)
+    try:
+        with mounted(copied, mountpoint) as data:
+            yield data
+        shutil.copyfile(copied, image)
+    finally:
+        copied.unlink()
 
 
 @dataclass
@@ -148,7 +169,7 @@ def test_what_was_acknowledged_before_the_cut_is_there_after_it(recorded, part):
         cut = len(events) - number * len(events) // CUTS
         image.write_bytes(image_at(blank, events, cut, chance))
         for life in range(2):
-            with mounted(image, folder / "mount") as data, RealDisk(data) as disk:
+            with mounted_copy(image, folder / "mount") as data, RealDisk(data) as disk:
                 kit = Kit(disk, 100 + life)
                 check(kit, ledger_at(events, cut, ledger))
                 assert not life or not kit.report.studies
@@ -170,5 +191,5 @@ def test_a_second_cut_during_the_recovery(recorded, first):
     for number in range(CUTS // 9):
         second = len(block.events) - number * len(block.events) // (CUTS // 9)
         image.write_bytes(image_at(once, block.events, second, chance))
-        with mounted(image, folder / "mount") as data, RealDisk(data) as disk:
+        with mounted_copy(image, folder / "mount") as data, RealDisk(data) as disk:
             check(Kit(disk, 200), ledger_at(events, cut, ledger))
