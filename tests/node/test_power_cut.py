@@ -71,8 +71,8 @@ def mounted(image, mountpoint):
 def mounted_copy(image, mountpoint):
     """Mount a copy of `image`, and put what became of it back.
 
-    A mount namespace that another process makes meanwhile (`ip netns exec` does) keeps our mount beyond our umount: that
-    file system would go on writing to a file that we fill with the next image.
+    A mount namespace that another process makes meanwhile (`ip netns exec` does) keeps our mount beyond our umount:
+    its file system would go on writing to a file that we fill with the next image.
     """
     copied = image.with_name(f"{image.name}.{next(COPIES)}")
     shutil.copyfile(image, copied)
