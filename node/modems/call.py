@@ -107,7 +107,7 @@ class DataCall(GsmModem):
         super().tick(now)
 
     def deadline(self) -> float | None:
-        own = None if self._bearer is None else self._bearer.deadline()
+        own = None if self._bearer is None or self.engine.is_ending else self._bearer.deadline()
         return min((at for at in (super().deadline(), own) if at is not None), default=None)
 
     def output(self) -> bytes:

@@ -70,6 +70,18 @@ def test_no_frame_is_taken_for_a_command_when_a_call_has_ended():
     assert world.now < 24 * world.exchange.calls_made + 160
 
 
+def test_a_frame_that_comes_too_late_for_a_call_makes_nobody_spin():
+    world = Telephones().open()
+    world.run(60, lambda: world.kit.ears.bearer is not None)
+    world.run(world.now + 5)
+    driver = world.kit.driver
+    driver.feed(b"\r\nNO CARRIER\r\n", world.now)
+    world.kit.ears.bearer.send(b"late")
+    driver.tick(world.now + 0.1)
+    assert driver.output() == b""
+    assert driver.deadline() > world.now + 0.1
+
+
 def test_the_end_of_a_call_is_seen_in_a_second_and_redialled_at_once():
     world = Telephones(manner=Manner(setup_s=1.0)).open()
     world.up.add(data(60_000))
