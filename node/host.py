@@ -34,6 +34,10 @@ HINTS_PER_S: Final = 20.0
 HINT_MESSAGES_MAX: Final = 32
 HINT_MESSAGES_PER_S: Final = 1 / 300
 """Over messages each hint is billed, and whoever forges a message has one sent. A fleet that comes back has enough."""
+WELCOME_MESSAGES_MAX: Final = 8
+WELCOME_MESSAGES_PER_S: Final = 1 / 900
+"""To one caller: each is billed, and a HELLO that somebody has heard can be played again. A caller asks no more often
+(`node.post.HELLO_POST_S`)."""
 HELLOS_KEPT_MAX: Final = 1024
 OPENING: Final = frozenset({FrameKind.HELLO, FrameKind.EARLY})
 """Frames that a trace is shown once they are opened."""
@@ -115,6 +119,7 @@ class Host:
         self._events = Events(trace)
         self._hints = _Allowance(HINTS_PER_S, HINTS_PER_S)
         self._hint_messages = _Allowance(HINT_MESSAGES_MAX, HINT_MESSAGES_PER_S)
+        self._welcome_messages: dict[bytes, _Allowance] = {}
         self.frames_refused = 0
 
     def bearer_up(self, bearer: Bearer, now: float) -> None:
@@ -179,6 +184,7 @@ class Host:
             self._half_open.pop(index, None)
             del self._lines[index]
         self._peers.pop(peer, None)
+        self._welcome_messages.pop(peer, None)
 
     def events(self) -> list[Event]:
         """Return what happened since the last call."""
@@ -192,6 +198,7 @@ class Host:
         for half in self._half_open.values():
             if half.hello == frame:
                 self._trace.frame(RECEIVED, bearer, frame, 0, b"")
+                self._admit(half.line.exchange.peer, bearer, now)
                 self._trace.frame(SENT, bearer, half.welcome, 0, b"")
                 bearer.send(half.welcome)
                 return
@@ -207,6 +214,7 @@ class Host:
                 self._hint(bearer, far_index, HintCode.NOT_LET_IN, frame, now)
             raise
         self._trace.frame(RECEIVED, bearer, frame, 0, answering.payload)
+        self._admit(answering.peer, bearer, now)
         tally = self._tally(answering.peer)
         size = bearer.mtu + bearer.overhead
         outbox = self._outbox_for(answering.peer)
@@ -325,6 +333,13 @@ class Host:
     def _drop_half_open(self, index: int) -> None:
         del self._half_open[index]
         del self._lines[index]
+
+    def _admit(self, peer: bytes, bearer: Bearer, now: float) -> None:
+        """Let a HELLO be answered. Raises PeerError when more come over messages than a caller sends."""
+        if bearer.is_message:
+            fresh = _Allowance(WELCOME_MESSAGES_MAX, WELCOME_MESSAGES_PER_S)
+            if not self._welcome_messages.setdefault(peer, fresh).take(now):
+                raise PeerError("its HELLOs come over messages faster than it sends them: they are played again")
 
     def _find_psk(self, public: bytes) -> bytes | None:
         grant = self._authorize(public)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.host import HINT_MESSAGES_MAX
+from node.host import HINT_MESSAGES_MAX, WELCOME_MESSAGES_MAX
 from node.link import CallerState
 from node.post import CHECKS_S, DOUBT_POST_S, HELLO_POST_S_MAX, hello_pause_s
 from tests.node.sky import MO_SIZE_MAX, SkyShape, SkyWorld
@@ -56,30 +56,50 @@ def test_a_small_summary_goes_with_the_hello_and_its_receipt_with_the_welcome():
     assert len(world.sky.sent) + len(world.sky.fetched) + world.sky.empty_checks == 2, "nothing else is ever said"
 
 
+class Forger:
+    """A modem whose messages anybody can have made."""
+
+    name, mtu, overhead, is_stream, is_message = "sbd:forged", 270, 0, False, True
+
+    def __init__(self, *, is_message=True):
+        self.is_message = is_message
+        self.answers = []
+
+    def room(self):
+        return self.mtu
+
+    def send(self, frame):
+        self.answers.append(frame)
+
+
 def test_forged_messages_do_not_empty_the_account_by_their_hints():
-    class Modem:
-        name, mtu, overhead, is_stream, is_message = "sbd:forged", 270, 0, False, True
-
-        def __init__(self):
-            self.hints = []
-
-        def room(self):
-            return self.mtu
-
-        def send(self, frame):
-            self.hints.append(frame)
-
     host = SkyWorld().host
-    modem, air = Modem(), Modem()
-    air.is_message = False
+    modem, air = Forger(), Forger(is_message=False)
     for number in range(5000):
         host.receive(
             modem, b"\3" + number.to_bytes(2, "big") + b"no session has this index", 3 * HOUR_S * number / 5000
         )
-    assert len(modem.hints) <= HINT_MESSAGES_MAX + 3 * 12
-    assert len(modem.hints) >= HINT_MESSAGES_MAX
+    assert HINT_MESSAGES_MAX <= len(modem.answers) <= HINT_MESSAGES_MAX + 3 * 12
     host.receive(air, b"\3\1\1no session has this index", 3 * HOUR_S)
-    assert len(air.hints) == 1, "elsewhere a hint costs nothing, and none is spared"
+    assert len(air.answers) == 1, "elsewhere a hint costs nothing, and none is spared"
+
+
+@pytest.mark.parametrize("is_welcomed_before", [False, True])
+def test_a_hello_that_is_played_again_does_not_empty_the_account_by_its_welcomes(is_welcomed_before):
+    world = sky_only(150)
+    world.run(HOUR_S, lambda: bool(world.sky.sent))
+    hello = world.sky.sent[0]
+    if is_welcomed_before:
+        world.run(HOUR_S, world.all_received)
+        world.start_host()  # a gateway that was started anew knows no more that it has answered it
+    modems, start = [Forger() for _ in range(10)], world.now
+    for number in range(2000):
+        world.host.receive(modems[number % 10], hello, start + 3 * HOUR_S * number / 2000)
+    answers = sum(len(modem.answers) for modem in modems)
+    assert WELCOME_MESSAGES_MAX <= answers <= WELCOME_MESSAGES_MAX + 3 * 4
+    air = Forger(is_message=False)
+    world.host.receive(air, hello, start + 3 * HOUR_S)
+    assert len(air.answers) == 1, "elsewhere a WELCOME costs nothing"
 
 
 def test_a_larger_one_begins_in_the_hello():
