@@ -59,7 +59,7 @@ class Linking:
         self._shell.step(lambda: self.ways.reopen(self._clock.now()))
 
     async def run(self) -> None:
-        """Run until cancelled; then every modem hangs up."""
+        """Run until cancelled; then every modem hangs up, and its power key is let go."""
         interfaces = [road for road in self._roads if isinstance(road, InterfaceRoad)]
         watching = asyncio.ensure_future(interface.watch(interfaces)) if interfaces else None
         try:
@@ -68,6 +68,7 @@ class Linking:
             if watching is not None:
                 watching.cancel()
             await asyncio.gather(*(road.closed() for road in self._roads), return_exceptions=True)
+            await self._shell.powers_settled()
 
     def status(self) -> dict[str, Any]:
         """Return what `kit links` shows."""

@@ -73,8 +73,13 @@ class KeyPower:
         self._pin, self._later = pin, later
         self._is_on = True
         self._cycles = 0
-        self._is_busy = self._is_owed = False
+        self._is_down = self._is_busy = self._is_owed = False
         pin(False)
+
+    @property
+    def is_pressing(self) -> bool:
+        """The key is down, or a press is owed: a process that ended now would hold it for ever, or leave it out."""
+        return self._is_down or self._is_owed
 
     def set(self, on: bool) -> None:
         if on is self._is_on:
@@ -89,11 +94,12 @@ class KeyPower:
         if self._is_busy:
             self._is_owed = not self._is_owed
             return
-        self._is_busy = True
+        self._is_busy = self._is_down = True
         self._pin(True)
         self._later(PRESS_S, self._release)
 
     def _release(self) -> None:
+        self._is_down = False
         self._pin(False)
         self._later(REST_S, self._rested)
 

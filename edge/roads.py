@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from edge.modem_power import modem_power
+from edge.modem_power import PRESS_S, REST_S, KeyPower, modem_power
 from edge.way import RoadStatus
 from edge.ways import Ways
 from node.clock import Clock
@@ -31,6 +31,7 @@ from node.url import Url
 from wire.errors import LinkDown, UsageError
 
 RECONNECT_S: Final = 1.0
+KEY_MARGIN_S: Final = 0.1
 DEFECT_S: Final = 60.0
 """After a defect of ours in a road, until it is tried again."""
 TURNS_S: Final = 600.0
@@ -60,6 +61,13 @@ class WaysShell:
         if how not in self._powers:
             self._powers[how] = modem_power(how, self._loop.call_later)
         return self._powers[how]
+
+    async def powers_settled(self) -> None:
+        """Return when every power key has been let go: after a press under way, and one that is owed."""
+        keys = [power for power in self._powers.values() if isinstance(power, KeyPower)]
+        for wait_s in (PRESS_S, REST_S + PRESS_S):
+            if any(key.is_pressing for key in keys):
+                await asyncio.sleep(wait_s + KEY_MARGIN_S)
 
     def tick(self) -> None:
         """Let time pass, and look what is new."""

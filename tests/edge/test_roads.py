@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,7 @@ from edge.config import KitConfig, Way
 from edge.interface import InterfaceRoad, addresses_of, run_command
 from edge.kit import Kit
 from edge.linking import Linking
+from edge.modem_power import PRESS_S
 from edge.panel import DarkLamps
 from edge.roads import RoadShell, UrlRoad, told
 from node.clock import SystemClock
@@ -222,6 +224,31 @@ def test_what_a_power_key_knows_outlives_the_road_that_used_it(tmp_path, monkeyp
 
     monkeypatch.setattr(roads, "modem_power", lambda how, later: object())
     asyncio.run(play())
+
+
+def test_the_last_press_of_a_power_key_ends_before_the_process_does(tmp_path, monkeypatch):
+    levels = []
+
+    async def hung_up(shell, url):
+        power = shell.modem_power("key")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            power.set(False)
+
+    async def play():
+        place = Place(tmp_path, [Way(name="gsm", url="modem:///dev/gsm?to=udp://h:1")])
+        running = asyncio.ensure_future(place.linking.run())
+        await until(lambda: bool(levels))
+        began = asyncio.get_running_loop().time()
+        await end(running)
+        assert asyncio.get_running_loop().time() - began < PRESS_S + 1
+
+    take = partial(roads.modem_power, take=lambda number: (levels.append, False))
+    monkeypatch.setattr(roads, "modem_power", take)
+    monkeypatch.setattr(roads, "calling", lambda scheme: hung_up)
+    asyncio.run(play())
+    assert levels == [False, True, False]
 
 
 def test_a_defect_in_the_code_of_a_way_costs_the_way_a_minute_and_the_kit_nothing(tmp_path, caplog, monkeypatch):
