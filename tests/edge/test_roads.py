@@ -232,7 +232,7 @@ def test_the_last_press_of_a_power_key_ends_before_the_process_does(tmp_path, mo
     async def hung_up(shell, url):
         power = shell.modem_power("key")
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             power.set(False)
 
