@@ -23,9 +23,10 @@ CREDIT_SIZE: Final = 50
 TICK_S: Final = 0.09
 SPAN_S: Final = (1 << 32) * TICK_S
 EPOCHS_S: Final = (1_399_818_235, 1_739_556_857)
-"""2014-05-11 14:23:55 and 2025-02-14 18:14:17 UTC, from which the network counts (the second: seen in drivers only)."""
+"""2014-05-11 14:23:55 and 2025-02-14 18:14:17 UTC. The manuals have the first; that the network has gone over to the
+second is seen in drivers only. A count does not say from which it is."""
 PLAUSIBLE_S_MIN: Final = 1_767_225_600
-"""2026-01-01: no network says an earlier time to a program that is younger."""
+"""2026-01-01: this program is younger, so a clock that says less is wrong, or counts from elsewhere."""
 
 
 class Fate(enum.Enum):
@@ -154,7 +155,11 @@ def read_message(raw: bytes) -> bytes:
 
 
 def network_time_ms(line: str) -> int | None:
-    """Return Unix time from `-MSSTM:`; None without network. The count begins anew every twelve years."""
+    """Return Unix time from `-MSSTM:`; None without network. The count begins anew every twelve years.
+
+    Of the times that a count may mean the earliest that is plausible: right by either epoch until 2027-06-26, and after
+    that 18 months early if the network still counts from 2014. So it is shown, and no clock is set by it.
+    """
     match = re.fullmatch(r"-MSSTM: ?([0-9a-fA-F]{1,8})", line)
     if match is None:
         return None
