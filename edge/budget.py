@@ -111,13 +111,13 @@ class Budget:
         own = self._sums[way].spent
         return (self._limits[way] - own).least(self._total - others - own)
 
-    def is_thin(self, way: str, share: float) -> bool:
-        """Tell whether less than this part of a budget of the way, or of all ways, is left."""
+    def is_thin(self, way: str, share: float, beside: Amount = NOTHING) -> bool:
+        """Tell whether less than this part of a budget of the way, or of all ways, and so much beside it is left."""
         own = self._limits[way], self._sums[way].spent
         return any(
-            limit < UNBOUNDED.size and limit - spent < share * limit
+            limit < UNBOUNDED.size and limit - spent < share * limit + more
             for whole, used in (own, (self._total, self.total_spent()))
-            for limit, spent in zip(whole.parts(), used.parts(), strict=True)
+            for limit, spent, more in zip(whole.parts(), used.parts(), beside.parts(), strict=True)
         )
 
     def renews_in_s(self) -> float:

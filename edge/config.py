@@ -48,7 +48,7 @@ currency = "EUR"
 zone = "Europe/Kyiv"              # for midnight and quiet hours
 urgent = 2                        # this priority, and what is before it, does not wait for a cheaper way
 patience_min = 60                 # how long everything else waits for the cheapest way that can take it
-urgent_share = 0.2                # this part of each budget is kept for what is urgent
+urgent_share = 0.2                # this part of each budget bulk leaves to summaries and what is urgent
 secrets = "secrets.toml"          # {pin} in a url or a command is the value of `pin` there; mode 0600
 [policy.budget]                   # all ways together, a day
 money = 5.0

@@ -10,6 +10,7 @@ from typing import Final
 
 from edge.budget import Budget
 from edge.tariff import Amount, Tariff
+from edge.unanswered import Unanswered
 from node.seams import Bearer, Mailbox, Repeating
 
 ANSWER_SIZE_MAX: Final = 340
@@ -27,13 +28,16 @@ class Traffic:
     bytes_received: int = 0
     frames_held: int = 0
     """Not sent, for what was reserved had been spent."""
+    frames_spared: int = 0
+    """Not sent, for nobody answers."""
 
 
 class Purse:
     """One way's hand in the budget. `budget` is exchanged when the stores are opened anew."""
 
-    def __init__(self, way: str, tariff: Tariff, budget: Budget) -> None:
+    def __init__(self, way: str, tariff: Tariff, budget: Budget, unanswered: Unanswered | None = None) -> None:
         self.way, self.tariff, self.budget = way, tariff, budget
+        self.unanswered = unanswered or Unanswered(None, lambda: 0.0)
         self.traffic = Traffic()
         self.want_more = False
         """A frame found too little reserved: the way asks for more at its next tick."""
@@ -45,12 +49,15 @@ class Purse:
             self.traffic.frames_held += 1
             self.want_more = True
             return False
+        if not self.unanswered.lets_through(size):
+            self.traffic.frames_spared += 1
+            return False
         self.traffic.frames_sent += 1
         self.traffic.bytes_sent += size
         return self.budget.charge(self.way, cost)
 
     def pay_again(self, up: int, down: int) -> bool:
-        """Charge a session of messages that the bearer begins by itself; tell whether it may. What comes is counted."""
+        """Charge what the bearer begins by itself; tell whether it may. What comes is counted."""
         cost = self.tariff.frame(max(up, 1))
         if not (cost + self.tariff.frame(down)).fits(self.budget.available(self.way)):
             self.want_more = True
@@ -59,6 +66,7 @@ class Purse:
 
     def count(self, size: int) -> None:
         """Count one frame that has arrived."""
+        self.unanswered.heard()
         self.traffic.frames_received += 1
         self.traffic.bytes_received += size
         self.budget.note(self.way, self.tariff.frame(size))
@@ -87,6 +95,8 @@ class Metered:
 
     def __init__(self, inner: Bearer, purse: Purse) -> None:
         self.inner, self.purse = inner, purse
+        if isinstance(inner, Repeating):
+            inner.pays = purse.pay_again
 
     @property
     def way(self) -> str:
@@ -129,11 +139,6 @@ class Metered:
 
 class MeteredMailbox(Metered):
     """One whose far end keeps messages until they are fetched, at the price of one."""
-
-    def __init__(self, inner: Bearer, purse: Purse) -> None:
-        super().__init__(inner, purse)
-        if isinstance(inner, Repeating):
-            inner.pays = purse.pay_again
 
     def fetch(self) -> None:
         if isinstance(self.inner, Mailbox) and self.purse.pay(1):

@@ -11,8 +11,8 @@ An object takes the cheapest way that meets its urgency:
   brings bulk onto a satellite.
 * A way that is barred is passed over: its budget is spent, its hours are quiet, its modem is not there, it rests after
   a failure. Quiet hours hold back everything but priority ALARM.
-* The last part of a budget (`urgent_share`) is kept for what is urgent: bulk in the morning must not cost the alarm of
-  the evening its way.
+* The last part of a budget (`urgent_share`) is kept (`Kept`): bulk in the morning must not cost the summary of the
+  afternoon its way, nor that the alarm of the evening.
 * What lies on a stick that is being carried takes only ways that cost nothing until the stick should have arrived.
 
 Carried ways are beside all this: they take whatever they may while they are there, and cost nobody's session. Of the
@@ -61,6 +61,22 @@ class Barred:
     text: str = ""
 
 
+class Kept(enum.IntEnum):
+    """Who may not spend what is left of a budget: each step bars one more kind of object. Alarms are never barred."""
+
+    FOR_ALL = 0
+    FROM_BULK = 1
+    FROM_PREVIEWS = 2
+    FROM_SUMMARIES = 3
+
+
+KEPT_FOR: Final = {
+    Kept.FROM_BULK: "the rest of today's budget is kept for summaries and what is urgent",
+    Kept.FROM_PREVIEWS: "the rest of today's budget is kept for summaries and what is urgent",
+    Kept.FROM_SUMMARIES: "the rest of today's budget is kept for alarms",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What the policy sees of one way now."""
@@ -75,8 +91,9 @@ class View:
     """The largest object that still fits into its budget, where a part of one is of no use; None: any."""
     unserved_s: float = 0.0
     """For how long it has not been in use."""
-    thrift: Barred | None = None
-    """Holds back what is not urgent: the rest of the budget is kept for what is."""
+    kept: Kept = Kept.FOR_ALL
+    renews_s: float | None = None
+    """When the budget begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +114,7 @@ class Rules:
     urgent: int = 2
     patience_s: float = 3600.0
     urgent_share: float = 0.2
-    """This part of each budget is spent on urgent objects only."""
+    """This part of each budget bulk leaves to summaries and what is urgent."""
 
 
 class Wait(enum.Enum):
@@ -154,6 +171,20 @@ def is_urgent(want: Want, rules: Rules) -> bool:
     return want.offer.priority <= rules.urgent and not want.in_custody
 
 
+def is_first_look(want: Want) -> bool:
+    """Tell whether it is small and says what matters: a summary, a message of persons, the question for a receipt."""
+    return want.in_custody or want.offer.kind in {objects.SUMMARY, objects.COMMAND}
+
+
+def kept_from(want: Want, rules: Rules) -> int:
+    """Return from which step of `Kept` on the object may spend nothing; beyond the last one where there is none."""
+    if want.offer.priority <= ALARM:
+        return Kept.FROM_SUMMARIES + 1
+    if is_first_look(want) or is_urgent(want, rules):
+        return Kept.FROM_SUMMARIES
+    return Kept.FROM_PREVIEWS if want.offer.kind == objects.PREVIEW else Kept.FROM_BULK
+
+
 def candidates(want: Want, views: Iterable[View], rules: Rules, using: str | None) -> list[View]:
     """Return the ways that may carry the object, the one to prefer first; of equal ones the one in use."""
     able = [view for view in views if not view.terms.is_carried and may_carry(want.offer, view.terms, rules)]
@@ -175,7 +206,9 @@ def _hesitates(want: Want, view: View, first: View, rules: Rules) -> float:
 
 def bar_of(want: Want, view: View, rules: Rules) -> Barred | None:
     """Return why the way cannot carry the object now, or None."""
-    barred = view.barred or (None if is_urgent(want, rules) else view.thrift)
+    barred = view.barred
+    if barred is None and view.kept >= kept_from(want, rules):
+        barred = Barred(Bar.BUDGET, view.renews_s, KEPT_FOR[view.kept])
     if barred is not None and not (barred.bar is Bar.QUIET and want.offer.priority <= ALARM):
         return barred
     if view.room is not None and want.offer.size > view.room:

@@ -194,6 +194,7 @@ class Way:
         self._accrued_at = self.worked_at = self.quiet_since = now
         self.starts += 1
         self.needs_person = False
+        self.purse.unanswered.begin_try()
         self.change(WayEvent.OPEN, now)
         self.road.open()
         return True

@@ -6,9 +6,10 @@ frame is charged to its way (`edge/metered.py`).
 
 How the session moves: the way that the policy wants is opened while the one in use goes on; when it has a bearer, the
 session is put on it; when it has been heard, the one before is closed. When it stays silent, the one before takes over
-again and the new one rests, longer each time. A way is given up for its silence only when another could do its work:
-the only one there is, is kept, for the session goes on by itself when the link is back. What is open and has nothing to
-do is closed, unless being open costs nothing.
+again and the new one rests, longer each time. A way that costs nothing is given up for its silence only when another
+could do its work: the only one there is, is kept, for the session goes on by itself when the link is back. One that
+costs money or energy rests, and is tried again and again: out of coverage it would empty its budget. What is open and
+has nothing to do is closed, unless being open costs nothing.
 
 What survives a crash: the budget. Patience begins anew with each start, and so do the rests of ways that failed.
 Raises nothing: a failed disk is told to the kit, which opens its stores anew, and by `reopen` the budget.
@@ -26,8 +27,10 @@ from edge.config import KitConfig
 from edge.day import quiet_left_s
 from edge.kit import Kit
 from edge.metered import Metered, Purse
-from edge.policy import Bar, Barred, Decision, Route, Rules, View, Wait, Want
+from edge.policy import Bar, Barred, Decision, Kept, Route, Rules, View, Wait, Want
+from edge.tariff import NOTHING, Amount, Tariff
 from edge.terms import Terms, limit_of, terms_of
+from edge.unanswered import Unanswered, silent_rate
 from edge.way import REST_S_MAX, SESSION_STATES, Road, RoadStatus, Way, WayEvent, WayState
 from node.clock import Clock
 from node.disk import Disk
@@ -44,19 +47,32 @@ TICK_S: Final = 1.0
 IDLE_TICK_S: Final = 5.0
 OPENING_S_MAX: Final = 240.0
 """A road that gives no bearer for so long is closed and rests."""
-SILENCE_S: Final = 30.0
+SILENCE_S: Final = 25.0
 MESSAGE_SILENCE_S: Final = 900.0
-"""A way that has work and is not heard for so long gives way to another, when there is one."""
+"""A way that has work and is not heard for so long gives way to another, when there is one: before the caller doubts
+its session (`node.caller.DOUBT_S`), for a new one costs two messages where messages are billed."""
+MESSAGE_ANSWER_S: Final = 120.0
+MESSAGE_REST_S: Final = 10.0
+"""The session stays on a way of messages so long for an answer, which is paid for, and so long to go on after one."""
 LONE_SILENCE_S: Final = 300.0
-"""The only one is opened anew after so long, and rests no longer than LONE_REST_S."""
 LONE_REST_S: Final = 60.0
+"""The only one is opened anew after so long, and rests no longer than this, when it costs nothing."""
+LONE_CALL_SILENCE_S: Final = 55.0
+"""The minute of a call that has been begun is paid."""
+LONE_DEAR_REST_S: Final = 180.0
 IDLE_S: Final = 120.0
 IDLE_DEAR_S: Final = 20.0
-"""A way with nothing to do is closed after so long; sooner when its minutes or its messages cost money."""
+"""A way with nothing to do is closed after so long; sooner when its minutes or its messages cost money, or little of
+its budget is left: a gateway that still expects something asks for it a minute long."""
 POLL_S: Final = 3600.0
 """How often receipts are asked for when nothing else is to be sent."""
 
-THRIFT: Final = "the rest of today's budget is kept for what is urgent"
+PREVIEWS_PART: Final = 1 / 2
+ALARMS_PART: Final = 1 / 4
+"""So much of what bulk leaves is left by previews, too, and so much by summaries, for alarms. A way that carries no
+bulk leaves all of it to alarms."""
+FIRST_LOOK_EXTRA: Final = 512
+"""Bytes that go with a summary: its offer, its receipt, the heads of frames."""
 
 MakeRoad = Callable[[Terms, Ears], Road]
 
@@ -92,16 +108,16 @@ class Ways:
         self.budget = self._open_budget()
         now = clock.now()
         self.ways = {
-            terms.name: Way(
-                terms, Purse(terms.name, terms.tariff, self.budget), make_road(terms, WayEars(self, terms.name)), now
-            )
+            terms.name: Way(terms, self._purse(terms), make_road(terms, WayEars(self, terms.name)), now)
             for terms in self._terms
         }
         self.using: Way | None = None
         self.wants: list[Want] = []
         self.plan = Decision()
         self._views: list[View] = []
-        self._thin: set[str] = set()
+        self._kept: dict[str, Kept] = {}
+        self._first_looks: dict[str, Amount] = {}
+        """What the summaries that wait will cost on each way."""
         self._admitted: frozenset[bytes] = frozenset()
         self._since: dict[bytes, float] = {}
         self._carried: dict[bytes, float] = {}
@@ -115,6 +131,10 @@ class Ways:
     def rules_of(config: KitConfig) -> Rules:
         """Return what a configuration says for all ways."""
         return Rules(config.policy.urgent, config.policy.patience_min * 60, config.policy.urgent_share)
+
+    def _purse(self, terms: Terms) -> Purse:
+        rate_bytes_s = None if terms.is_message else silent_rate(terms.tariff, (terms.limit, self.budget.total))
+        return Purse(terms.name, terms.tariff, self.budget, Unanswered(rate_bytes_s, self.clock.now))
 
     # What roads call
 
@@ -258,7 +278,7 @@ class Ways:
             self._fail(way, status.text or f"no connection within {OPENING_S_MAX:.0f} s", now)
         elif way is self.using:
             self._watch(way, now)
-            if self._is_thin(way) and way.name not in self._thin:
+            if self._keeps(way) > self._kept.get(way.name, Kept.FOR_ALL):
                 self._decide_at = now  # bulk ends here, before another frame of it goes
             elif wanted_more:
                 self._kit.link.tick(now)
@@ -273,7 +293,7 @@ class Ways:
             return
         if way.road.turn():
             way.quiet_since = now
-        elif self._another(way) or silence_s > max(LONE_SILENCE_S, MESSAGE_SILENCE_S * way.terms.is_message):
+        elif silence_s > lone_silence_s(way.tariff) or self._another(way):
             self._fail(way, f"nothing heard for {silence_s:.0f} s", now)
 
     def _another(self, way: Way) -> bool:
@@ -296,8 +316,9 @@ class Ways:
         self._decided_at = now
         self._pending = self._kit.outbox.pending()
         self.wants = self._look_at_wants(now)
+        self._first_looks = {name: self._cost_of_first_looks(way) for name, way in self.ways.items()}
         self._views = [self.view_of(way, now) for way in self.ways.values()]
-        self._thin = {view.terms.name for view in self._views if view.thrift}
+        self._kept = {view.terms.name: view.kept for view in self._views}
         using, using_s = (self.using.name, now - self.using.since) if self.using else (None, 0.0)
         self.plan = policy.decide(self.wants, self._views, self.rules, using, using_s)
         working = {one.way for one in self.plan.routes.values() if one.goes}
@@ -337,11 +358,28 @@ class Ways:
             opening_s=now - way.quiet_since if way.state is WayState.OPENING else None,
             room=way.room_for_object(),
             unserved_s=0.0 if way is self.using else now - way.served_at,
-            thrift=Barred(Bar.BUDGET, self.budget.renews_in_s(), THRIFT) if self._is_thin(way) else None,
+            kept=self._keeps(way),
+            renews_s=self.budget.renews_in_s(),
         )
 
-    def _is_thin(self, way: Way) -> bool:
-        return self.budget.is_thin(way.name, self.rules.urgent_share)
+    def _keeps(self, way: Way) -> Kept:
+        """Return who leaves what is left of the budget to others."""
+        share = self.rules.urgent_share
+        carries_bulk = way.terms.carries == "all"
+        if self.budget.is_thin(way.name, share * ALARMS_PART if carries_bulk else share):
+            return Kept.FROM_SUMMARIES
+        if self.budget.is_thin(way.name, share * PREVIEWS_PART):
+            return Kept.FROM_PREVIEWS
+        is_thin = self.budget.is_thin(way.name, share, self._first_looks.get(way.name, NOTHING))
+        return Kept.FROM_BULK if is_thin else Kept.FOR_ALL
+
+    def _cost_of_first_looks(self, way: Way) -> Amount:
+        costs = (
+            way.tariff.frame(FIRST_LOOK_EXTRA + (0 if want.in_custody else want.offer.size))
+            for want in self.wants
+            if policy.is_first_look(want) and policy.may_carry(want.offer, way.terms, self.rules)
+        )
+        return sum(costs, NOTHING)
 
     def _bar(self, way: Way, status: RoadStatus, now: float) -> Barred | None:
         if not status.is_there:
@@ -366,8 +404,19 @@ class Ways:
                 way.open(now)  # an alarm in quiet hours
         if target is None and self.using is None:
             target = next((way for way in self.ways.values() if self._is_kept(way) and way.is_up), None)
-        if target is not None and target is not self.using and target.is_up:
+        if target is not None and target is not self.using and target.is_up and not self._is_asking(now):
             self._take(target, now)
+
+    def _is_asking(self, now: float) -> bool:
+        """Tell whether an answer by messages, which are paid for, is waited for or has just come."""
+        way = self.using
+        if way is None or not way.terms.is_message:
+            return False
+        asked_at = way.purse.unanswered.since
+        is_fresh = now - way.quiet_since < MESSAGE_REST_S
+        if not is_fresh and (asked_at is None or now - asked_at > MESSAGE_ANSWER_S):
+            return False
+        return any(policy.may_carry(want.offer, way.terms, self.rules) for want in self.wants)
 
     def _is_kept(self, way: Way) -> bool:
         return way.terms.keep or way.terms.is_carried
@@ -381,7 +430,7 @@ class Ways:
         if way is self.using and target is not None and target is not way:
             return False  # it works until the other is there
         tariff = way.tariff
-        is_dear = way.terms.is_message or tariff.micros_per_minute > 0
+        is_dear = way.terms.is_message or tariff.micros_per_minute > 0 or self._kept[way.name]
         return now - way.worked_at > (IDLE_DEAR_S if is_dear else IDLE_S)
 
     def _take(self, way: Way, now: float) -> None:
@@ -402,9 +451,9 @@ class Ways:
             self._leave(way, bearer, now)
 
     def _fail(self, way: Way, why: str, now: float) -> None:
-        bearer, is_lone = way.bearer, not self._another(way)
+        bearer, lone_s = way.bearer, LONE_REST_S if way.tariff.is_free else LONE_DEAR_REST_S
         try:
-            way.fail(why, now, LONE_REST_S if is_lone else REST_S_MAX)
+            way.fail(why, now, REST_S_MAX if self._another(way) else lone_s)
         finally:
             self._leave(way, bearer, now)
         self._kit.note("links", f"{way.name}: {why}; tried again in {way.rest_until - now:.0f} s")
@@ -439,6 +488,13 @@ class Ways:
         on_messages = self.using is not None and self.using.terms.is_message
         self._kit.is_held_back = bool(self.wants) and (on_messages or any(is_held_back(one) for one in routes))
         self._kit.person_wanted = any(way.needs_person for way in self.ways.values())
+
+
+def lone_silence_s(tariff: Tariff) -> float:
+    """Return for how long the only way there is, is kept open while nothing is heard."""
+    if tariff.is_free:
+        return LONE_SILENCE_S
+    return LONE_CALL_SILENCE_S if tariff.micros_per_minute else SILENCE_S
 
 
 HELD_BACK: Final = frozenset({Bar.BUDGET, Bar.QUIET, Bar.PATIENCE, Bar.CARRIED})

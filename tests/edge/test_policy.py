@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import policy
-from edge.policy import DWELL_S, OPENING_S, STARVING_S, Bar, Barred, Rules, View, Wait, Want, decide, route, say
+from edge.policy import DWELL_S, OPENING_S, STARVING_S, Bar, Barred, Kept, Rules, View, Wait, Want, decide, route, say
 from edge.tariff import Tariff
 from edge.terms import Terms
-from wire.objects import COMMAND, FILE, STUDY, SUMMARY, Offer
+from wire.objects import COMMAND, FILE, PREVIEW, STUDY, SUMMARY, Offer
 
 LAN = Terms("lan", 0, rank=1)
 GSM = Terms("gsm", 1, tariff=Tariff(micros_per_mb=50_000), keep=False)
@@ -159,11 +159,24 @@ def test_the_first_object_decides_which_way_is_used():
     assert decide([small, STUDY_5], apart, RULES, "gsm", DWELL_S).use == "sbd"
 
 
-def test_what_is_kept_for_the_urgent_bars_everything_else():
-    thin = [View(GSM, is_up=True, thrift=SPENT)]
-    assert route(STUDY_5, thin, RULES).wait is Wait.BARRED
-    assert route(SUMMARY_2, thin, RULES).wait is Wait.NOW
-    assert not policy.admits(STUDY_5, "gsm", thin, RULES)
+PREVIEW_4 = Want(offer(7, PREVIEW, 4000, 4))
+KEPT = {
+    Kept.FOR_ALL: [STUDY_5, PREVIEW_4, SUMMARY_4, SUMMARY_2, CUSTODY, ALARM_STUDY],
+    Kept.FROM_BULK: [PREVIEW_4, SUMMARY_4, SUMMARY_2, CUSTODY, ALARM_STUDY],
+    Kept.FROM_PREVIEWS: [SUMMARY_4, SUMMARY_2, CUSTODY, ALARM_STUDY],
+    Kept.FROM_SUMMARIES: [ALARM_STUDY],
+}
+
+
+@pytest.mark.parametrize("kept", Kept)
+def test_near_the_end_of_a_budget_bulk_stops_first_then_previews_then_summaries(kept):
+    seen = [View(GSM, is_up=True, kept=kept, renews_s=60.0)]
+    for want in KEPT[Kept.FOR_ALL]:
+        found = route(want, seen, RULES)
+        assert found.goes == policy.admits(want, "gsm", seen, RULES) == (want in KEPT[kept])
+        if not found.goes:
+            assert (found.bars, found.left_s) == ({Bar.BUDGET}, 60.0)
+            assert "is kept for" in found.why
 
 
 def test_of_two_equal_ways_the_one_in_use_stays_in_use():
@@ -226,6 +239,18 @@ def test_nothing_goes_where_it_may_not(wants, seen, using, using_s):
     if decision.use is not None:
         assert by_name[decision.use].terms.carries
         assert decision.use not in decision.also_open
+
+
+@settings(deadline=None)
+@given(any_offers, any_views, st.sampled_from(Kept), st.sampled_from([0.0, 3600.0]))
+def test_bulk_never_spends_what_a_summary_may_not(bulk, seen, kept, waiting_s):
+    """Whatever is left, and whatever ways there are: where bulk goes, a summary that has waited as long goes, too."""
+    seen = [replace(view, kept=kept, is_up=True) for view in seen]
+    summary = Want(replace(bulk, kind=SUMMARY, size=1), waiting_s)
+    for view in seen:
+        if policy.admits(Want(bulk, waiting_s), view.terms.name, seen, RULES):
+            assert policy.may_carry(summary.offer, view.terms, RULES)
+            assert policy.bar_of(summary, view, RULES) is None
 
 
 @settings(deadline=None)

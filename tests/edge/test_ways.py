@@ -9,10 +9,14 @@ from edge.config import Cost, DayBudget, Energy, KitConfig, Policy, Way
 from edge.kit import Kit
 from edge.links import describe
 from edge.panel import DarkLamps, rhythms
+from edge.policy import Kept, Want
+from edge.tariff import Amount
+from edge.unanswered import SILENT_RATE_MIN
 from edge.way import WAY_TRANSITIONS, RoadStatus, WayEvent, WayState
 from edge.way import Way as WayAtWork
-from edge.ways import LONE_SILENCE_S, POLL_S, SILENCE_S, Ways
+from edge.ways import LONE_DEAR_REST_S, LONE_SILENCE_S, MESSAGE_ANSWER_S, POLL_S, SILENCE_S, Ways
 from hardware.leds import DOUBLE, SLOW
+from node.caller import DOUBT_S
 from node.entropy import seeded
 from node.idle import NothingToSend
 from node.link import Grant, Host
@@ -23,7 +27,7 @@ from tests.sim.disk import SimDisk
 from tests.sim.roads import Roads
 from tests.wire.air import MemoryInbox
 from wire.errors import DiskError, Misuse
-from wire.objects import STUDY, SUMMARY
+from wire.objects import STUDY, SUMMARY, Offer
 from wire.receipt import sign_receipt
 
 NOON_MS = int(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp() * 1000)
@@ -109,7 +113,7 @@ class Scene:
             for name, road in self.road.items():
                 if road.is_open and road.covered and road.end is None and name != "stick":
                     far = self.second if self.ways.ways[name].terms.gateway == "second" else self.host
-                    road.end = self.roads.join(road.ears, far)
+                    road.end = self.roads.join(road.ears, far, is_message=name == "sbd")
                     road.end.far.is_open = not road.deaf
                 elif road.end is not None and not road.covered:
                     end, road.end = road.end, None
@@ -249,16 +253,81 @@ def test_the_one_before_takes_over_again_when_the_new_one_stays_silent():
     assert not scene.kit.outbox.pending()
 
 
+def satellite_asks():
+    """A summary was asked for by satellite, nobody has answered yet, and GSM has just come back."""
+    scene = Scene(GSM, Way(name="sbd", url="sbd:///dev/sat", cost=Cost(per_message=0.04)))
+    scene.road["gsm"].covered, scene.road["sbd"].deaf = False, True
+    scene.put(SUMMARY, 300, 2)
+    scene.run(100, lambda: scene.ways.ways["sbd"].purse.traffic.frames_sent > 0)
+    scene.road["gsm"].covered = True
+    return scene
+
+
+def test_an_answer_that_is_paid_for_by_the_message_is_waited_for():
+    scene = satellite_asks()
+    scene.run(MESSAGE_ANSWER_S - 20)
+    assert scene.used == ["sbd"]
+    assert scene.state("gsm") is WayState.STANDBY
+    scene.run(30)
+    assert scene.used == ["sbd", "gsm"]
+
+
+def test_bulk_alone_waits_for_no_answer_of_a_satellite():
+    scene = satellite_asks()
+    bulk = scene.put()
+    scene.run(5)
+    assert scene.ways._is_asking(scene.roads.now)
+    scene.ways.wants = [want for want in scene.ways.wants if want.offer.object_id == bulk]
+    assert not scene.ways._is_asking(scene.roads.now)
+
+
 def test_the_only_way_is_kept_in_a_silence_and_opened_anew_only_after_long():
-    scene = Scene(GSM)
+    scene = Scene(LAN)
     scene.put()
-    scene.road["gsm"].deaf = True
+    scene.road["lan"].deaf = True
     scene.run(LONE_SILENCE_S - 10)
-    assert scene.road["gsm"].opened == 1
-    scene.road["gsm"].deaf = False
+    assert scene.road["lan"].opened == 1
+    scene.road["lan"].deaf = False
     scene.run(60)
-    assert scene.road["gsm"].opened == 2
+    assert scene.road["lan"].opened == 2
     assert not scene.kit.outbox.pending()
+
+
+def test_a_session_is_not_doubted_for_a_way_that_was_never_heard():
+    assert SILENCE_S < DOUBT_S
+
+
+def test_a_day_out_of_coverage_does_not_empty_the_budget_of_the_only_way():
+    """It was 190 kB in an hour: 53 bytes a second of HELLOs and probes, and a modem that was always on."""
+    gsm = Way(
+        name="gsm",
+        cost=Cost(per_mb=0.5),
+        energy=Energy(watts=1.5, joules_per_start=40),
+        budget=DayBudget(money=0.16, joules=30_000),
+    )
+    scene = Scene(gsm)
+    first = scene.put(SUMMARY, 500, 2)
+    scene.run(60)
+    assert scene.has(first) is State.RECEIVED
+    scene.road["gsm"].deaf = True
+    second, before = scene.put(SUMMARY, 500, 2), scene.ways.budget.spent("gsm")
+    scene.run(3 * 3600)
+    spent = scene.ways.budget.spent("gsm") - before
+    assert spent.size < 3 * 3600 * SILENT_RATE_MIN + 20_000
+    assert spent.millijoules < 0.25 * 30_000_000
+    scene.road["gsm"].deaf = False
+    scene.run(LONE_DEAR_REST_S + 60)
+    assert scene.has(second) is State.RECEIVED
+
+
+def test_the_minute_of_a_silent_call_is_used_up():
+    scene = Scene(Way(name="call", cost=Cost(per_minute=1.0, per_call=0.5), budget=DayBudget(money=3.9)))
+    scene.road["call"].deaf = True
+    scene.put(priority=1)
+    scene.run(50)
+    assert scene.state("call") is WayState.TRYING
+    scene.run(1200)
+    assert scene.ways.budget.spent("call").micros == 3_000_000, "two calls of a minute each"
 
 
 def test_another_address_of_the_same_way_is_tried_before_another_way():
@@ -302,16 +371,36 @@ def test_a_spent_budget_closes_the_way_until_midnight():
     assert scene.ways.budget.spent("gsm").size <= 30_000
 
 
-def test_the_last_fifth_of_a_budget_is_kept_for_what_is_urgent():
+def test_the_last_fifth_of_a_budget_is_kept_for_summaries_and_the_end_of_it_for_alarms():
     scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=500_000)))
     bulk = scene.put(size=1_000_000)
     scene.run(300)
     assert 370_000 < scene.ways.ways["gsm"].purse.traffic.bytes_sent < 410_000
-    assert "the rest of today's budget is kept for what is urgent, until 00:00" in scene.route(bulk)
-    urgent = scene.put(SUMMARY, 300, 2)
+    assert "the rest of today's budget is kept for summaries and what is urgent, until 00:00" in scene.route(bulk)
+    urgent, routine = scene.put(SUMMARY, 300, 2), scene.put(SUMMARY, 300, 7)
     scene.run(60)
-    assert scene.has(urgent) is State.RECEIVED
+    assert scene.has(urgent) is scene.has(routine) is State.RECEIVED
     assert scene.has(bulk) is State.WAITING
+    many = scene.put(SUMMARY, 100_000, 2)
+    scene.run(300)
+    assert "the rest of today's budget is kept for alarms, until 00:00" in scene.route(many)
+    alarm = scene.put(SUMMARY, 300, 1)
+    scene.run(60)
+    assert scene.has(alarm) is State.RECEIVED
+
+
+def test_bulk_leaves_what_the_summaries_that_wait_will_cost():
+    """They wait for a cheaper way; what they would cost on this one, should it stay away, is theirs beforehand."""
+    patient = Policy(patience_min=0, urgent=1)
+    scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=500_000)), policy=patient)
+    waiting = [Want(Offer(bytes([n]) * 16, SUMMARY, 20_000, bytes(16), 4)) for n in range(3)]
+    scene.ways.wants = waiting
+    alone = scene.ways._cost_of_first_looks(scene.ways.ways["gsm"])
+    assert 60_000 < alone.size < 65_000
+    scene.ways.budget.note("gsm", Amount(size=350_000))
+    assert scene.ways.view_of(scene.ways.ways["gsm"], 0.0).kept is Kept.FOR_ALL
+    scene.ways._first_looks["gsm"] = alone
+    assert scene.ways.view_of(scene.ways.ways["gsm"], 0.0).kept is Kept.FROM_BULK
 
 
 def test_the_budget_of_all_ways_together_binds_too():
@@ -333,7 +422,8 @@ def test_energy_is_counted_by_the_second_and_bounds_how_long_a_way_is_open():
     assert scene.state("gsm") is WayState.CLOSED
 
 
-def test_a_minute_that_cannot_be_paid_is_not_begun():
+def test_a_minute_that_cannot_be_paid_is_not_begun(monkeypatch):
+    monkeypatch.setattr("edge.ways.LONE_CALL_SILENCE_S", 1000.0)
     way = Way(name="call", cost=Cost(per_minute=1.0, per_call=0.5), budget=DayBudget(money=3.9))
     scene = Scene(way)
     scene.answer = lambda given: Custody()

@@ -40,9 +40,11 @@ class Roads:
         self._under_way = []
         self._order = itertools.count()
 
-    def join(self, near, far):
+    def join(self, near, far, *, is_message=False):
         """Let `near` call `far`; returns the near end."""
         ends = RoadEnd(self, near, "near"), RoadEnd(self, far, "far")
+        for end in ends:
+            end.is_message = is_message
         ends[0].far, ends[1].far = ends[1], ends[0]
         far.bearer_up(ends[1], self.now)
         near.bearer_up(ends[0], self.now)

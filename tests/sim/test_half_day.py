@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim.half_day import HalfDay
+from tests.sim.half_day import HalfDay, percentile
 
 
 @pytest.mark.slow
@@ -12,6 +12,7 @@ def test_forty_studies_over_two_modems_and_a_stick_within_their_budgets(seed):
     report = half_day.run()  # the checks of budgets and of custody are within
     assert report.studies >= 40
     assert report.objects == 2 * report.studies
+    assert percentile(report.summaries_s, 50) < 900, "with a way half of the time; it was 216 min (decisions/0127)"
     for row in (report.ways["gsm"], report.ways["sbd"]):
         assert 0 < row["EUR_real"] <= row["EUR"] <= row["EUR_max"]
         assert 0 < row["kJ_real"] <= row["kJ"] + 0.02 <= row["kJ_max"]
