@@ -13,13 +13,12 @@ from dataclasses import asdict
 from types import FrameType
 
 from feldsher import simulate_modem
-from hardware.simulated import analyser, oximeter, ptys, scanner
+from feldsher.simulated_devices import KINDS
+from hardware.simulated import ptys
 from hardware.simulated.device import Device
-from hardware.simulated.results import STYLES, message
+from hardware.simulated.results import STYLES
 from node.clock import SystemClock
 from wire.errors import DeviceError, UsageError
-
-FAULTS = {"analyser": analyser.FAULTS, "oximeter": oximeter.FAULTS, "scanner": scanner.FAULTS}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a diagnostic device",
         description="Prints the path that a kit is to open, then speaks. Ends with 0 when all of it was acknowledged.",
         epilog="example: feldsher simulate device scanner --pty-link /tmp/labels --patient 24310077; faults: "
-        + "; ".join(f"{kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
+        + "; ".join(f"{name}: {', '.join(kind.faults)}" for name, kind in KINDS.items()),
     )
-    device.add_argument("device", choices=sorted(FAULTS), help="which device")
+    device.add_argument("device", choices=sorted(KINDS), help="which device")
     _add_place(device)
     _add_manner(device)
     device.set_defaults(run=run)
@@ -72,40 +71,15 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
 
 def build(args: argparse.Namespace, start: int = 0) -> Device:
     """Return the device that the arguments describe; `start` numbers its first message. Raises UsageError."""
-    unknown = [name for name in args.fault if name not in FAULTS[args.device]]
+    kind = KINDS[args.device]
+    unknown = [name for name in args.fault if name not in kind.faults]
     if unknown:
-        known = ", ".join(FAULTS[args.device])
-        raise UsageError(f"--fault {unknown[0]}: the {args.device} knows: {known}")
+        raise UsageError(f"--fault {unknown[0]}: the {args.device} knows: {', '.join(kind.faults)}")
     if args.count < 1 or not args.every >= 0:
         raise UsageError(f"--count {args.count} --every {args.every}: at least one, and not before the one before")
     if not args.finger > 0:
         raise UsageError(f"--finger {args.finger:g}: more than 0 seconds are wanted")
-    numbers = range(start, start + args.count)
-    ids = [_patient(args, at) for at in numbers]
-    if args.device == "oximeter":
-        return oximeter.Oximeter(args.seed + start, args.count, args.finger, args.format, args.fault)
-    if args.device == "scanner":
-        return scanner.Scanner(ids, args.every, args.fault, waits=args.answer)
-    try:
-        messages = [
-            message(
-                args.style,
-                args.seed,
-                patient,
-                at=at,
-                encoding=args.encoding,
-                is_control=args.control and at == 0,
-            )
-            for at, patient in zip(numbers, ids, strict=True)
-        ]
-    except LookupError as error:
-        raise UsageError(f"--encoding {args.encoding}: {error}") from error
-    return analyser.Analyser(messages, args.fault, args.every)
-
-
-def _patient(args: argparse.Namespace, at: int) -> str:
-    ids: list[str] = args.patient
-    return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
+    return kind.make(args, start)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -111,7 +111,7 @@ def test_an_answer_to_a_question_never_asked_is_ignored(name, options):
     driver = registry.create(name, options)
     assert driver.committed(99, 0.0) == []
     assert driver.refused(99, 0.0) == []
-    assert driver.deadline() is None
+    assert driver.deadline() in {None, 0.0}, "a driver has nothing to do, or asks its device at once"
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
@@ -125,7 +125,7 @@ def test_nothing_is_read_while_an_answer_is_awaited(name, options):
 
 
 def test_an_unknown_driver_is_named_with_those_that_there_are():
-    with pytest.raises(ConfigError, match="driver 'sysmex' is unknown; there are: astm, barcode, lines, nonin"):
+    with pytest.raises(ConfigError, match=f"driver 'sysmex' is unknown; there are: {', '.join(registry.names())}"):
         registry.find("sysmex")
 
 

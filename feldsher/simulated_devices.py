@@ -1,0 +1,61 @@
+"""Which diagnostic devices `feldsher simulate device` can be, their faults, and how the arguments make one.
+
+A device is one row of `KINDS`. `start` numbers its first message, so that `--repeat` goes on with others.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hardware.simulated import analyser, oximeter, scanner
+from hardware.simulated.device import Device
+from hardware.simulated.results import message
+from wire.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of device. `make` may raise UsageError."""
+
+    faults: Mapping[str, str]
+    make: Callable[[Namespace, int], Device]
+
+
+def _analyser(args: Namespace, start: int) -> Device:
+    try:
+        messages = [
+            message(
+                args.style,
+                args.seed,
+                _patient(args, at),
+                at=at,
+                encoding=args.encoding,
+                is_control=args.control and at == 0,
+            )
+            for at in range(start, start + args.count)
+        ]
+    except LookupError as error:
+        raise UsageError(f"--encoding {args.encoding}: {error}") from error
+    return analyser.Analyser(messages, args.fault, args.every)
+
+
+def _oximeter(args: Namespace, start: int) -> Device:
+    return oximeter.Oximeter(args.seed + start, args.count, args.finger, args.format, args.fault)
+
+
+def _scanner(args: Namespace, start: int) -> Device:
+    ids = [_patient(args, at) for at in range(start, start + args.count)]
+    return scanner.Scanner(ids, args.every, args.fault, waits=args.answer)
+
+
+def _patient(args: Namespace, at: int) -> str:
+    ids: list[str] = args.patient
+    return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "analyser": Kind(analyser.FAULTS, _analyser),
+    "oximeter": Kind(oximeter.FAULTS, _oximeter),
+    "scanner": Kind(scanner.FAULTS, _scanner),
+}
