@@ -88,7 +88,7 @@ class Clocked(Protocol):
 
 @runtime_checkable
 class Repeating(Protocol):
-    """A bearer of messages which begins billed sessions by itself: a message again that may have gone, mail that rings.
+    """A bearer that costs more than its frames: a message again that may have gone, mail that rings, a frame in pieces.
 
     It asks `pays(up, down)` before each of them: bytes that go, and bytes that may come. False: not now.
     """

@@ -93,6 +93,9 @@ class SocketBearer:
         self._heard = bytearray()
         self.frames_dropped = 0
         self.is_closed = False
+        self.pays: Callable[[int, int], bool] = lambda up, down: True
+        self.is_begun = False
+        """The modem took part of a frame: what it takes of the rest has headers of its own on the bill."""
 
     @property
     def unsent(self) -> int:
@@ -131,7 +134,8 @@ class SocketBearer:
         """The modem has taken so many bytes of `next`; what is left of a datagram is lost with it."""
         while size > 0 and self._queue:
             raw = self._queue.popleft()
-            if len(raw) > size and self.is_stream:
+            self.is_begun = len(raw) > size and self.is_stream
+            if self.is_begun:
                 self._queue.appendleft(raw[size:])
             gone = min(len(raw), size) if self.is_stream else len(raw)
             self._unsent -= gone
@@ -268,6 +272,11 @@ class SocketModem(GsmModem):
                 self.post_frame(bearer, frame)
 
     def _give(self, stack: Stack, bearer: SocketBearer) -> Script[None]:
+        if bearer.is_begun and not bearer.pays(bearer.overhead, bearer.overhead):
+            if self.is_leaving:
+                bearer.close()
+            yield Pause(FULL_S_MAX)
+            return
         data = bearer.next(stack.send_size_max)
         try:
             taken = yield from stack.send(data)

@@ -6,6 +6,7 @@ import pytest
 
 from hardware.simulated.modems.quectel import Bg96, Quectel
 from hardware.simulated.modems.sim7600 import Sim7600
+from node.modems.seam import ModemState
 from node.modems.simcom import number_of
 from tests.node.modems.conformance.entries import socket_driver
 from tests.node.modems.conformance.rig import Rig
@@ -53,6 +54,27 @@ def test_a_modem_that_takes_less_than_it_is_given_gets_the_rest_later(sim, fault
     rig.run(120)
     assert rig.far.frames == frames
     assert rig.ears.ups == 1
+
+
+@pytest.mark.parametrize("allowance", [0, 3, 100])
+def test_what_goes_in_pieces_is_paid_for_piece_by_piece_and_waits_for_its_money(allowance):
+    rig = rig_of(Sim7600, "tcp", "short-accept=100@*").open().until_up(120)
+    asked = []
+
+    def pays(up, down):
+        asked.append((up, down))
+        return len(asked) <= allowance
+
+    rig.ears.bearer.pays = pays
+    frame = random.Random(1).randbytes(900)
+    rig.send(frame)
+    rig.run(60)
+    sends = b"".join(data for _, way, data in rig.talk if way == ">").count(b"AT+CIPSEND=0,")
+    assert sends == 1 + min(allowance, 9)  # 902 bytes by 100
+    assert rig.far.frames == ([frame] if allowance == 100 else [])
+    assert set(asked) == {(54, 54)}
+    rig.hang_up()
+    assert rig.run(60, lambda: rig.driver.status().state is ModemState.OFF), rig.tail()
 
 
 @pytest.mark.parametrize(
