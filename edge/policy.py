@@ -23,7 +23,6 @@ before, so that a stream of urgent objects on one way does not starve bulk that 
 
 import bisect
 import enum
-import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +37,8 @@ OPENING_S: Final = 60.0
 URGENT_DELAY_S: Final = 3600.0
 DWELL_S: Final = 60.0
 STARVING_S: Final = 600.0
+RECEIPT_PATIENCES: Final = 4
+"""An object whose bytes have arrived waits so many times as long: until its receipt comes it only takes up the card."""
 
 
 class Bar(enum.Enum):
@@ -201,7 +202,12 @@ def _hesitates(want: Want, view: View, first: View, rules: Rules) -> float:
         return want.carried_left_s
     if terms.level == first.terms.level or is_urgent(want, rules):
         return 0.0
-    return math.inf if want.in_custody else max(rules.patience_s - want.waiting_s, 0.0)
+    return max(_patience_s(want, rules) - want.waiting_s, 0.0)
+
+
+def _patience_s(want: Want, rules: Rules) -> float:
+    """Return for how long an object waits for a cheaper way: a receipt is in no hurry, but the cheapest may be dead."""
+    return rules.patience_s * (RECEIPT_PATIENCES if want.in_custody else 1)
 
 
 def bar_of(want: Want, view: View, rules: Rules) -> Barred | None:
@@ -252,8 +258,7 @@ def _hesitation(want: Want, view: View, before: View, left_s: float) -> Barred:
     """Say that a dear way is not taken yet."""
     if want.carried_left_s > 0:
         return Barred(Bar.CARRIED, left_s, "a copy is being carried")
-    known = None if left_s == math.inf else left_s
-    return Barred(Bar.PATIENCE, known, f"{view.terms.name} takes it when {before.terms.name} stays away")
+    return Barred(Bar.PATIENCE, left_s, f"{view.terms.name} takes it when {before.terms.name} stays away")
 
 
 def _held(name: str, passed: Sequence[Barred]) -> Route:
@@ -274,7 +279,7 @@ def alike(views: Sequence[View], rules: Rules) -> Callable[[Want], Hashable]:
     def key(want: Want) -> Hashable:
         offer = want.offer
         size_class = bisect.bisect_left(sizes, offer.size) if offer.size else -1
-        waited_s = min(want.waiting_s, rules.patience_s)
+        waited_s = min(want.waiting_s, _patience_s(want, rules))
         is_known = offer.again, want.in_custody, waited_s, want.carried_left_s
         return offer.kind, offer.priority, size_class, is_known
 

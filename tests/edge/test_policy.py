@@ -36,7 +36,7 @@ SUMMARY_4 = Want(offer(2, SUMMARY, 400, 4))
 STUDY_5 = Want(offer(3))
 PATIENT = Want(offer(4), waiting_s=3600)
 ALARM_STUDY = Want(offer(5, STUDY, 1500, 1))
-CUSTODY = Want(offer(6, again=True), waiting_s=10**6, in_custody=True)
+CUSTODY = Want(offer(6, again=True), waiting_s=4 * 3600 - 1, in_custody=True)
 
 
 def views(**situation):
@@ -81,6 +81,7 @@ def views(**situation):
         (PATIENT, {"gsm": RESTING, "lte": "closed"}, Wait.OPENING, "lte"),
         (STUDY_5, {"gsm": RESTING, "lte": "closed"}, Wait.OPENING, "lte"),
         (CUSTODY, {"lan": ABSENT, "gsm": "up"}, Wait.BARRED, "lan"),
+        (replace(CUSTODY, waiting_s=4 * 3600), {"lan": ABSENT, "gsm": "up"}, Wait.NOW, "gsm"),
         (CUSTODY, {"gsm": "up"}, Wait.NOW, "gsm"),
         (CUSTODY, {"sbd": "up"}, Wait.NOWHERE, ""),
         (replace(PATIENT, carried_left_s=50), {"gsm": "up"}, Wait.BARRED, "gsm"),
@@ -144,7 +145,7 @@ def test_until_when_is_the_first_thing_that_may_change_it():
     assert route(STUDY_5, views(lan=SPENT, gsm="up"), RULES).left_s == 3600
     assert route(Want(offer(), 3599), views(lan=SPENT, gsm=QUIET), RULES).left_s == 1
     assert route(PATIENT, views(lan=SPENT, gsm=QUIET), RULES).left_s == 600
-    assert route(CUSTODY, views(lan=ABSENT, gsm="up"), RULES).left_s is None
+    assert route(CUSTODY, views(lan=ABSENT, gsm="up"), RULES).left_s == 1
     assert say(route(STUDY_5, views(gsm=SPENT), RULES), "00:00") == "waits for gsm: budget of today spent, until 00:00"
 
 
