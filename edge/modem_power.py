@@ -110,6 +110,18 @@ class KeyPower:
             self._press()
 
 
+def check_pins() -> None:
+    """Raise UsageError where this machine has no pins; none is touched."""
+    try:
+        import RPi.GPIO  # noqa: F401 - to import it is the question
+    except (ImportError, RuntimeError, OSError) as error:
+        raise _no_pins(error) from error
+
+
+def _no_pins(error: Exception) -> UsageError:
+    return UsageError(f"power=: this machine has no pins ({error}); install python3-rpi-lgpio, or leave the option out")
+
+
 def gpio_pin(number: int) -> tuple[Pin, bool]:
     """Take a pin of this machine over (`TakePin`). Raises UsageError where there are none."""
     try:
@@ -119,7 +131,7 @@ def gpio_pin(number: int) -> tuple[Pin, bool]:
         GPIO.setup(number, GPIO.OUT)  # with `initial` it would be set at once, whatever it was before
         is_high = bool(GPIO.input(number))
     except (ImportError, RuntimeError, OSError) as error:
-        raise UsageError(f"power=: this machine has no pins ({error}); leave the option out") from error
+        raise _no_pins(error) from error
     return lambda high: GPIO.output(number, GPIO.HIGH if high else GPIO.LOW), is_high
 
 
@@ -131,4 +143,4 @@ def modem_power(how: str, later: Later, take: TakePin = gpio_pin) -> Power:
     return RailPower(pin, later, is_on=is_high) if how == "rail" else KeyPower(pin, later)
 
 
-__all__ = ["PRESS_S", "REST_S", "KeyPower", "RailPower", "modem_power"]
+__all__ = ["PRESS_S", "REST_S", "KeyPower", "RailPower", "check_pins", "modem_power"]

@@ -23,6 +23,7 @@ import serial
 
 from edge.driver import Line
 from node.clock import Clock
+from node.line_faults import why_not_opened
 from wire.errors import DeviceError
 
 QUEUE_SIZE_MAX: Final = 1 << 18
@@ -258,11 +259,4 @@ def open_line(path: str, line: Line) -> serial.Serial:
             exclusive=True,
         )
     except (serial.SerialException, OSError, ValueError) as error:
-        raise DeviceError(f"{path}: cannot be opened at {line}: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    text = str(error)
-    if "exclusively lock" in text or "Resource temporarily unavailable" in text or "busy" in text.lower():
-        return "another program has it open"
-    return text
+        raise DeviceError(f"{path}: cannot be opened at {line}: {why_not_opened(path, error)}") from error

@@ -134,15 +134,20 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
     from edge import config
     from edge.daemon import line_of
     from edge.ports import open_line
+    from edge.way_checks import way_checks
     from node.enrolment import load_kit
 
     yield _tried("enrolment", lambda: load_kit(data / ENROLMENT))
     yield _tried("card: write, fsync, rename, remove", lambda: _try_card(data))
     yield _tried("configuration", lambda: config.load(data / CONFIG))
     with contextlib.suppress(ConfigError):
-        for port in config.load(data / CONFIG).port:
+        kit = config.load(data / CONFIG)
+        for port in kit.port:
             what = f"port {port.name} ({port.path})"
             yield _tried(what, lambda port=port: open_line(port.path, line_of(port)).close())  # type: ignore[misc]  # mypy does not infer a lambda with a default
+        gateways = [one.name for one in load_kit(data / ENROLMENT).gateways]
+        for what, test in way_checks(kit, config.load_secrets(kit, data / CONFIG), gateways):
+            yield _tried(what, test)
 
 
 def _tried(what: str, test: Callable[[], object]) -> tuple[str, int, str]:

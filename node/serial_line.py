@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 import serial
 
+from node.line_faults import why_not_opened
 from node.modems.script import Controls
 from node.modems.seam import Bearer, Ears, Modem, ModemState, ModemStatus
 from node.roads import Shell
@@ -160,10 +161,12 @@ def _open(path: str, baud: int, *, rtscts: bool) -> serial.Serial:
     try:
         return serial.Serial(path, baud, timeout=0, write_timeout=0, rtscts=rtscts, exclusive=True)
     except (*_FAULTS, ValueError) as error:
-        text = str(error)
-        is_taken = "exclusively lock" in text or "temporarily unavailable" in text or "busy" in text.lower()
-        why = "another program has it open (ModemManager?)" if is_taken else text
-        raise DeviceError(f"{path}: cannot be opened at {baud} baud: {why}") from error
+        raise DeviceError(f"{path}: cannot be opened: {why_not_opened(path, error)}") from error
+
+
+def try_line(path: str, baud: int) -> None:
+    """Open the line for us alone and close it again. Raises DeviceError as `SerialLine` does."""
+    _open(path, baud, rtscts=False).close()
 
 
 class Maker(Protocol):
@@ -349,4 +352,4 @@ class ModemShell:
             self._shell.note_error(text)
 
 
-__all__ = ["FAREWELL_S_MAX", "Maker", "ModemShell", "SerialLine"]
+__all__ = ["FAREWELL_S_MAX", "Maker", "ModemShell", "SerialLine", "try_line"]

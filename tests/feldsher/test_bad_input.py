@@ -22,7 +22,7 @@ from node.claim import claim
 from node.spool import State
 from tests.feldsher.place import Bench, Place, feldsher, free_port, pid_memory_bytes
 
-IO, CONFIG, USAGE = 74, 78, 64
+IO, CONFIG, USAGE, DEVICE = 74, 78, 64, 79
 GARBAGE_COUNT = 20_000
 GROWTH_BYTES_MAX = 16 << 20
 
@@ -165,6 +165,15 @@ def test_a_selftest_names_everything_that_is_wrong_and_ends_with_the_first_class
     assert "FAILED  enrolment" in out
     assert "ok      card" in out
     assert "/dev/no-such-port" in out
+
+
+def test_a_selftest_has_a_line_for_each_way(kit, capsys):
+    ways = (("gsm", "modem:///dev/no-modem?to=udp://h:1"), ("stick", "dir:///tmp/stick"))
+    (kit / "kit.toml").write_text("".join(f'[[way]]\nname = "{name}"\nurl = "{url}"\n' for name, url in ways))
+    assert main(["kit", "selftest", "--data", str(kit)]) == DEVICE
+    lines = capsys.readouterr().out.splitlines()
+    assert "FAILED  way gsm (/dev/no-modem): there is no such line; is the modem plugged in and switched on?" in lines
+    assert "ok      way stick (/tmp/stick)" in lines
 
 
 def test_a_selftest_beside_a_running_kit_says_so_in_one_line(kit, capsys):
