@@ -2,10 +2,13 @@
 
 It gives no bearer and costs nobody's session. While its way is open a `Carrier` looks for the stick; what lies on it is
 told to the ways, for a copy that is under way saves money. Receipts that come back on it go to the kit's outbox.
-Nothing survives but what is on the stick and in the kit's stores.
+Calls to the stick are made apart (`node/apart.py`): one that hangs holds up neither devices nor links, nor the end of
+the process for more than CLOSE_S_MAX. Nothing survives but what is on the stick and in the kit's stores.
 """
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Final
 from edge.kit import Kit
 from edge.way import RoadStatus
 from node import entropy
+from node.apart import Apart, Call
 from node.carried import CarryStatus
 from node.carrying import Carrier, Far
 from node.disk import RealDisk
@@ -27,6 +31,10 @@ from wire.noise import KeyPair
 STEP_S: Final = 0.001
 """Between two steps of a visit the devices have their turn."""
 STEP_S_MAX: Final = 1.0
+CLOSE_S_MAX: Final = 3.0
+"""So long the end of the process waits for a stick that hangs; then it is left as it is."""
+
+log = logging.getLogger("feldsher")
 
 
 class ForStick:
@@ -65,6 +73,9 @@ class StickRoad:
         self._outbox = ForStick(kit, may_carry)
         self._carrier: Carrier | None = None
         self._task: asyncio.Task[None] | None = None
+        self._apart = Apart(f"stick {place}")
+        self._turn = asyncio.Lock()
+        """One visitor at a time: who was told to go may still wait for a call that hangs."""
         self._pending: Sequence[Offer] = ()
 
     def open(self) -> None:
@@ -86,8 +97,6 @@ class StickRoad:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        if self._carrier is not None:
-            self._carrier.close()
         self._carrier = self._task = None
         self._kit.stick_busy = self._kit.stick_ready = False
 
@@ -102,23 +111,39 @@ class StickRoad:
         return RoadStatus(is_there=True, text=status.text(), model="stick" if status.is_there else "")
 
     async def closed(self) -> None:
-        """Return when nothing is open any more."""
+        """Return when nothing is open any more, or the stick has hung for too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S_MAX), self._turn:
+                return
 
     async def _run(self, carrier: Carrier, peer: bytes) -> None:
+        async with self._turn:
+            try:
+                await self._visit(carrier, peer)
+            except Exception:
+                log.exception("%s", self._place)
+                raise
+            finally:
+                await self._apart.make(carrier.leave())
+
+    async def _visit(self, carrier: Carrier, peer: bytes) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._step(carrier, peer, loop.time())
+            call = self._step(carrier, peer, loop.time())
+            if call is not None:
+                carrier.settle(await self._apart.make(call))
             await asyncio.sleep(min(max(carrier.deadline() - loop.time(), STEP_S), STEP_S_MAX))
 
-    def _step(self, carrier: Carrier, peer: bytes, now: float) -> None:
-        kit = self._kit
+    def _step(self, carrier: Carrier, peer: bytes, now: float) -> Call | None:
+        """Go on, and return the call to the stick that is to be made before the next step."""
+        kit, call = self._kit, None
         if kit.disk_failed:
-            return
+            return None
         if (pending := kit.outbox.pending()) is not self._pending:
             self._pending = pending
             carrier.nudge()
         try:
-            carrier.tick(now)
+            call = carrier.advance(now)
         except UnreadableError as error:
             kit.set_aside(error, now)
         except DiskFull as error:
@@ -130,6 +155,7 @@ class StickRoad:
         self._show(carrier.status, now)
         if not carrier.status.is_busy:
             self._carried(carrier.carried(peer))
+        return call
 
     def _show(self, status: CarryStatus, now: float) -> None:
         """Tell the panel whether the stick may go, and the session what needs not be sent any more."""

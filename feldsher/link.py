@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from feldsher import link_send, link_trace
 from feldsher.tracing import add_options, tracing
 from node import linkkeys
+from node.apart import Apart
 from node.carrying import Carrier
 from node.daemon import keep_flushed
 from node.disk import RealDisk
@@ -129,7 +129,7 @@ async def _serve(keys: linkkeys.ServeKeys, urls: list[Url], disk: RealDisk, into
     for url in urls:
         there = url if url in sticks else await shell.listen(url)
         print(f"listening on {there}, into {into}", flush=True)
-    running = asyncio.gather(shell.run(), _tend(slots), keep_flushed(trace))
+    running = asyncio.gather(shell.run(), *map(_tend, slots), keep_flushed(trace))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
@@ -139,15 +139,15 @@ async def _serve(keys: linkkeys.ServeKeys, urls: list[Url], disk: RealDisk, into
         return
 
 
-async def _tend(slots: Sequence[Carrier]) -> None:
-    """Look into the folders in which sticks are put."""
-    loop = asyncio.get_running_loop()
+async def _tend(slot: Carrier) -> None:
+    """Look into a folder in which sticks are put; one that hangs holds up nothing else."""
+    loop, apart = asyncio.get_running_loop(), Apart("stick")
     while True:
-        for slot in slots:
-            slot.tick(loop.time())
-            _log(slot.events())
-        at = min((slot.deadline() for slot in slots), default=loop.time() + STICK_POLL_S)
-        await asyncio.sleep(max(0.0, min(at - loop.time(), STICK_POLL_S)))
+        call = slot.advance(loop.time())
+        if call is not None:
+            slot.settle(await apart.make(call))
+        _log(slot.events())
+        await asyncio.sleep(max(0.0, min(slot.deadline() - loop.time(), STICK_POLL_S)))
 
 
 def _log(events: list[Event]) -> None:

@@ -7,6 +7,10 @@ Both are the same code; a node may do both. `Carrier` is synchronous: `tick` doe
 object taken, a quarter of a megabyte written, one fsync), so that a kit goes on listening to its devices; `deadline`
 says when it wants the next. Between visits nothing of the stick is kept open, so that it can be pulled out.
 
+A call to a stick that breaks may hang for half a minute. So a visit makes none itself: it yields each as a `Call`, and
+goes on with what came of it. `tick` makes them at once (`link send`, the simulation); who cannot wait takes them by
+`advance`, has them made elsewhere (`node/apart.py`), one at a time, and brings what came of each by `settle`.
+
 What survives a crash: nothing of this, and nothing needs to. What is on the stick says itself what it is
 (`node/departures.py`), what has arrived is in the inbox, what waits is in the outbox until its receipt. A `StickError`
 ends a visit and is told by `status`; the errors of the node's own disk are raised.
@@ -15,12 +19,15 @@ May call `node.arrivals`, `node.departures`, `node.stick`, `wire`. The caller gi
 it (`functools.partial(RealDisk, path)`), and raises UsageError or DiskError when there is none.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
+from node.apart import Call, Outcome, attempt
 from node.arrivals import Arrivals, TakeWhole
 from node.carried import CarryStatus
 from node.departures import Departures, Manifest, is_of_answers, pack_answers, read_manifest
@@ -47,6 +54,9 @@ FAILURE_PAUSE_S: Final = 10.0
 """After a fault of the stick, or of the node's own disk."""
 
 Mount = Callable[[], AbstractContextManager[Disk]]
+Visit = Generator[Call | None, Any, None]
+_T = TypeVar("_T")
+_OVER: Final = object()
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,10 @@ class Carrier:
         self._stale = False
         """There may be something to write though nothing on the stick has changed."""
         self._left: dict[bytes, int] = {}
-        self._visit: Generator[None, None, None] | None = None
+        self._visit: Visit | None = None
+        self._outcome: Outcome | None = None
+        self._opened: AbstractContextManager[Disk] | None = None
+        """The stick while a visit lasts; touched by calls to the stick only."""
         self._next_at = float("-inf")
         self._status = CarryStatus(place)
         self.visits = 0
@@ -106,12 +119,28 @@ class Carrier:
 
     def tick(self, now: float) -> None:
         """Do the next step, when it is time. Raises what the node's own disk raises."""
-        if self._visit is None:
-            if now < self._next_at:
-                return
-            self._visit = self._look()
         try:
-            next(self._visit)
+            call = self.advance(now)
+        except BaseException:
+            attempt(self._let_go)
+            raise
+        if call is not None:
+            self.settle(attempt(call))
+
+    def advance(self, now: float) -> Call | None:
+        """Go on to the next call to the stick and return it, to be made before this is called again; None: no call now.
+
+        Raises what the node's own disk raises.
+        """
+        if self._visit is None:
+            if self._opened is not None:
+                return self._let_go
+            if now < self._next_at:
+                return None
+            self._visit = self._look()
+        outcome, self._outcome = self._outcome, None
+        try:
+            return self._visit.send(None) if outcome is None else outcome.bring(self._visit)
         except StopIteration:
             self._visit, self._next_at = None, now + (0.0 if self._stale else self._poll_s)
             self.visits += 1
@@ -120,10 +149,17 @@ class Carrier:
         except BaseException:
             self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
             raise
+        return None
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take in what came of the call that `advance` returned."""
+        if self._visit is not None:
+            self._outcome = outcome
 
     def deadline(self) -> float:
         """Return when `tick` wants to be called; in the past while there is something to do."""
-        return float("-inf") if self._visit is not None else self._next_at
+        is_visiting = self._visit is not None or self._opened is not None
+        return float("-inf") if is_visiting else self._next_at
 
     def nudge(self, *, retry: bool = False) -> None:
         """The outbox has something new, or the inbox another word on an object. `retry`: others are let in now."""
@@ -133,9 +169,14 @@ class Carrier:
 
     def close(self) -> None:
         """Let go of the stick, also in the middle."""
+        attempt(self.leave())
+
+    def leave(self) -> Call:
+        """End the visit; the call that is returned lets go of the stick, after whatever call is still being made."""
         if self._visit is not None:
             self._visit.close()
-            self._visit = None
+        self._visit = self._outcome = None
+        return self._let_go
 
     def events(self) -> list[Event]:
         """Return what has happened since the last call, for the log."""
@@ -158,28 +199,40 @@ class Carrier:
 
     # A visit
 
-    def _look(self) -> Generator[None, None, None]:
+    def _look(self) -> Visit:
         """Open the stick, and do what there is to do when something of it has changed."""
         try:
-            opened = self._mount()
+            disk = yield from _made(self._open)
         except (UsageError, DiskError):
             return self._gone()
-        with opened as disk:
-            if self._makes:
-                self._mark(disk)
-            stick = Stick(disk)
-            if not stick.is_marked:
-                return self._gone()
-            names = {name: one for name, one in stick.names(self._mailbox).items() if name not in self._stuck}
-            if self._stale or set(names) != self._seen:
-                yield from self._work(stick, names)
+        stick = Stick(disk)
+        found = yield from _made(partial(self._survey, disk, stick))
+        if found is None:
+            return self._gone()
+        names = {name: one for name, one in found.items() if name not in self._stuck}
+        if self._stale or set(names) != self._seen:
+            yield from self._work(stick, names)
         return None
 
-    def _mark(self, disk: Disk) -> None:
-        try:
-            mark(disk)
-        except (DiskError, DiskFull) as error:
-            raise StickError(f"cannot make a folder there: {error}") from error
+    def _open(self) -> Disk:
+        self._opened = self._mount()
+        return self._opened.__enter__()
+
+    def _let_go(self) -> None:
+        """Close the stick. What it says to that is nothing to us: all that counts was synced."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with contextlib.suppress(OSError, DiskError):
+                opened.__exit__(None, None, None)
+
+    def _survey(self, disk: Disk, stick: Stick) -> dict[str, ParcelName] | None:
+        """Return the parcels on it that are ours, None when it is somebody else's."""
+        if self._makes:
+            try:
+                mark(disk)
+            except (DiskError, DiskFull) as error:
+                raise StickError(f"cannot make a folder there: {error}") from error
+        return stick.names(self._mailbox) if stick.is_marked else None
 
     def _gone(self) -> None:
         self._stale = False
@@ -191,12 +244,12 @@ class Carrier:
         self._stuck.clear()
         self._arrivals.forget(())
 
-    def _work(self, stick: Stick, names: dict[str, ParcelName]) -> Iterator[None]:
+    def _work(self, stick: Stick, names: dict[str, ParcelName]) -> Visit:
         if not self._status.is_there:
             self._events.note("bearer", b"", f"{self._status.place}: a stick is here")
         self._names, self._stale = names, False
         self._show(is_busy=True)
-        yield
+        yield None
         self._arrivals.forget(names)
         yield from self._read_manifests(stick)
         yield from self._read(stick)
@@ -204,11 +257,11 @@ class Carrier:
         try:
             for peer in sorted(self._arrivals.peers()):
                 yield from self._answer(stick, peer)
-            self._clear_answers(stick)
+            yield from self._clear_answers(stick)
             for peer in self._departures:
                 yield from self._depart(stick, peer)
         except StickError as error:
-            if not stick.is_marked:
+            if not (yield from _made(lambda: stick.is_marked)):
                 raise StickError("the stick was pulled out; nothing is lost") from error
             trouble = str(error)
         self._seen = set(self._names)
@@ -233,32 +286,31 @@ class Carrier:
             trouble=trouble,
         )
 
-    def _read_manifests(self, stick: Stick) -> Iterator[None]:
+    def _read_manifests(self, stick: Stick) -> Visit:
         own = {name: parsed for name, parsed in self._names.items() if parsed.sender == self._mailbox}
         self._manifests = {name: manifest for name, manifest in self._manifests.items() if name in own}
         for name in own:
             if name in self._manifests:
                 continue
-            manifest = self._own_manifest(stick, name)
+            manifest = yield from self._own_manifest(stick, name)
             if manifest is None:
                 self._events.note("bearer", b"", f"{self._status.place}: {name} is damaged; it is written anew")
                 del self._names[name]
-                if not stick.discard(name):
+                if not (yield from _made(partial(stick.discard, name))):
                     self._stuck.add(name)
             else:
                 self._manifests[name] = manifest
-            yield
         self._arrivals.own = {parsed.parcel_id for parsed in own.values()}
 
-    def _own_manifest(self, stick: Stick, name: str) -> Manifest | None:
+    def _own_manifest(self, stick: Stick, name: str) -> Generator[Call | None, Any, Manifest | None]:
         """Return what a parcel of ours holds; None for one that is damaged, or of a later version of this program."""
-        raw = stick.read_slip(name, self._identity, is_of_answers)
+        raw = yield from _made(partial(stick.read_slip, name, self._identity, is_of_answers))
         try:
             return None if raw is None else read_manifest(raw)
         except PeerError:
             return None
 
-    def _read(self, stick: Stick) -> Iterator[None]:
+    def _read(self, stick: Stick) -> Visit:
         for departures in self._departures.values():
             departures.look()
         for name, parsed in self._names.items():
@@ -267,7 +319,7 @@ class Carrier:
             if self._arrivals.is_full:
                 self._events.note("refused", b"", f"{self._status.place}: too many objects at once; some wait")
                 return
-            raw = stick.read(name)
+            raw = yield from _made(partial(stick.read, name))
             self._trace.event("parcel", f"read {name}, {len(raw or b'')} bytes")
             yield from self._arrivals.read(name, raw)
 
@@ -281,7 +333,7 @@ class Carrier:
 
     # Answers to what has come
 
-    def _answer(self, stick: Stick, peer: bytes) -> Iterator[None]:
+    def _answer(self, stick: Stick, peer: bytes) -> Visit:
         """Bring what the stick says to a peer in step with what there is to say; the new stands before the old goes."""
         grant = self._authorize(peer)
         if grant is None:
@@ -297,18 +349,18 @@ class Carrier:
                 yield from self._put(stick, peer, grant.psk, blocks, raw)
         for digest, name in there.items():
             if digest not in said:
-                self._remove(stick, name)
+                yield from self._remove(stick, name)
 
-    def _clear_answers(self, stick: Stick) -> None:
+    def _clear_answers(self, stick: Stick) -> Visit:
         """Remove answers to parcels that are not there any more: they have been read."""
         asking = {parsed.sender for parsed in self._names.values() if parsed.to == self._mailbox}
         for name, manifest in list(self._manifests.items()):
             if manifest.digest and self._names[name].to not in asking:
-                self._remove(stick, name)
+                yield from self._remove(stick, name)
 
     # What is to be carried
 
-    def _depart(self, stick: Stick, peer: bytes) -> Iterator[None]:
+    def _depart(self, stick: Stick, peer: bytes) -> Visit:
         """Remove what was read at the far side, and write what is not on the stick yet."""
         grant, departures = self._authorize(peer), self._departures[peer]
         if grant is None:
@@ -318,18 +370,20 @@ class Carrier:
         for name, manifest in self._ours(peer):
             is_taken = self._names[name].parcel_id in taken
             if not manifest.digest and departures.is_over(manifest, is_taken):
-                self._remove(stick, name)
+                yield from self._remove(stick, name)
         waiting = departures.waiting(self._on_stick(peer), self._arrivals.have(peer))
         try:
             while waiting:
-                blocks, raw = departures.pack(waiting, self._room(stick))
+                room = yield from self._room(stick)
+                blocks, raw = departures.pack(waiting, room)
                 yield from self._put(stick, peer, grant.psk, blocks, raw)
         finally:
             self._left[peer] = len(departures.waiting(self._on_stick(peer), self._arrivals.have(peer)))
 
-    def _room(self, stick: Stick) -> int:
+    def _room(self, stick: Stick) -> Generator[Call | None, Any, int]:
         """Return how many blocks may still be written. Raises StickFull."""
-        room = (stick.free() - ROOM_KEPT) // BLOCK_SIZE
+        free = yield from _made(stick.free)
+        room = (free - ROOM_KEPT) // BLOCK_SIZE
         if room < 1 or len(self._manifests) >= PARCELS_MAX:
             raise StickFull("the stick is full")
         return room
@@ -341,15 +395,23 @@ class Carrier:
     def _on_stick(self, peer: bytes) -> list[Manifest]:
         return [manifest for _, manifest in self._ours(peer)]
 
-    def _put(self, stick: Stick, peer: bytes, psk: bytes, blocks: list[bytes], slip: bytes) -> Iterator[None]:
+    def _put(self, stick: Stick, peer: bytes, psk: bytes, blocks: list[bytes], slip: bytes) -> Visit:
         parcel_id = self._entropy(PARCEL_ID_SIZE)
         name = ParcelName(mailbox(peer), self._mailbox, parcel_id)
         raw = seal(self._identity, peer, psk, self._entropy(KEY_SIZE), parcel_id, blocks, slip)
-        yield
-        yield from stick.write(name, raw)
+        yield None
+        pieces = stick.write(name, raw)
+        while (yield from _made(partial(next, pieces, _OVER))) is not _OVER:
+            pass
         self._trace.event("parcel", f"wrote {name}, {len(raw)} bytes in {len(blocks)} blocks")
         self._names[str(name)], self._manifests[str(name)] = name, read_manifest(slip)
 
-    def _remove(self, stick: Stick, name: str) -> None:
-        stick.remove(name)
+    def _remove(self, stick: Stick, name: str) -> Visit:
+        yield from _made(partial(stick.remove, name))
         del self._names[name], self._manifests[name]
+
+
+def _made(call: Callable[[], _T]) -> Generator[Call, Any, _T]:
+    """Have a call to the stick made; return what it returned. Raises what it raised."""
+    result: _T = yield call
+    return result

@@ -9,6 +9,7 @@ import copy
 
 from edge.sticks import StickRoad
 from edge.way import RoadStatus
+from node.apart import attempt
 from node.carrying import Carrier, Far
 from node.host import Grant
 from node.idle import NothingTaken
@@ -108,7 +109,14 @@ class SlotRoad(StickRoad):
     def step(self):
         self._last = self._world.now
         if self._carrier is not None and self._node.process is self._kit:
-            self._node.guard(lambda: self._step(self._carrier, self._peer, self._world.now))
+            self._node.guard(self._step_at_once)
+
+    def _step_at_once(self):
+        """The world has no threads: a call to the stick is made here."""
+        carrier = self._carrier
+        call = self._step(carrier, self._peer, self._world.now)
+        if call is not None:
+            carrier.settle(attempt(call))
 
     def nudge(self):
         """Something may be new: real ones look each second."""

@@ -1,0 +1,141 @@
+"""A stick that hangs: the kit goes on listening, answering and sending as if it were not there."""
+
+import asyncio
+import os
+import threading
+
+import pytest
+
+from edge import daemon, sticks
+from edge.config import KitConfig, Port, Way
+from hardware.simulated import ptys
+from node.disk import RealDisk
+from tests.edge.test_daemon import NEAR, can_read, until
+from wire.objects import STUDY
+
+ENQ, ACK, EOT = b"\x05", b"\x06", b"\x04"
+ANSWER_S_MAX = 0.5
+"""Between a frame and its ACK there is an fsync of the kit's own disk, and this machine may be busy."""
+
+
+class HungDisk(RealDisk):
+    """A stick whose fsync does not return until it is let go."""
+
+    hangs, mended = threading.Event(), threading.Event()
+
+    def sync(self, path):
+        self.hangs.set()
+        self.mended.wait(20)
+        super().sync(path)
+
+
+@pytest.fixture
+def hung(monkeypatch):
+    HungDisk.hangs, HungDisk.mended = threading.Event(), threading.Event()
+    monkeypatch.setattr(sticks, "RealDisk", HungDisk)
+    yield HungDisk
+    HungDisk.mended.set()
+
+
+def frame(number, text):
+    body = b"%d%b\r\x03" % (number % 8, text)
+    return b"\x02" + body + b"%02X\r\n" % (sum(body) % 256)
+
+
+class Van:
+    """A daemon with an analyser on a line and a slot for sticks, running while its context lasts."""
+
+    def __init__(self, tmp_path, link):
+        self.stick = tmp_path / "stick"
+        (self.stick / "feldsher").mkdir(parents=True)
+        self.data = tmp_path / "data"
+        self.data.mkdir()
+        way, port = Way(name="stick", url=f"dir://{self.stick}"), Port(name="lab", path=link, driver="astm")
+        self.daemon = daemon.Daemon(KitConfig(port=[port], way=[way]), NEAR, self.data)
+
+    async def __aenter__(self):
+        self.daemon.kit.spool.put(bytes(16), STUDY, bytes(3000))
+        self.running = asyncio.ensure_future(self.daemon.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+
+
+async def answer(line):
+    """Return what the kit answers, and after how many seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await until(lambda: can_read(line))
+    return os.read(line, 10), loop.time() - began
+
+
+async def talk(line, number):
+    """Play one result of an analyser; return how long each answer took."""
+    waits_s = []
+    texts = [b"H|\\^&|||XP-100", b"P|1", b"O|1||^^%07d" % number, b"R|1|^^^^WBC^1|%d.5|10*3/uL" % number, b"L|1|N"]
+    for said in (ENQ, *(frame(at, text) for at, text in enumerate(texts, 1))):
+        os.write(line, said)
+        said_back, wait_s = await answer(line)
+        assert said_back == ACK
+        waits_s.append(wait_s)
+    os.write(line, EOT)
+    return waits_s
+
+
+def test_a_stick_that_hangs_delays_no_answer_to_a_device(hung, tmp_path):
+    async def play():
+        link = str(tmp_path / "tty")
+        with ptys.open_pty(link) as (line, _):
+            async with Van(tmp_path, link) as van:
+                await until(lambda: van.daemon._ports["lab"].is_present)
+                await until(hung.hangs.is_set)
+                waits_s = [wait_s for number in range(5) for wait_s in await talk(line, number)]
+                assert not list(van.stick.glob("feldsher/*.parcel"))
+                hung.mended.set()
+                await until(lambda: list(van.stick.glob("feldsher/*.parcel")))
+        return waits_s
+
+    assert max(asyncio.run(play())) < ANSWER_S_MAX
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_stick_that_hangs(hung, tmp_path, monkeypatch):
+    monkeypatch.setattr(sticks, "CLOSE_S_MAX", 0.3)
+
+    async def play():
+        with ptys.open_pty(str(tmp_path / "tty")) as _:
+            async with Van(tmp_path, str(tmp_path / "tty")):
+                await until(hung.hangs.is_set)
+                began = asyncio.get_running_loop().time()
+            return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(play()) < 2.0
+
+
+def test_a_way_that_is_opened_anew_waits_for_the_call_that_hangs(hung, tmp_path):
+    async def play():
+        van = Van(tmp_path, str(tmp_path / "tty"))
+        van.daemon.kit.spool.put(bytes(16), STUDY, bytes(3000))
+        (road,) = van.daemon._linking._roads
+        road.open()
+        await until(hung.hangs.is_set)
+        for _ in range(3):
+            road.close()
+            road.open()
+        assert [thread.name for thread in threading.enumerate()].count(f"stick {van.stick}") == 1
+        assert not road.status().text.startswith("carried")
+        hung.mended.set()
+        await until(lambda: road.status().text.startswith("carried: 1 study"))
+        road.close()
+        await road.closed()
+        assert [name for name in os.listdir("/proc/self/fd") if points_to(name, van.stick)] == []
+
+    asyncio.run(play())
+
+
+def points_to(name, place):
+    try:
+        return os.readlink(f"/proc/self/fd/{name}").startswith(str(place))
+    except OSError:
+        return False
