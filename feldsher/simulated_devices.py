@@ -4,11 +4,11 @@ A device is one row of `KINDS`. `start` numbers its first message, so that `--re
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from hardware.simulated import analyser, oximeter, scanner
+from hardware.simulated import analyser, oximeter, scanner, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.results import message
 from wire.errors import UsageError
@@ -49,6 +49,15 @@ def _scanner(args: Namespace, start: int) -> Device:
     return scanner.Scanner(ids, args.every, args.fault, waits=args.answer)
 
 
+class _Made(Protocol):
+    def __call__(self, seed: int, count: int, every_s: float, faults: Iterable[str]) -> Device: ...
+
+
+def _monitor(make: _Made, args: Namespace, start: int) -> Device:
+    """Return a device that invents `count` measurements from a seed."""
+    return make(args.seed + start, args.count, args.every, args.fault)
+
+
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
@@ -58,4 +67,5 @@ KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "scanner": Kind(scanner.FAULTS, _scanner),
+    "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),
 }

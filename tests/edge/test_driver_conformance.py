@@ -21,6 +21,8 @@ OPTIONS = [
     ("lines", {"mode": "bursts"}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
+    ("tm2655", {}),
+    ("tm2655", {"ask": "always", "envelope": True}),
 ]
 HELD_SIZE_MAX = 2 << 20
 """What a driver may hold in all its fields, bytes, counted generously."""
@@ -30,6 +32,9 @@ SHAPED = st.one_of(
     st.binary(max_size=40),
     st.sampled_from([b"\x05", b"\x04", b"\x02", b"\x03", b"\x17", b"\r\n", b"\r", b"]C0", b"12345674\r"]),
     st.sampled_from([b"\x021H|\\^&|||X\r\x03B1\r\n", b"\x022P|1||133\r\x03CE\r\n", b"\x025L|1|N\r\x0308\r\n"]),
+    st.sampled_from(
+        [b"\x16\x16\x0100\x02TM2655\x1e1\x1eRB\x1eE43\x1e\x03\x53", b"\x16\x16\x0100\x15", b"\x16\x16\x0100\x02"]
+    ),
     st.sampled_from([b"\x01\x81\x01\x00\x83", b"\x01\x80\x01\x61\xe3" * 25, b"\x80\x48\x61\x00" * 4]),
 )
 STEPS = st.lists(

@@ -6,6 +6,7 @@ from hardware.simulated.analyser import ANSWER_S, ATTEMPTS_MAX, BUSY_S, REFUSALS
 from hardware.simulated.oximeter import Oximeter, packet_frame
 from hardware.simulated.results import STYLES, message
 from hardware.simulated.scanner import Scanner, luhn
+from hardware.simulated.tm2655 import MEASURE_S, Tm2655, framed
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
 
@@ -102,3 +103,17 @@ def test_a_scanner_gives_up_a_label_after_three_beeps():
         device.feed(NAK, float(second))
     assert device.is_done
     assert device.report.failed == 1
+
+
+def test_a_blood_pressure_monitors_own_example_and_its_requests():
+    """RB has the check byte 10 and RP 02, as seen on the line; what was published for RP is wrong."""
+    assert framed("RB")[-1] == 0x10
+    assert framed("RP")[-1] == 0x02
+    device = Tm2655(1, faults=["asked-only"])
+    device.tick(0.0)
+    device.feed(framed("RB"), 1.0)
+    assert device.tick(2.0) == b"\x16\x16\x0100\x15"
+    device.tick(MEASURE_S)
+    device.feed(framed("RB"), 40.0)
+    assert device.tick(41.0).startswith(b"\x16\x16\x0100\x02TM2655\x1e2608010900\x1eRB\x1eM\x1eE00\x1eS")
+    assert device.commands == ["RB", "RB"]
