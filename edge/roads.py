@@ -36,6 +36,8 @@ DEFECT_S: Final = 60.0
 """After a defect of ours in a road, until it is tried again."""
 TURNS_S: Final = 600.0
 """All addresses may be tried again after so long."""
+THROUGH_MODEMS: Final = frozenset({"modem", "sbd", "serial"})
+"""Schemes whose device tells how it stands; until it does, there is none that draws energy."""
 CLOCK_DIFFERENCE_S: Final = 60.0
 """A network's time that differs from ours by more is told."""
 
@@ -119,6 +121,7 @@ class RoadShell:
         return not self._shell.failed.done()
 
     def up(self, bearer: Bearer) -> None:
+        self.note_error("")
         self._call(lambda: self._ears.bearer_up(bearer, self.now()))
 
     def down(self, bearer: Bearer) -> None:
@@ -173,6 +176,7 @@ class UrlRoad:
         return self._run is not None
 
     def open(self) -> None:
+        self.trouble = ""
         self._run = RoadShell(self, self._shell, self._ears)
         self._task = asyncio.ensure_future(self._keep(self._run, self._task))
 
@@ -208,10 +212,11 @@ class UrlRoad:
     def status(self) -> RoadStatus:
         modem = self._modem
         if modem is None:
-            return RoadStatus(text=self.trouble)
+            return RoadStatus(text=self.trouble, is_drawing=self.url.scheme not in THROUGH_MODEMS)
         return RoadStatus(
             needs_person=modem.state is ModemState.LOCKED,
-            text=modem.trouble or modem.state.value,
+            text=self.trouble or modem.trouble or modem.state.value,
+            is_drawing=modem.state is not ModemState.OFF,
             model=modem.model,
             operator=modem.operator,
             signal_dbm=modem.signal_dbm,

@@ -118,6 +118,8 @@ class RoadStatus:
     signal_dbm: int | None = None
     is_roaming: bool = False
     network_time_ms: int | None = None
+    is_drawing: bool = True
+    """While it is open, it takes from the battery; False while there is no modem to take anything."""
 
 
 class Road(Protocol):
@@ -155,6 +157,7 @@ class Way:
         self.rate_bps = 0.0
         self.starts = 0
         self._accrued_at = now
+        self._is_drawing = self._is_started = False
         self._minute_at: float | None = None
         self._ahead, self._reserved_at = 1, float("-inf")
 
@@ -187,10 +190,9 @@ class Way:
 
     def open(self, now: float) -> bool:
         """Open the road if its start can be paid; tell whether it is open now."""
-        start = self.tariff.start()
         if not self.purse.budget.reserve(self.name, self.tariff.least(self._frame_size())):
             return False
-        self.purse.budget.charge(self.name, start)
+        self._is_drawing = self._is_started = False
         self._accrued_at = self.worked_at = self.quiet_since = now
         self.starts += 1
         self.needs_person = False
@@ -241,18 +243,25 @@ class Way:
     # Costs
 
     def accrue(self, now: float) -> None:
-        """Count the seconds that it was open, and the minutes of its call."""
+        """Count the seconds in which it drew from the battery, its start, and the minutes of its call."""
         if not self.is_open:
             return
-        elapsed = now - self._accrued_at
-        if self.tariff.power_mw and elapsed > 0:
-            self.purse.budget.note(self.name, self.tariff.open_for(elapsed))
+        self._accrue_energy(now - self._accrued_at, is_drawing=self.road.status().is_drawing)
         self._accrued_at = now
         while self._minute_at is not None and self._minute_at <= now:
             self.purse.budget.note(self.name, self.tariff.minute())
             self._minute_at += MINUTE_S
         if self.state is WayState.CARRYING and now - self.since > STEADY_S:
             self.failures = 0
+
+    def _accrue_energy(self, elapsed_s: float, *, is_drawing: bool) -> None:
+        """Between two looks it drew when it does at either: never too little."""
+        if is_drawing and not self._is_started:
+            self._is_started = True
+            self.purse.budget.note(self.name, self.tariff.start())  # it was reserved when the way was opened
+        if self.tariff.power_mw and elapsed_s > 0 and (is_drawing or self._is_drawing):
+            self.purse.budget.note(self.name, self.tariff.open_for(elapsed_s))
+        self._is_drawing = is_drawing
 
     def top_up(self, now: float) -> bool:
         """Reserve ahead what it may spend next; False when there is too little left to go on."""

@@ -14,13 +14,14 @@ from functools import partial
 import pytest
 
 from edge import interface, roads
-from edge.config import KitConfig, Way
+from edge.config import Energy, KitConfig, Way
 from edge.interface import InterfaceRoad, addresses_of, run_command
 from edge.kit import Kit
 from edge.linking import Linking
 from edge.modem_power import PRESS_S
 from edge.panel import DarkLamps
 from edge.roads import RoadShell, UrlRoad, told
+from hardware.simulated import ptys
 from node.clock import SystemClock
 from node.disk import RealDisk
 from node.entropy import system
@@ -179,6 +180,53 @@ def test_a_stick_takes_what_may_go_by_hand(tmp_path):
 
 
 # What a modem tells
+
+
+def test_a_modem_that_vanishes_says_so_draws_nothing_and_costs_no_energy(tmp_path):
+    """Its last word was "off" or "up" until the way was given up, and the energy ran on."""
+    gsm = Way(
+        name="gsm", url=f"modem://{tmp_path}/gsm?to=udp://192.0.2.1:1", energy=Energy(watts=2, joules_per_start=9)
+    )
+    (tmp_path / "kit").mkdir()
+
+    async def play():
+        place = Place(tmp_path / "kit", [gsm])
+        place.put()
+        running = asyncio.ensure_future(place.linking.run())
+        way = place.linking.ways.ways["gsm"]
+        with ptys.open_pty(str(tmp_path / "gsm")):
+            await until(lambda: way.road.status().is_drawing)
+            await until(lambda: way.purse.budget.spent("gsm").millijoules > 9000)
+        await until(lambda: "there is no such line" in way.road.status().text)
+        told = place.linking.status()["ways"][0]
+        assert not way.road.status().is_drawing
+        place.linking.tick()
+        spent = way.purse.budget.spent("gsm")
+        await asyncio.sleep(2.5)
+        assert way.purse.budget.spent("gsm") == spent
+        await end(running)
+        assert "there is no such line" in told["does"]
+        assert told["state"] == "opening"
+
+    asyncio.run(play())
+
+
+def test_a_way_that_only_fails_to_open_costs_no_energy(tmp_path):
+    """`power=key` where there are no pins: nothing was ever switched on."""
+    gsm = Way(name="gsm", url="modem:///dev/null?power=key&to=udp://h:1", energy=Energy(watts=2, joules_per_start=40))
+
+    async def play():
+        place = Place(tmp_path, [gsm])
+        place.put()
+        running = asyncio.ensure_future(place.linking.run())
+        way = place.linking.ways.ways["gsm"]
+        await until(lambda: "has no pins" in way.road.status().text)
+        await asyncio.sleep(1.5)
+        assert way.is_open
+        assert way.purse.budget.spent("gsm").millijoules == 0
+        await end(running)
+
+    asyncio.run(play())
 
 
 def test_what_a_modem_tells_is_shown_and_its_clock_is_only_logged(tmp_path, caplog):

@@ -422,6 +422,27 @@ def test_energy_is_counted_by_the_second_and_bounds_how_long_a_way_is_open():
     assert scene.state("gsm") is WayState.CLOSED
 
 
+def test_energy_is_counted_from_when_something_draws_it():
+    scene = Scene(Way(name="gsm", energy=Energy(watts=2.0, joules_per_start=50), budget=DayBudget(joules=400)))
+    scene.road["gsm"].covered = False
+    scene.road["gsm"].said = RoadStatus(is_drawing=False, text="there is no such line")
+    scene.put()
+    scene.run(60)
+    assert scene.road["gsm"].is_open
+    assert scene.ways.budget.spent("gsm").millijoules == 0
+    scene.road["gsm"].said = RoadStatus()
+    scene.run(10)
+    assert 50_000 + 18_000 <= scene.ways.budget.spent("gsm").millijoules <= 50_000 + 22_000
+    scene.road["gsm"].said = RoadStatus(is_drawing=False)
+    scene.run(2)
+    spent = scene.ways.budget.spent("gsm")
+    scene.run(60)
+    assert scene.ways.budget.spent("gsm") == spent
+    scene.road["gsm"].said = RoadStatus()
+    scene.run(2)
+    assert scene.ways.budget.spent("gsm").millijoules - spent.millijoules < 10_000, "a start is counted once"
+
+
 def test_a_minute_that_cannot_be_paid_is_not_begun(monkeypatch):
     monkeypatch.setattr("edge.ways.LONE_CALL_SILENCE_S", 1000.0)
     way = Way(name="call", cost=Cost(per_minute=1.0, per_call=0.5), budget=DayBudget(money=3.9))
