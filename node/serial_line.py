@@ -257,6 +257,7 @@ class ModemShell:
                     retry_s = RETRY_S_MIN
                 except DeviceError as error:
                     self._note(str(error))
+                    self._look_for_modem()
                     retry_s = min(retry_s * 2, RETRY_S_MAX)
                 await asyncio.sleep(retry_s)
         finally:
@@ -275,10 +276,19 @@ class ModemShell:
         self._line = SerialLine(self._path, self._baud, self._received, self._vanished, self._tick, rtscts=self._rtscts)
         self._step(lambda: self.modem.open(self._shell.now()))
 
+    def _look_for_modem(self) -> None:
+        """A line that another program has is there; one that is not may come when its modem is switched on."""
+        if not Path(self._path).exists():
+            self._step(lambda: self.modem.missing(self._shell.now()))
+        if self._fault is not None:
+            raise self._fault
+
     async def _leave(self) -> None:
         """Let the modem hang up, for a bounded time, and close the line."""
         self._is_leaving = True
         try:
+            if self._line is None:
+                self._step(lambda: self.modem.hang_up(self._shell.now()))
             if self._line is not None and self._fault is None:
                 self._changed.clear()
                 self._step(lambda: self.modem.hang_up(self._shell.now()))

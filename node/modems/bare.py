@@ -35,6 +35,9 @@ class BareLine:
         if bearer is not None:
             self._ears.bearer_down(bearer, now)
 
+    def missing(self, now: float) -> None:
+        """There is no supply in our hands."""
+
     def hang_up(self, now: float) -> None:
         self.lost(now)
 

@@ -24,6 +24,10 @@ LEAVE_S_MAX: Final = 4.0
 POWER_OFF_S: Final = 5.0
 """So long without supply, or with its key released: a capacitor of 1000 uF is empty by then."""
 BOOT_S: Final = 8.0
+MISSING_S: Final = 30.0
+"""A modem on USB has its line so long after it was switched on; if not, its supply is cut for a moment, and after twice
+as long again, and so on up to the maximum."""
+MISSING_S_MAX: Final = 900.0
 
 
 class NoPower:
@@ -57,6 +61,9 @@ class ScriptedModem(abc.ABC):
         self._leave_by: float | None = None
         self._power_at: float | None = None
         self._off_at = float("-inf")
+        self._missing_until: float | None = None
+        """Until when a line that is not there is waited for, before the supply is cut."""
+        self._missing_s = MISSING_S
         self._now = 0.0
         self.state = ModemState.OFF
 
@@ -83,7 +90,7 @@ class ScriptedModem(abc.ABC):
         if self._is_open and not self.is_leaving:
             return
         self._is_open, self.is_leaving, self._is_saying_farewell, self._leave_by = True, False, False, None
-        self._now, self.engine.booted_at = now, now
+        self._now, self.engine.booted_at, self._missing_until = now, now, None
         self.let_go()
         if self._power_at is None and now < self._off_at + POWER_OFF_S:
             self._power_at = self._off_at + POWER_OFF_S
@@ -94,13 +101,32 @@ class ScriptedModem(abc.ABC):
         self._settle(now)
 
     def lost(self, now: float) -> None:
+        if self.is_leaving:
+            self._switch_off(now)
         self._is_open, self.is_leaving, self._leave_by = False, False, None
         self.engine.stop()
         self.let_go()
         self.state = ModemState.OFF
         self._settle(now)
 
+    def missing(self, now: float) -> None:
+        """Switch it on; when it does not come, off and on, ever less often."""
+        if self._is_open or self._power_at is not None:
+            return
+        if self._missing_until is None:
+            self._missing_s = MISSING_S
+            self._power.set(True)
+        elif self._missing_until <= now:
+            self._missing_s = min(2 * self._missing_s, MISSING_S_MAX)
+            self.cycle_power(now)
+        else:
+            return
+        self._missing_until = now + self._missing_s
+
     def hang_up(self, now: float) -> None:
+        if self._missing_until is not None:
+            self._missing_until = None
+            self._switch_off(now)
         if not self._is_open or self.is_leaving:
             return
         self.is_leaving, self._leave_by = True, now + LEAVE_S_MAX
@@ -207,10 +233,14 @@ class ScriptedModem(abc.ABC):
             self._say_farewell(now)
         else:
             self._is_open = self.is_leaving = False
-            self._leave_by = self._power_at = None
-            self._power.set(False)
-            self._off_at = now
+            self._leave_by = None
+            self._switch_off(now)
             self.state = ModemState.OFF
+
+    def _switch_off(self, now: float) -> None:
+        self._power_at = None
+        self._power.set(False)
+        self._off_at = now
 
     def _say_farewell(self, now: float) -> None:
         self._is_saying_farewell, self._leave_by = True, None

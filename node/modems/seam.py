@@ -68,6 +68,9 @@ class Modem(Protocol):
     def lost(self, now: float) -> None:
         """The line vanished (unplugged); `open` may come again."""
 
+    def missing(self, now: float) -> None:
+        """The line is wanted and not there: a modem on USB has none while it is off. To be called every few seconds."""
+
     def hang_up(self, now: float) -> None:
         """No bearer is wanted any more: end the call, and spare energy."""
 

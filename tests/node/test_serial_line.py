@@ -49,7 +49,7 @@ class Parrot:
     def __init__(self, ears, controls, wake):
         self.ears, self.controls, self.wake = ears, controls, wake
         self.out, self.bearer, self.at, self.state = b"", Bearer(), None, ModemState.OFF
-        self.broken = False
+        self.broken, self.missed = False, 0
 
     def open(self, now):
         self.state, self.out, self.at = ModemState.UP, b"hello", now + 0.05
@@ -58,6 +58,9 @@ class Parrot:
     def lost(self, now):
         self.state = ModemState.OFF
         self.ears.bearer_down(self.bearer, now)
+
+    def missing(self, now):
+        self.missed += 1
 
     def hang_up(self, now):
         self.out, self.at, self.state = b"bye", now + 0.05, ModemState.RESTING

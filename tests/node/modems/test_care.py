@@ -1,19 +1,22 @@
 """Modem care against the simulated SIM800: SIM, network, clock, speed, and what it tells people."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.simulated.modems.sim import SimCard
 from hardware.simulated.modems.sim800 import Sim800
-from node.modems import care, gsm
+from node.modems import care, gsm, scripted
 from node.modems.faults import CallFailed, CmeError, Locked, NetworkLost, NoAnswer, NotAllowed
 from node.modems.gsm import Plan
 from node.modems.ladder import Failing
 from node.modems.quirks import GENERIC, QUIRKS, quirk_of
+from node.modems.scripted import POWER_OFF_S, Hands
 from node.modems.seam import ModemState
 from tests.node.modems.conformance.entries import socket_driver
-from tests.node.modems.conformance.rig import Rig
+from tests.node.modems.conformance.rig import Ears, Rig
 
 
 def rig_of(*faults, plan=None, card=None, seed=1):
@@ -263,3 +266,56 @@ def test_a_password_is_in_no_message():
     rig.run(300)
     assert "AT+CSTT" in rig.driver.status().trouble
     assert "hush" not in rig.driver.status().trouble
+
+
+# Supply
+
+
+class Switched:
+    """A supply that notes when it was switched, and how."""
+
+    def __init__(self):
+        self.now, self.said = 0.0, []
+
+    def set(self, on):
+        if not self.said or self.said[-1][1] is not on:
+            self.said.append((self.now, on))
+
+
+def missing_for(driver, power, seconds):
+    """Say every five seconds that the line is not there, as the shell of a line does."""
+    for _ in range(round(seconds / 5)):
+        driver.missing(power.now)
+        while (at := driver.deadline()) is not None and at <= power.now + 5:
+            power.now = at
+            driver.tick(at)
+        power.now = (power.now // 5 + 1) * 5
+
+
+def driver_with(power):
+    hands = Hands(bytes, power=power)
+    return socket_driver("auto", "udp", Plan(apn="internet"))(Ears(), hands)
+
+
+def test_a_line_that_is_not_there_has_its_modem_switched_on_then_off_and_on_ever_less_often():
+    power = Switched()
+    driver = driver_with(power)
+    missing_for(driver, power, 24 * 3600)
+    assert power.said[0] == (0.0, True)
+    cuts = [at for at, on in power.said if not on]
+    assert cuts[0] == scripted.MISSING_S
+    gaps = [after - before for before, after in pairwise(cuts)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] <= scripted.MISSING_S_MAX + 10
+    assert all(after[0] - before[0] == POWER_OFF_S for before, after in pairwise(power.said) if after[1])
+    driver.hang_up(power.now)
+    assert power.said[-1] == (power.now, False), "nobody wants it any more"
+
+
+def test_a_modem_that_does_not_come_to_its_farewell_is_switched_off_all_the_same():
+    power = Switched()
+    driver = driver_with(power)
+    driver.open(0.0)
+    driver.hang_up(3.0)
+    driver.lost(4.0)
+    assert [on for _, on in power.said] == [True, False]

@@ -1,6 +1,7 @@
 """The road of modem://: what an address says, where a PIN's guard notes, and what a kit's shell brings."""
 
 import asyncio
+import contextlib
 import os
 import time
 
@@ -125,6 +126,39 @@ def test_a_kits_shell_brings_the_supply_and_hears_how_the_modem_stands(tmp_path)
     started = time.monotonic()
     asyncio.run(run())
     assert time.monotonic() - started < 8.0, "a modem that never said a word is waited for"
+
+
+class UsbModem(KitShell):
+    """A modem whose line is there only while it is switched on."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.stack = contextlib.ExitStack()
+
+    def set(self, on):
+        was_on = self.power[-1:] == [True]
+        super().set(on)
+        if not on:
+            self.stack.close()
+        elif not was_on:
+            self.stack.enter_context(ptys.open_pty(str(self.folder / "tty")))
+
+
+def test_a_modem_on_usb_comes_back_after_it_was_switched_off(tmp_path):
+    async def run():
+        shell = UsbModem(tmp_path)
+        for _ in range(2):
+            calling = asyncio.ensure_future(call_modem(shell, parse_url(f"modem://{tmp_path}/tty?power=rail&{TO}")))
+            shell.states.clear()
+            async with asyncio.timeout(5):
+                while ModemState.STARTING not in shell.states:  # noqa: ASYNC110 - a list that grows
+                    await asyncio.sleep(0.01)
+            calling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await calling
+            assert shell.power[-1] is False
+
+    asyncio.run(run())
 
 
 def test_only_a_kit_has_a_supply_in_its_hands():
