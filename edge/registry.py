@@ -18,6 +18,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "barcode": "edge.drivers.barcode",
     "lines": "edge.drivers.lines",
     "nonin": "edge.drivers.nonin",
+    "suntech": "edge.drivers.suntech",
     "tm2655": "edge.drivers.tm2655",
 }
 

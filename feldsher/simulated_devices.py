@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hardware.simulated import analyser, oximeter, scanner, tm2655
+from hardware.simulated import analyser, oximeter, scanner, suntech, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.results import message
 from wire.errors import UsageError
@@ -67,5 +67,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "scanner": Kind(scanner.FAULTS, _scanner),
+    "suntech": Kind(suntech.FAULTS, lambda args, start: _monitor(suntech.Suntech, args, start)),
     "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),
 }

@@ -21,6 +21,7 @@ OPTIONS = [
     ("lines", {"mode": "bursts"}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
+    ("suntech", {}),
     ("tm2655", {}),
     ("tm2655", {"ask": "always", "envelope": True}),
 ]
@@ -35,6 +36,7 @@ SHAPED = st.one_of(
     st.sampled_from(
         [b"\x16\x16\x0100\x02TM2655\x1e1\x1eRB\x1eE43\x1e\x03\x53", b"\x16\x16\x0100\x15", b"\x16\x16\x0100\x02"]
     ),
+    st.sampled_from([b"\x3e\x05\x02\x01\xba", b"\x3e\x05\x00\x00\xbd", b"\x3e\x18s\x00J\x00" + bytes(17) + b"\xed"]),
     st.sampled_from([b"\x01\x81\x01\x00\x83", b"\x01\x80\x01\x61\xe3" * 25, b"\x80\x48\x61\x00" * 4]),
 )
 STEPS = st.lists(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.fuzz import fuzz_astm, fuzz_lines, fuzz_nonin, fuzz_tm2655
+from tests.fuzz import fuzz_astm, fuzz_lines, fuzz_nonin, fuzz_suntech, fuzz_tm2655
 from tests.fuzz.driver import rounds
 
 ROUNDS = 300
 
 
-@pytest.mark.parametrize("target", [fuzz_astm, fuzz_nonin, fuzz_lines, fuzz_tm2655])
+@pytest.mark.parametrize("target", [fuzz_astm, fuzz_nonin, fuzz_lines, fuzz_suntech, fuzz_tm2655])
 def test_invariant_of_the_fuzz_target(target):
     rounds(target.check, target.SEEDS, ROUNDS, 1)

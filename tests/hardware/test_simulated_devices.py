@@ -6,6 +6,7 @@ from hardware.simulated.analyser import ANSWER_S, ATTEMPTS_MAX, BUSY_S, REFUSALS
 from hardware.simulated.oximeter import Oximeter, packet_frame
 from hardware.simulated.results import STYLES, message
 from hardware.simulated.scanner import Scanner, luhn
+from hardware.simulated.suntech import Suntech, cuff_answer, result_answer
 from hardware.simulated.tm2655 import MEASURE_S, Tm2655, framed
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
@@ -117,3 +118,12 @@ def test_a_blood_pressure_monitors_own_example_and_its_requests():
     device.feed(framed("RB"), 40.0)
     assert device.tick(41.0).startswith(b"\x16\x16\x0100\x02TM2655\x1e2608010900\x1eRB\x1eM\x1eE00\x1eS")
     assert device.commands == ["RB", "RB"]
+
+
+def test_a_suntech_module_answers_as_printed_and_never_unasked():
+    assert cuff_answer(258) == bytes.fromhex("3e050201ba")
+    assert result_answer(115, 74, 88, 85) == bytes.fromhex("3e1873004a001e01000000000000310755005800000000e9")
+    device = Suntech(1)
+    assert b"".join(device.tick(float(at)) for at in range(30)) == b""
+    device.feed(bytes.fromhex("3a79050048"), 30.0)
+    assert device.tick(31.0)[:2] == b"\x3e\x05"

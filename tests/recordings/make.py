@@ -7,6 +7,7 @@ from hardware.simulated.analyser import Analyser
 from hardware.simulated.oximeter import Oximeter
 from hardware.simulated.results import message
 from hardware.simulated.scanner import Scanner, patient_label
+from hardware.simulated.suntech import Suntech
 from hardware.simulated.tm2655 import Tm2655
 from tests.edge.bench import Bench
 from tests.edge.virtual import BenchHost, Wire
@@ -60,6 +61,8 @@ DEVICES = {
     "nonin-format-13": lambda: Oximeter(7, 2, 5.0, "13"),
     "nonin-lost-bytes": lambda: Oximeter(7, 1, 10.0, "2", ["lost-bytes"]),
     "barcode-labels": lambda: Scanner([patient_label(7, at) for at in range(3)], 2.0, ["bad-digit", "aim"]),
+    "suntech-results": lambda: Suntech(7, 2, faults=["error"]),
+    "suntech-noise": lambda: Suntech(7, 1, faults=["noise", "bad-check"]),
     "tm2655-results": lambda: Tm2655(7, 2, faults=["error"]),
     "tm2655-damaged": lambda: Tm2655(7, 2, faults=["bad-check"]),
     "tm2655-check-is-etx": lambda: Tm2655(7, 1, faults=["check-is-etx"]),
