@@ -16,6 +16,7 @@ GROUP: Final = "feldsher.drivers"
 BUILT_IN: Final[Mapping[str, str]] = {
     "astm": "edge.drivers.astm",
     "barcode": "edge.drivers.barcode",
+    "hbp9030": "edge.drivers.hbp9030",
     "lines": "edge.drivers.lines",
     "nonin": "edge.drivers.nonin",
     "suntech": "edge.drivers.suntech",

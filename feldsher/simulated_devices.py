@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hardware.simulated import analyser, oximeter, scanner, suntech, tm2655
+from hardware.simulated import analyser, hbp9030, oximeter, scanner, suntech, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.results import message
 from wire.errors import UsageError
@@ -58,6 +58,11 @@ def _monitor(make: _Made, args: Namespace, start: int) -> Device:
     return make(args.seed + start, args.count, args.every, args.fault)
 
 
+def _hbp9030(args: Namespace, start: int) -> Device:
+    ids = [_patient(args, at) for at in range(start, start + args.count)]
+    return hbp9030.Hbp9030(args.seed + start, ids, args.every, args.fault)
+
+
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
@@ -65,6 +70,7 @@ def _patient(args: Namespace, at: int) -> str:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
+    "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "scanner": Kind(scanner.FAULTS, _scanner),
     "suntech": Kind(suntech.FAULTS, lambda args, start: _monitor(suntech.Suntech, args, start)),

@@ -16,6 +16,7 @@ OPTIONS = [
     ("astm", {}),
     ("astm", {"encoding": "cp866"}),
     ("barcode", {"scheme": "mod97", "prefix": "P", "answer": "ack"}),
+    ("hbp9030", {}),
     ("lines", {}),
     ("lines", {"mode": "blocks", "trailer": 2, "answer": "ack"}),
     ("lines", {"mode": "bursts"}),
@@ -37,6 +38,7 @@ SHAPED = st.one_of(
         [b"\x16\x16\x0100\x02TM2655\x1e1\x1eRB\x1eE43\x1e\x03\x53", b"\x16\x16\x0100\x15", b"\x16\x16\x0100\x02"]
     ),
     st.sampled_from([b"\x3e\x05\x02\x01\xba", b"\x3e\x05\x00\x00\xbd", b"\x3e\x18s\x00J\x00" + bytes(17) + b"\xed"]),
+    st.sampled_from([b"2026,08,01,09,00," + b" " * 20 + b",0,121,079,066,0\r\n", b"1,2,3,4,5,6,7\r"]),
     st.sampled_from([b"\x01\x81\x01\x00\x83", b"\x01\x80\x01\x61\xe3" * 25, b"\x80\x48\x61\x00" * 4]),
 )
 STEPS = st.lists(

@@ -4,6 +4,7 @@ import json
 import tomllib
 
 from hardware.simulated.analyser import Analyser
+from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.oximeter import Oximeter
 from hardware.simulated.results import message
 from hardware.simulated.scanner import Scanner, patient_label
@@ -61,6 +62,8 @@ DEVICES = {
     "nonin-format-13": lambda: Oximeter(7, 2, 5.0, "13"),
     "nonin-lost-bytes": lambda: Oximeter(7, 1, 10.0, "2", ["lost-bytes"]),
     "barcode-labels": lambda: Scanner([patient_label(7, at) for at in range(3)], 2.0, ["bad-digit", "aim"]),
+    "hbp9030-results": lambda: Hbp9030(7, [patient_label(7, at) for at in range(3)], faults=["error", "nul"]),
+    "hbp9030-cut": lambda: Hbp9030(7, [patient_label(7, at) for at in range(2)], faults=["cut", "cr-only"]),
     "suntech-results": lambda: Suntech(7, 2, faults=["error"]),
     "suntech-noise": lambda: Suntech(7, 1, faults=["noise", "bad-check"]),
     "tm2655-results": lambda: Tm2655(7, 2, faults=["error"]),
