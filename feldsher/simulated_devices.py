@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hardware.simulated import analyser, hbp9030, oximeter, scanner, suntech, tm2655
+from hardware.simulated import analyser, gmc, hbp9030, oximeter, radex, radpro, scanner, suntech, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.results import message
 from wire.errors import UsageError
@@ -71,7 +71,10 @@ def _patient(args: Namespace, at: int) -> str:
 KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
+    "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
+    "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
+    "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),
     "scanner": Kind(scanner.FAULTS, _scanner),
     "suntech": Kind(suntech.FAULTS, lambda args, start: _monitor(suntech.Suntech, args, start)),
     "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),

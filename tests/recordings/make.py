@@ -5,7 +5,10 @@ import tomllib
 
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.hbp9030 import Hbp9030
+from hardware.simulated.gmc import Gmc
 from hardware.simulated.oximeter import Oximeter
+from hardware.simulated.radex import Radex
+from hardware.simulated.radpro import RadPro
 from hardware.simulated.results import message
 from hardware.simulated.scanner import Scanner, patient_label
 from hardware.simulated.suntech import Suntech
@@ -71,6 +74,13 @@ DEVICES = {
     "tm2655-check-is-etx": lambda: Tm2655(7, 1, faults=["check-is-etx"]),
     "tm2655-asked": lambda: Tm2655(7, 2, faults=["asked-only"]),
     "tm2655-envelope": lambda: Tm2655(7, 1),
+    "gmc-live": lambda: Gmc(7, 6),
+    "gmc-heartbeat": lambda: Gmc(7, 5, faults=["wide", "heartbeat", "first-value"]),
+    "gmc-history": lambda: Gmc(7, 3, faults=["short-read"]),
+    "radex-live": lambda: Radex(7, 6),
+    "radex-damaged": lambda: Radex(7, 9, faults=["bad-sum", "late-answer"]),
+    "radpro-live": lambda: RadPro(7, 6),
+    "radpro-old": lambda: RadPro(7, 4, faults=["old-firmware", "echo", "half-line"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),
