@@ -199,6 +199,7 @@ class Way:
         self.purse.unanswered.begin_try()
         self.change(WayEvent.OPEN, now)
         self.road.open()
+        self.accrue(now)  # what draws at once is counted at once
         return True
 
     def close(self, now: float) -> None:
