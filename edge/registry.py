@@ -16,9 +16,12 @@ GROUP: Final = "feldsher.drivers"
 BUILT_IN: Final[Mapping[str, str]] = {
     "astm": "edge.drivers.astm",
     "barcode": "edge.drivers.barcode",
+    "gmc": "edge.drivers.gmc",
     "hbp9030": "edge.drivers.hbp9030",
     "lines": "edge.drivers.lines",
     "nonin": "edge.drivers.nonin",
+    "radex": "edge.drivers.radex",
+    "radpro": "edge.drivers.radpro",
     "suntech": "edge.drivers.suntech",
     "tm2655": "edge.drivers.tm2655",
 }
