@@ -18,6 +18,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "barcode": "edge.drivers.barcode",
     "gmc": "edge.drivers.gmc",
     "hbp9030": "edge.drivers.hbp9030",
+    "hl7": "edge.drivers.hl7",
     "lines": "edge.drivers.lines",
     "nonin": "edge.drivers.nonin",
     "radex": "edge.drivers.radex",

@@ -16,6 +16,7 @@ from feldsher import simulate_modem
 from feldsher.simulated_devices import KINDS
 from hardware.simulated import ptys
 from hardware.simulated.device import Device
+from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.results import STYLES
 from node.clock import SystemClock
 from wire.errors import DeviceError, UsageError
@@ -60,9 +61,11 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
     device.add_argument("--repeat", action="store_true", help="go on for ever")
     device.add_argument("--fault", action="append", default=[], metavar="NAME", help="something that goes wrong")
     device.add_argument("--patient", action="append", default=[], metavar="ID", help="ids, in turn (default: invented)")
-    device.add_argument("--style", choices=STYLES, default="xp100", help="analyser: whose manner (default xp100)")
-    device.add_argument("--control", action="store_true", help="analyser: the first message is a control")
-    device.add_argument("--encoding", default="utf-8", help="analyser, style blocks: of names (default utf-8)")
+    device.add_argument(
+        "--style", choices=(*STYLES, *HL7_STYLES), default="", help="analyser, hl7: whose manner (default: its first)"
+    )
+    device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
+    device.add_argument("--encoding", default="utf-8", help="analyser, hl7: character set of names (default utf-8)")
     device.add_argument("--format", choices=("2", "7", "8", "13"), default="2", help="oximeter (default 2)")
     device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeter: a finger stays in")
     device.add_argument("--answer", action="store_true", help="scanner: waits for ACK")

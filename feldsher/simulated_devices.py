@@ -4,13 +4,17 @@ A device is one row of `KINDS`. `start` numbers its first message, so that `--re
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from hardware.simulated import analyser, gmc, hbp9030, oximeter, radex, radpro, scanner, suntech, tm2655
 from hardware.simulated.device import Device
-from hardware.simulated.results import message
+from hardware.simulated.hl7_results import STYLES as HL7_STYLES
+from hardware.simulated.hl7_results import message as hl7_message
+from hardware.simulated.hl7_sender import FAULTS as HL7_FAULTS
+from hardware.simulated.hl7_sender import Hl7Sender
+from hardware.simulated.results import STYLES, message
 from wire.errors import UsageError
 
 
@@ -22,22 +26,31 @@ class Kind:
     make: Callable[[Namespace, int], Device]
 
 
-def _analyser(args: Namespace, start: int) -> Device:
+Said = TypeVar("Said")
+
+
+def _messages(tell: Callable[..., Said], styles: Sequence[str], args: Namespace, start: int) -> list[Said]:
+    """Return what a device in one of `styles` has to say; without --style in the first."""
+    style = args.style or styles[0]
+    if style not in styles:
+        raise UsageError(f"--style {style}: the {args.device} knows: {', '.join(styles)}")
     try:
-        messages = [
-            message(
-                args.style,
-                args.seed,
-                _patient(args, at),
-                at=at,
-                encoding=args.encoding,
-                is_control=args.control and at == 0,
+        return [
+            tell(
+                style, args.seed, _patient(args, at), at=at, encoding=args.encoding, is_control=args.control and at == 0
             )
             for at in range(start, start + args.count)
         ]
     except LookupError as error:
         raise UsageError(f"--encoding {args.encoding}: {error}") from error
-    return analyser.Analyser(messages, args.fault, args.every)
+
+
+def _analyser(args: Namespace, start: int) -> Device:
+    return analyser.Analyser(_messages(message, STYLES, args, start), args.fault, args.every)
+
+
+def _hl7(args: Namespace, start: int) -> Device:
+    return Hl7Sender(_messages(hl7_message, HL7_STYLES, args, start), args.fault, args.every)
 
 
 def _oximeter(args: Namespace, start: int) -> Device:
@@ -72,6 +85,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
+    "hl7": Kind(HL7_FAULTS, _hl7),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),

@@ -19,6 +19,8 @@ OPTIONS = [
     ("hbp9030", {}),
     ("gmc", {}),
     ("gmc", {"protocol": "rfc1801", "history": "once", "every_s": 1.0}),
+    ("hl7", {}),
+    ("hl7", {"end": "silence", "encoding": "koi8-r"}),
     ("lines", {}),
     ("lines", {"mode": "blocks", "trailer": 2, "answer": "ack"}),
     ("lines", {"mode": "bursts"}),

@@ -6,6 +6,8 @@ import tomllib
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.gmc import Gmc
+from hardware.simulated.hl7_results import message as hl7_message
+from hardware.simulated.hl7_sender import Hl7Sender
 from hardware.simulated.oximeter import Oximeter
 from hardware.simulated.radex import Radex
 from hardware.simulated.radpro import RadPro
@@ -40,6 +42,13 @@ class Speaker:
 def analyser(style, *, faults=(), count=1, every_s=5.0, **how):
     messages = [message(style, 7, patient_label(7, at), at=at, **how) for at in range(count)]
     return Analyser(messages, faults, every_s)
+
+
+def hl7(style, *, faults=(), count=2, control=-1, **how):
+    messages = [
+        hl7_message(style, 7, patient_label(7, at), at=at, is_control=at == control, **how) for at in range(count)
+    ]
+    return Hl7Sender(messages, faults, 5.0)
 
 
 def controls_between_patients():
@@ -81,6 +90,14 @@ DEVICES = {
     "radex-damaged": lambda: Radex(7, 9, faults=["bad-sum", "late-answer"]),
     "radpro-live": lambda: RadPro(7, 6),
     "radpro-old": lambda: RadPro(7, 4, faults=["old-firmware", "echo", "half-line"]),
+    "hl7-es480": lambda: hl7("es480"),
+    "hl7-bc5380": lambda: hl7("bc5380", count=3, control=1),
+    "hl7-pcd01": lambda: hl7("pcd01"),
+    "hl7-cp1251": lambda: hl7("bc5380", count=1, encoding="cp1251"),
+    "hl7-lost-ack": lambda: hl7("es480", faults=["lost-ack", "fresh-time"]),
+    "hl7-cut": lambda: hl7("bc5380", faults=["cut"]),
+    "hl7-query": lambda: hl7("es480", faults=["query", "padding", "line-feeds"]),
+    "hl7-no-end": lambda: hl7("es480", faults=["no-end"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),

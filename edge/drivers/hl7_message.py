@@ -1,0 +1,447 @@
+"""HL7 v2, within one message: its header, whose it is, what it says as a RESULT, and the answer to it.
+
+Pure functions over bytes as they came. Written from HL7 v2.3.1 and v2.6, chapter 2 (delimiters, escapes, character
+sets, acknowledgements) and chapter 7 (ORU: PID, OBR, OBX, NTE), and from how makers use them: Mindray (OBX-4 holds the
+test's name, OBX-13 an edited value, MSH-16 what kind of result: 1 calibration, 2 control), IHE PCD-01 (OBX-4 is a place
+in the device, OBX-6 a unit of three components).
+
+Values, units, ranges and flags stay as received, but for escapes. `""`, which means "delete", is read as nothing. An
+empty field stays empty. Binary values (ED) are not repeated in the RESULT; those that are pictures become PICTUREs.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from edge import charset
+from edge.codes import Codes
+from edge.driver import HEADLINE_LINES_MAX, Headline
+from wire.record import Observation, Picture, Result
+
+SEGMENTS_COUNT_MAX: Final = 8_192
+OBSERVATIONS_PER_RESULT_MAX: Final = 256
+RESULT_TEXT_MAX: Final = 48 * 1024
+"""A message with more observations, or more characters in them, makes several RESULT tags of one entry."""
+OBSERVATIONS_COUNT_MAX: Final = 4_096
+ORDERS_COUNT_MAX: Final = 256
+PICTURES_COUNT_MAX: Final = 64
+NOTES_COUNT_MAX: Final = 64
+COMMENTS_COUNT_MAX: Final = 16
+TEXT_SIZE_MAX: Final = 4_096
+"""Characters of one field that are read; the rest stands in RAW only."""
+PERSON_TEXT_MAX: Final = 512
+COMMENT_TEXT_MAX: Final = 1_024
+NOTE_TEXT_MAX: Final = 200
+TIME_TEXT_MAX: Final = 64
+SHORT_TEXT_MAX: Final = 40
+"""Characters of a headline's part."""
+FIELDS_COUNT_MAX: Final = 256
+ANSWER_FIELD_SIZE_MAX: Final = 200
+"""Characters of a field that an answer repeats."""
+
+CHARACTER_SETS: Final = {
+    # HL7 table 0211, and what devices write there beside it
+    "ASCII": "ascii",
+    **{f"8859/{number}": f"iso8859-{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)},
+    "UNICODE": "utf-8",
+    "UNICODE UTF-8": "utf-8",
+    "UTF-8": "utf-8",
+    "UTF8": "utf-8",
+    "GB 18030-2000": "gb18030",
+    "KS X 1001": "euc_kr",
+    "BIG-5": "big5",
+    "WINDOWS-1251": "cp1251",
+    "CP1251": "cp1251",
+    "KOI8-R": "koi8-r",
+    "KOI8-U": "koi8-u",
+    "CP866": "cp866",
+}
+WANTS: Final = frozenset(("AL", "NE", "ER", "SU"))
+"""HL7 table 0155. Whatever else a device writes into MSH-15 and 16 is no request for the enhanced mode."""
+NO_PATIENTS: Final = {"Q": "control", "T": "training", "D": "debugging"}
+"""MSH-11."""
+NO_PATIENTS_EITHER: Final = {"1": "calibration", "2": "control"}
+"""MSH-16, as Mindray and E-LAB use it."""
+PERSON_FIELDS: Final = {"PID": (2, 3, 4, 5, 7, 8), "OBR": (2, 3)}
+ID_FIELDS: Final = ("PID.3", "PID.2", "PID.4", "OBR.2", "OBR.3")
+"""Where a device may put the id of the patient; where many send the tube's label, OBR."""
+MEDIA_TYPES: Final = {"BMP": "image/bmp", "PNG": "image/png", "JPEG": "image/jpeg", "JPG": "image/jpeg"}
+
+_SEGMENT: Final = re.compile(rb"[^\r\n]+")
+_PLACE: Final = re.compile(r"[\d.]*")
+"""OBX-4 that is a number or a place (1.13.1.1), and no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """MSH: `fields[n]` is MSH-n, read byte for byte (latin-1), so that it can be sent back as it came."""
+
+    fields: tuple[str, ...]
+
+    def __getitem__(self, number: int) -> str:
+        return self.fields[number] if number < len(self.fields) else ""
+
+    @property
+    def marks(self) -> str:
+        """Field, component, repetition, escape and subcomponent delimiters."""
+        return self[1] + (self[2][:4].ljust(4, "\0") if len(self[2]) >= 2 else "^~\\&")
+
+    @property
+    def kind(self) -> str:
+        return self[9].split(self.marks[1])[0].strip().upper()
+
+    @property
+    def event(self) -> str:
+        return next(iter(self[9].split(self.marks[1])[1:2]), "").strip().upper()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Who sends, and how they call this message."""
+        return self[3], self[4], self[10]
+
+    @property
+    def model(self) -> str:
+        words = (self[number].replace(self.marks[1], " ").strip() for number in (3, 4))
+        return " ".join(word for word in words if word)[:NOTE_TEXT_MAX]
+
+    @property
+    def time(self) -> str:
+        return self[7][:TIME_TEXT_MAX]
+
+
+def read_header(body: bytes) -> Header | None:
+    """Return the header of a message; None when it does not begin with one."""
+    first = _SEGMENT.search(body.lstrip(b"\x00 \r\n"))
+    text = first.group().decode("latin-1") if first is not None else ""
+    mark = text[3:4]
+    if text[:3] != "MSH" or not mark or mark.isalnum() or not mark.isprintable():
+        return None
+    fields = text.split(mark, FIELDS_COUNT_MAX)
+    return Header(("MSH", mark, *fields[1:]))
+
+
+def without_time(body: bytes) -> bytes:
+    """Return the message without MSH-7, which some devices write anew when they send a message again."""
+    mark = body.lstrip(b"\x00 \r\n")[3:4]
+    head, end, rest = body.partition(b"\r")
+    fields = head.split(mark) if mark else [head]
+    return mark.join([*fields[:6], *fields[7:]]) + end + rest
+
+
+def answer(header: Header, code: str, text: str, error: str = "0") -> bytes:
+    """Return the message that acknowledges one: MSH and MSA, in the sender's own delimiters and version.
+
+    A driver reads no clock: MSH-7 repeats the sender's time. The control id is the one that is acknowledged.
+    """
+    mark, component = header.marks[0], header.marks[1]
+    parts = header[9][:ANSWER_FIELD_SIZE_MAX].split(component)
+    kind = component.join(["ACK", *parts[1:2], *(["ACK"] if len(parts) > 2 else [])])
+    echo = {number: header[number][:ANSWER_FIELD_SIZE_MAX] for number in range(len(header.fields))}.get
+    fields = [
+        *("MSH", header[2][:5], echo(5) or "FELDSHER", echo(6, ""), echo(3, ""), echo(4, ""), echo(7, ""), ""),
+        *(kind, echo(10, ""), echo(11, ""), echo(12, ""), "", "", "", "", "", echo(18, "")),
+    ]
+    lines = (fields, ["MSA", code, echo(10, ""), text, "", "", error])
+    return "".join(mark.join(one).rstrip(mark) + "\r" for one in lines).encode("latin-1")
+
+
+def parts_of(body: bytes) -> list[bytes]:
+    """Divide a message at each PID that names somebody else; the header stays with the first."""
+    cuts, last = [0], b""
+    for found in _SEGMENT.finditer(body):
+        segment = found.group()
+        if segment[:3] != b"PID":
+            continue
+        person = segment[4:].partition(segment[3:4])[2].rstrip()
+        if last and person != last:
+            cuts.append(found.start())
+        last = person
+    return [body[at:end] for at, end in zip(cuts, [*cuts[1:], len(body)], strict=True)]
+
+
+def text_of(body: bytes, header: Header, encoding: str) -> tuple[str, str, list[str]]:
+    """Return the message as text, the character set it was read in, and what is to be said about that."""
+    declared = header[18].split(header.marks[2])[0].strip().upper()
+    known = encoding if encoding != "auto" else CHARACTER_SETS.get(declared, "")
+    if known:
+        text, used = _decoded(body, known)
+        if used:
+            return text, used, []
+        notes = [f"the text is not {known}, as {'MSH-18' if encoding == 'auto' else 'the configuration'} has it"]
+    else:
+        notes = [f"MSH-18 is {declared!r}, which is not known"] if declared else []
+    guessed = charset.detect(body)
+    if guessed not in {"ascii", "utf-8"}:
+        notes.append(f"the device does not say its character set; {guessed} was guessed from the text")
+    return *charset.decode(body, guessed), notes
+
+
+def _decoded(body: bytes, encoding: str) -> tuple[str, str]:
+    try:
+        return body.decode(encoding), encoding
+    except UnicodeDecodeError:
+        return "", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read from the part of a message that is about one person."""
+
+    results: tuple[Result, ...]
+    pictures: tuple[Picture, ...]
+    patient_ids: tuple[str, ...]
+    qc: bool
+    headline: tuple[Headline, ...]
+
+
+@dataclass(slots=True)
+class _Order:
+    """The observations of one OBR."""
+
+    specimen_id: str = ""
+    time: str = ""
+    ids: dict[tuple[str, str], None] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+
+
+class _Reader:
+    """Walks over the segments once."""
+
+    def __init__(self, marks: str, codes: Codes) -> None:
+        self.field_mark, self.component, self.repeat, self.escape, self.sub = tuple(marks)
+        self.codes = codes
+        self.patient: dict[tuple[str, str], None] = {}
+        self.orders: list[_Order] = []
+        self.pictures: list[Picture] = []
+        self.notes: list[str] = []
+        self.count = 0
+
+    def take(self, segment: str) -> None:
+        fields = segment.split(self.field_mark, FIELDS_COUNT_MAX)
+        handler = {"PID": self._patient, "OBR": self._order, "OBX": self._observation, "NTE": self._comment}
+        handler.get(fields[0], self._other)(fields)
+
+    def _other(self, fields: Sequence[str]) -> None:
+        if not re.fullmatch(r"[A-Z][A-Z0-9]{2}", fields[0]):
+            self.note("a segment that is no HL7: bytes may have been lost or damaged on the line")
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < NOTES_COUNT_MAX and text[:NOTE_TEXT_MAX] not in self.notes:
+            self.notes.append(text[:NOTE_TEXT_MAX])
+
+    # Fields
+
+    def text(self, fields: Sequence[str], number: int, size_max: int = TEXT_SIZE_MAX) -> str:
+        raw = fields[number] if number < len(fields) else ""
+        if len(raw) > size_max:
+            self.note(f"{fields[0]}-{number} of {len(raw)} characters was cut; RAW has it whole")
+        return "" if raw == '""' else self._unescaped(raw[:size_max])
+
+    def _unescaped(self, text: str) -> str:
+        """Undo \\F\\ \\S\\ \\T\\ \\R\\ \\E\\ \\Xhh\\ \\.br\\; every other escape stays as it came."""
+        if self.escape not in text:
+            return text
+        meant = {"F": self.field_mark, "S": self.component, "T": self.sub, "R": self.repeat, "E": self.escape}
+        parts = text.split(self.escape)
+        out, at = parts[0], 1
+        while at < len(parts):
+            stands_for = meant.get(parts[at], _char_of(parts[at])) if at + 1 < len(parts) else None
+            if stands_for is None:
+                out, at = out + self.escape + parts[at], at + 1
+            else:
+                out, at = out + stands_for + parts[at + 1], at + 2
+        return out
+
+    def _components(self, fields: Sequence[str], number: int) -> list[str]:
+        raw = fields[number] if number < len(fields) else ""
+        return [self._unescaped(part).strip() for part in raw[:TEXT_SIZE_MAX].split(self.component)]
+
+    # Segments
+
+    def _ids(self, kind: str, fields: Sequence[str]) -> dict[tuple[str, str], None]:
+        texts = {f"{kind}.{number}": self.text(fields, number, PERSON_TEXT_MAX) for number in PERSON_FIELDS[kind]}
+        return {(name, text): None for name, text in texts.items() if text.strip(self.component + self.repeat + " ")}
+
+    def _patient(self, fields: Sequence[str]) -> None:
+        self.patient = self._ids("PID", fields)
+
+    def _order(self, fields: Sequence[str]) -> None:
+        ids = self._ids("OBR", fields)
+        if len(self.orders) >= ORDERS_COUNT_MAX:
+            self.note("the message has too many orders to be read apart; RAW has it whole")
+            return
+        specimen = self.text(fields, 3, PERSON_TEXT_MAX) or self.text(fields, 2, PERSON_TEXT_MAX)
+        self.orders.append(_Order(specimen, self.text(fields, 7, TIME_TEXT_MAX), ids))
+
+    def _observation(self, fields: Sequence[str]) -> None:
+        self.count += 1
+        if self.count > OBSERVATIONS_COUNT_MAX:
+            self.note("the message has too many observations to be read; RAW has it whole")
+            return
+        order = self._last_order()
+        code, parts = self.text(fields, 3), self._components(fields, 3)
+        place = self.text(fields, 4).strip()
+        name = self._name(parts, place)
+        value, comments = self._value(fields, name)
+        unit = self.text(fields, 6)
+        comments += self._remarks(fields, place if _PLACE.fullmatch(place) else "")
+        coding = self.codes.coding([*filter(None, parts), name], value, self._unit_word(fields))
+        own = next((one for one, system in _codings(parts) if system == "LN"), "")
+        one = Observation(
+            code=code,
+            name=name,
+            value=value,
+            unit=unit,
+            range=self.text(fields, 7),
+            flags=self.text(fields, 8),
+            status=self.text(fields, 11),
+            time=self.text(fields, 14, TIME_TEXT_MAX) or order.time,
+            comments=tuple(comments),
+            loinc=own or coding.loinc,
+            ucum=coding.ucum,
+            ucum_value=coding.value,
+        )
+        order.observations.append(one)
+
+    def _last_order(self) -> _Order:
+        if not self.orders:
+            self.orders.append(_Order())
+        return self.orders[-1]
+
+    @staticmethod
+    def _name(parts: Sequence[str], place: str) -> str:
+        texts = [part for part in (*parts[1:2], *parts[4:5]) if part]
+        return next(iter(texts), "") or ("" if _PLACE.fullmatch(place) else place) or next(iter(parts), "")
+
+    def _unit_word(self, fields: Sequence[str]) -> str:
+        """Return the spelling of the unit that the table knows, of those that OBX-6 gives."""
+        words = self._components(fields, 6)
+        return next((word for word in words if self.codes.unit(word)), "")
+
+    def _value(self, fields: Sequence[str], name: str) -> tuple[str, list[str]]:
+        if next(iter(fields[2:3]), "").strip().upper() != "ED":
+            return self.text(fields, 5), []
+        raw = fields[5] if len(fields) > 5 else ""
+        parts = raw.split(self.component, 4)
+        kind = " ".join(part for part in parts[1:4] if part)[:SHORT_TEXT_MAX]
+        return self._picture(parts, kind, name), [f"{kind}: {len(parts[-1])} characters of data stand in RAW"]
+
+    def _picture(self, parts: Sequence[str], kind: str, name: str) -> str:
+        """Keep a picture that is one; return what to show in place of the data."""
+        if len(parts) < 5 or parts[1].upper() != "IMAGE" or len(self.pictures) >= PICTURES_COUNT_MAX:
+            return kind
+        media_type = MEDIA_TYPES.get(parts[2].strip().upper(), "")
+        try:
+            image = base64.b64decode(parts[4], validate=True) if parts[3].strip().upper() == "BASE64" else b""
+        except (binascii.Error, ValueError):
+            self.note("the data of a picture are no base64; RAW has them")
+            return kind
+        if media_type and image:
+            self.pictures.append(Picture(media_type, name[:SHORT_TEXT_MAX], image))
+        return kind
+
+    def _remarks(self, fields: Sequence[str], place: str) -> list[str]:
+        edited = self.text(fields, 13, COMMENT_TEXT_MAX)
+        return [*([f"OBX-4: {place[:TIME_TEXT_MAX]}"] if place else []), *([f"OBX-13: {edited}"] if edited else [])]
+
+    def _comment(self, fields: Sequence[str]) -> None:
+        text = self.text(fields, 3, COMMENT_TEXT_MAX)
+        order = self.orders[-1] if self.orders else None
+        if not text.strip():
+            return
+        if order is None or not order.observations:
+            self.note(f"NTE: {text}")
+        elif len(order.observations[-1].comments) < COMMENTS_COUNT_MAX:
+            one = order.observations[-1]
+            fields_of = {name: getattr(one, name) for name in Observation.CHECKS}
+            order.observations[-1] = Observation(**(fields_of | {"comments": (*one.comments, text)}))
+
+    # Results
+
+    def patient_ids(self) -> tuple[str, ...]:
+        """Return each id that may mean the patient, trimmed: of each repetition the first component."""
+        found = self.patient | {pair: None for order in self.orders for pair in order.ids}
+        ordered = sorted((pair for pair in found if pair[0] in ID_FIELDS), key=lambda pair: ID_FIELDS.index(pair[0]))
+        firsts = (one.split(self.component)[0].strip() for _, text in ordered for one in text.split(self.repeat))
+        return tuple(dict.fromkeys(one for one in firsts if one))
+
+
+def _char_of(escape: str) -> str | None:
+    if escape == ".br":
+        return "\n"
+    if re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", escape):
+        return bytes.fromhex(escape[1:]).decode("latin-1")
+    return None
+
+
+def _codings(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (code, coding system) of OBX-3: its first and its alternate."""
+    for at in (0, 3):
+        if len(parts) > at + 2:
+            yield parts[at], parts[at + 2].upper()
+
+
+def reason_of_no_patient(header: Header, specimens: Sequence[str], words: frozenset[str]) -> str:
+    """Return why a message is no patient's, "" when it is one's."""
+    mode = header[11].split(header.marks[1])[0].strip().upper()
+    controls = [one for one in specimens if one.strip().upper() in words]
+    return NO_PATIENTS.get(mode) or NO_PATIENTS_EITHER.get(header[16].strip(), "") or ("control" if controls else "")
+
+
+def read(
+    part: bytes, header: Header, codes: Codes, encoding: str, notes: Sequence[str], words: frozenset[str]
+) -> Report:
+    """Return what a message, or the part of it that is about one person, says. Never raises."""
+    text, used, remarks = text_of(part, header, encoding)
+    reader = _Reader(header.marks, codes)
+    for remark in (*notes, *remarks):
+        reader.note(remark)
+    segments = [line for line in re.split(r"[\r\n]+", text) if line.strip("\0 ")]
+    for segment in segments[:SEGMENTS_COUNT_MAX]:
+        reader.take(segment)
+    if len(segments) > SEGMENTS_COUNT_MAX:
+        reader.note(f"{len(segments)} segments, of which {SEGMENTS_COUNT_MAX} were read; RAW has all")
+    return _report(reader, header, used, words)
+
+
+def _report(reader: _Reader, header: Header, used: str, words: frozenset[str]) -> Report:
+    why = reason_of_no_patient(header, [one.specimen_id for one in reader.orders], words)
+    if why:
+        reader.note(f"a {why}: no patient's result")
+    orders = reader.orders or [_Order()]
+    results: list[Result] = []
+    for order in orders:
+        ids = tuple(reader.patient | order.ids)
+        for part in _portions(order.observations):
+            notes = tuple(reader.notes) if not results else ()
+            results.append(Result(bool(why), header.time, order.specimen_id, ids, used, part, notes))
+    headline = _headline([one for order in orders for one in order.observations], header.marks[1])
+    return Report(tuple(results), tuple(reader.pictures), reader.patient_ids(), bool(why), headline)
+
+
+def _headline(observations: Sequence[Observation], component: str) -> tuple[Headline, ...]:
+    """Return the first values, numbers before words; a unit of several components is shown by its name."""
+    told = sorted((one for one in observations if one.value), key=lambda one: not one.value[:1].isdigit())
+    units = (one.unit.split(component)[:2][-1] for one in told)
+    lines = zip(told[:HEADLINE_LINES_MAX], units, strict=False)
+    return tuple((one.name[:SHORT_TEXT_MAX], _short(one.value), unit[:SHORT_TEXT_MAX]) for one, unit in lines)
+
+
+def _portions(observations: Sequence[Observation]) -> Iterator[tuple[Observation, ...]]:
+    """Divide what is too much for one RESULT; there is at least one portion."""
+    portion: list[Observation] = []
+    size = 0
+    for one in observations:
+        if len(portion) >= OBSERVATIONS_PER_RESULT_MAX or size > RESULT_TEXT_MAX:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(one)
+        size += sum(map(len, (one.code, one.name, one.value, one.unit, one.range, one.flags, *one.comments)))
+    yield tuple(portion)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= SHORT_TEXT_MAX else value[: SHORT_TEXT_MAX - 1] + "…"
