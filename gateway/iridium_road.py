@@ -15,7 +15,7 @@ from typing import Final
 from gateway.iridium import CONNECTION_S_MAX, CONNECTIONS_MAX, Inlet, Iridium, Outbound, Outlet
 from node.roads import Shell
 from node.seams import Bearer
-from node.url import Url
+from node.url import Url, is_host
 from wire.directip import MtMessage
 from wire.errors import FormatError, UsageError
 
@@ -139,7 +139,12 @@ def target_of(url: Url) -> tuple[str, int] | None:
     if not text:
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+    if (
+        not colon
+        or not host
+        or not is_host(host.strip("[]"))
+        or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536)
+    ):
         raise UsageError(f"{url}: mt={text}: want HOST:PORT")
     return host.strip("[]"), int(port)
 

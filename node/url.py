@@ -77,9 +77,20 @@ def parse_url(text: str) -> Url:
         return _placed(shown, parts.scheme, parts.netloc, parts.path, options)
     if not parts.hostname or port is None or parts.path not in ("", "/") or parts.username:
         raise UsageError(f"not an address: {shown!r} needs a host and a port and nothing else; {example}")
+    if not is_host(parts.hostname):
+        raise UsageError(f"not an address: {shown!r}: no machine can have the name {parts.hostname!r}; {example}")
     if set(options) - ADDRESSED_OPTIONS.get(parts.scheme, set(options)):
         raise UsageError(f"not an address: {shown!r} needs a host and a port and no such options; {example}")
     return Url(parts.scheme, parts.hostname, port, "", options)
+
+
+def is_host(text: str) -> bool:
+    """Tell whether this may be the name or address of a machine: the resolver raises odd errors for what may not."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return text.isprintable()
 
 
 def _placed(shown: str, scheme: str, netloc: str, path: str, options: dict[str, str]) -> Url:

@@ -267,7 +267,7 @@ def test_a_ground_station_that_answers_nonsense_is_asked_again_later(answer, mon
 
 
 @pytest.mark.parametrize(
-    "text", ["mt=nowhere", "mt=:5", "mt=host:0", "mt=host:99999", "mt=host:٣", "speed=9", "confirm=1"]
+    "text", ["mt=nowhere", "mt=:5", "mt=host:0", "mt=host:99999", "mt=host:٣", "mt=a..b:5", "speed=9", "confirm=1"]
 )
 def test_an_address_that_cannot_be_is_refused_in_words(text):
     async def scenario():

@@ -72,3 +72,11 @@ def test_addresses_that_differ_in_options_are_two_of_a_set():
 def test_what_is_wrong_with_an_address_is_said(text, why):
     with pytest.raises(UsageError, match=why):
         parse_url(text)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "é" * 60, "gw\x00evil", "gw\x7f"])
+@pytest.mark.parametrize("scheme", ["udp", "tcp", "sbd"])
+def test_a_name_that_no_machine_can_have_is_a_mistake_and_no_defect(scheme, host):
+    """The resolver raises UnicodeError or ValueError for these, which nobody expects of it."""
+    with pytest.raises(UsageError, match=r"no machine can have the name|not an address"):
+        parse_url(f"{scheme}://{host}:7000")
