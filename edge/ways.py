@@ -123,6 +123,8 @@ class Ways:
         self._carried: dict[bytes, float] = {}
         """Until when the stick that has a copy should have arrived."""
         self._pending: Sequence[Offer] = ()
+        self._receipts: list[Want] = []
+        """What is in custody: it keeps no way open, and may use the one that is."""
         self._asked_at = now
         self._decide_at = self._decided_at = now
         kit.heed(self.admits)
@@ -275,7 +277,8 @@ class Ways:
             self._fail(way, status.text or "needs a person", now)
             way.needs_person = True
         elif way.state is WayState.OPENING and now - way.quiet_since > OPENING_S_MAX:
-            self._fail(way, status.text or f"no connection within {OPENING_S_MAX:.0f} s", now)
+            last = f": {status.text}" if status.text else ""
+            self._fail(way, f"no connection within {OPENING_S_MAX:.0f} s{last}", now)
         elif way is self.using:
             self._watch(way, now)
             if self._keeps(way) > self._kept.get(way.name, Kept.FOR_ALL):
@@ -331,16 +334,16 @@ class Ways:
         self._decide_at = now + (TICK_S + len(self.wants) * WANT_S if self.wants else IDLE_TICK_S)
 
     def _look_at_wants(self, now: float) -> list[Want]:
+        """Return what a way is wanted for: receipts only when nobody could have brought them for long."""
+        first = islice((offer for offer in self._pending if not offer.again), WANTS_MAX)
+        again = islice((offer for offer in self._pending if offer.again), WANTS_MAX)
+        known = [offer.object_id for offers in (first, again) for offer in offers]
+        self._since = {one: self._since.get(one, now) for one in known}
+        self._carried = {one: self._carried[one] for one in known if one in self._carried}
+        wants = [self._want(offer, now) for offer in self._pending if offer.object_id in self._since]
+        self._receipts = [want for want in wants if want.in_custody]
         asks = now - self._asked_at >= POLL_S
-        offers = (offer for offer in self._pending if asks or not offer.again)
-        wants = [self._want(offer, now) for offer in islice(offers, WANTS_MAX)]
-        self._since = {one.offer.object_id: self._since.get(one.offer.object_id, now) for one in wants}
-        self._carried = {
-            one.offer.object_id: self._carried[one.offer.object_id]
-            for one in wants
-            if one.offer.object_id in self._carried
-        }
-        return wants
+        return [want for want in wants if asks or not want.in_custody]
 
     def _want(self, offer: Offer, now: float) -> Want:
         """Return the object as the policy sees it; times in whole steps, so that many objects are alike."""
@@ -474,11 +477,12 @@ class Ways:
             return
         using.note_rate(self._kit.caller.progress(now).rate_bps)
         key, found = policy.alike(self._views, self.rules), dict[Hashable, bool]()
-        for want in self.wants:
+        wants = [*(want for want in self.wants if not want.in_custody), *self._receipts]
+        for want in wants:
             like = key(want)
             if like not in found:
                 found[like] = policy.admits(want, using.name, self._views, self.rules)
-        admitted = frozenset(want.offer.object_id for want in self.wants if found[key(want)])
+        admitted = frozenset(want.offer.object_id for want in wants if found[key(want)])
         if admitted != self._admitted:
             self._admitted = admitted
             self._kit.link.nudge(now)

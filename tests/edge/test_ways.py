@@ -348,7 +348,7 @@ def test_a_way_without_a_bearer_gives_up_and_says_why():
     one = scene.put(priority=1)
     scene.run(ways_module.OPENING_S_MAX + 5)
     assert scene.state("gsm") is WayState.RESTING
-    assert "searching for a network" in scene.route(one)
+    assert "no connection within 240 s: searching for a network" in scene.route(one)
 
 
 # Budgets
@@ -547,6 +547,23 @@ def test_receipts_are_asked_for_now_and_then_on_the_cheapest_way_only():
     assert scene.road["gsm"].opened == opened
     scene.run(1200)
     assert scene.road["gsm"].opened == opened + 1
+
+
+def test_a_receipt_comes_over_the_dear_way_when_the_cheap_one_is_dead():
+    scene = Scene(LAN, Way(name="link", rank=9))
+    scene.road["lan"].covered = False
+    scene.answer = lambda given: Custody()
+    one = scene.put()
+    scene.run(1200, lambda: scene.has(one) is State.CUSTODY)
+    scene.road["link"].covered = False
+    scene.run(60)
+    signed = sign_receipt(one, scene.kit.spool.get(one).digest + bytes(16), 0, SERVER_SIGN[0])
+    scene.answer = lambda given: Receipt(signed)
+    scene.road["link"].covered = True
+    scene.run(4 * 600 - 1200)
+    assert scene.has(one) is State.CUSTODY
+    scene.run(1800)
+    assert scene.has(one) is State.RECEIVED
 
 
 def test_a_way_may_lead_to_another_gateway():
