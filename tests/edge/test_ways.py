@@ -562,7 +562,7 @@ def test_a_receipt_comes_over_the_dear_way_when_the_cheap_one_is_dead():
     scene.road["link"].covered = True
     scene.run(4 * 600 - 1200)
     assert scene.has(one) is State.CUSTODY
-    scene.run(1800)
+    scene.run(3000)  # one session asks once an hour
     assert scene.has(one) is State.RECEIVED
 
 
