@@ -24,6 +24,9 @@ TCP_MTU: Final = 1446
 TCP_OVERHEAD: Final = 2 + 52
 NOT_SENT_SIZE: Final = 4096
 SEND_BUFFER_SIZE: Final = 65536
+UNSENT_SIZE_MAX: Final = 4 * FRAME_SIZE_MAX
+"""Beyond the kernel's buffer. The link waits for room, but what it is asked for it answers: a peer that asks and never
+reads is given up."""
 ADDRESSES_MAX: Final = 4096
 TCP_NOTSENT_LOWAT: Final = 25
 IP_MTU: Final = 14
@@ -73,8 +76,14 @@ class TcpBearer:
         return FRAME_SIZE_MAX if self._transport.get_write_buffer_size() == 0 else 0
 
     def send(self, frame: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(struct.pack(">H", len(frame)) + frame)
+        self._write(struct.pack(">H", len(frame)) + frame)
+
+    def _write(self, raw: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(raw)
+        if self._transport.get_write_buffer_size() > UNSENT_SIZE_MAX:
+            self.close()
 
     def close(self) -> None:
         """Give up the connection and what it has not sent: the kernel must not deliver later what went another way."""

@@ -28,8 +28,7 @@ class LineTcpBearer(TcpBearer):
         self.deframer = Deframer()
 
     def send(self, frame: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(MARK + enclose(frame))
+        self._write(MARK + enclose(frame))
 
 
 class LineTcpEnd(TcpEnd):

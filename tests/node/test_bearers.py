@@ -1,6 +1,7 @@
 """Addresses, and frames cut from a stream."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.bearers import TcpEnd
+from node.line_tcp import LineTcpEnd
 from node.url import Url, parse_url
 from wire.errors import UsageError
+from wire.framing import enclose
 from wire.session import FRAME_SIZE_MAX
 
 
@@ -98,6 +101,35 @@ def test_a_stream_with_an_impossible_length_is_closed(size):
     assert transport.closed
     assert frames == []
     assert protocol.bearer.name == "tcp://192.0.2.1:7"
+
+
+@pytest.mark.parametrize("end", [TcpEnd, LineTcpEnd])
+def test_a_peer_that_asks_and_never_reads_is_given_up(end):
+    """A HELLO that is played again draws a WELCOME each time, and they all waited in memory."""
+
+    async def run():
+        downs = []
+
+        def answer(bearer, frame):
+            bearer.send(bytes(1200))
+
+        def made():
+            return end(answer, lambda bearer: None, downs.append, lambda: None)
+
+        server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+        asking = await asyncio.open_connection(*server.sockets[0].getsockname())
+        question = b"\0" + enclose(b"a question") if end is LineTcpEnd else b"\0\x0aa question"
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                while not downs:
+                    asking[1].write(question * 100)
+                    await asking[1].drain()
+                    await asyncio.sleep(0)
+        asking[1].close()
+        server.close()
+        return downs
+
+    assert len(asyncio.run(run())) == 1
 
 
 def test_strangers_that_open_connections_and_say_nothing_are_bounded():
