@@ -14,16 +14,19 @@ from wire.errors import ConfigError
 
 GROUP: Final = "feldsher.drivers"
 BUILT_IN: Final[Mapping[str, str]] = {
+    "andscale": "edge.drivers.andscale",
     "astm": "edge.drivers.astm",
     "barcode": "edge.drivers.barcode",
     "gmc": "edge.drivers.gmc",
     "hbp9030": "edge.drivers.hbp9030",
     "hl7": "edge.drivers.hl7",
     "lines": "edge.drivers.lines",
+    "mtsics": "edge.drivers.mtsics",
     "nonin": "edge.drivers.nonin",
     "radex": "edge.drivers.radex",
     "radpro": "edge.drivers.radpro",
     "suntech": "edge.drivers.suntech",
+    "tanita": "edge.drivers.tanita",
     "tm2655": "edge.drivers.tm2655",
 }
 

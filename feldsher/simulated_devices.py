@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from hardware.simulated import analyser, gmc, hbp9030, oximeter, radex, radpro, scanner, suntech, tm2655
+from hardware.simulated import analyser, gmc, hbp9030, oximeter, radex, radpro, scales, scanner, suntech, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.hl7_results import message as hl7_message
@@ -83,13 +83,16 @@ def _patient(args: Namespace, at: int) -> str:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
+    "andscale": Kind(scales.AND_FAULTS, lambda args, start: _monitor(scales.AndScale, args, start)),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
     "hl7": Kind(HL7_FAULTS, _hl7),
+    "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),
     "scanner": Kind(scanner.FAULTS, _scanner),
     "suntech": Kind(suntech.FAULTS, lambda args, start: _monitor(suntech.Suntech, args, start)),
+    "tanita": Kind(scales.TANITA_FAULTS, lambda args, start: _monitor(scales.Tanita, args, start)),
     "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),
 }

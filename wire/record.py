@@ -28,7 +28,7 @@ SIDE_MAX: Final = (1 << 31) - 1
 HEADLINE_COUNT_MAX: Final = 8
 INTEGER_MAX: Final = (1 << 48) - 1
 """Times (ms) and counts."""
-FORMS: Final = ("laboratory", "oximetry", "blood-pressure", "ecg", "radiation", "document", "unknown")
+FORMS: Final = ("laboratory", "oximetry", "blood-pressure", "body-measures", "ecg", "radiation", "document", "unknown")
 
 Extra = Mapping[str, Any]
 Check = Callable[[Any], Any]

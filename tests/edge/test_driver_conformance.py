@@ -13,6 +13,7 @@ from tests.edge.bench import Bench
 from wire.errors import ConfigError
 
 OPTIONS = [
+    ("andscale", {}),
     ("astm", {}),
     ("astm", {"encoding": "cp866"}),
     ("barcode", {"scheme": "mod97", "prefix": "P", "answer": "ack"}),
@@ -24,11 +25,13 @@ OPTIONS = [
     ("lines", {}),
     ("lines", {"mode": "blocks", "trailer": 2, "answer": "ack"}),
     ("lines", {"mode": "bursts"}),
+    ("mtsics", {"of": "body"}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
     ("suntech", {}),
     ("radex", {}),
     ("radpro", {}),
+    ("tanita", {}),
     ("tm2655", {}),
     ("tm2655", {"ask": "always", "envelope": True}),
 ]
@@ -45,6 +48,8 @@ SHAPED = st.one_of(
     ),
     st.sampled_from([b"\x3e\x05\x02\x01\xba", b"\x3e\x05\x00\x00\xbd", b"\x3e\x18s\x00J\x00" + bytes(17) + b"\xed"]),
     st.sampled_from([b"2026,08,01,09,00," + b" " * 20 + b",0,121,079,066,0\r\n", b"1,2,3,4,5,6,7\r"]),
+    st.sampled_from([b"ST,GS,+  71.4kg\r\n", b"US,GS,+  60.1kg\r\n", b"OL,\r\n", b"S S   71.40 kg\r\n", b"S I\r\n"]),
+    st.sampled_from([b'{0,16,MO,"SC-240",Wk,71.4,CS,F5\r\n', b"{0,16,A,B,C,D,E"]),
     st.sampled_from([b"\x01\x81\x01\x00\x83", b"\x01\x80\x01\x61\xe3" * 25, b"\x80\x48\x61\x00" * 4]),
 )
 STEPS = st.lists(

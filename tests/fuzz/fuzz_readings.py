@@ -5,12 +5,16 @@ sends nothing, keeps each byte at most once and in order, and makes the same of 
 """
 
 from hardware.simulated.hbp9030 import line_of
+from hardware.simulated.scales import tanita_line
 from tests.edge.bench import Bench
 from tests.fuzz.driver import drive
 
 PRESSURE = line_of("2026,08,01,09,00", "PAT-7", (121, 79, 66)) + b"\r\n"
-DRIVERS = ("hbp9030",)
-SEEDS = [b"\x00" + PRESSURE + line_of("2026,08,01,09,05", "", None, 2) + b"\r"]
+DRIVERS = ("hbp9030", "tanita")
+SEEDS = [
+    b"\x00" + PRESSURE + line_of("2026,08,01,09,05", "", None, 2) + b"\r",
+    b"\x01" + tanita_line(71.4, 170, 22.0) * 2,
+]
 
 
 def heard(data: bytes, name: str, size: int) -> Bench:

@@ -5,6 +5,7 @@ import pytest
 from hardware.simulated.analyser import ANSWER_S, ATTEMPTS_MAX, BUSY_S, REFUSALS_MAX, Analyser, frame, in_blocks
 from hardware.simulated.oximeter import Oximeter, packet_frame
 from hardware.simulated.results import STYLES, message
+from hardware.simulated.scales import MtSics, and_line, sics_line, tanita_line
 from hardware.simulated.scanner import Scanner, luhn
 from hardware.simulated.suntech import Suntech, cuff_answer, result_answer
 from hardware.simulated.tm2655 import MEASURE_S, Tm2655, framed
@@ -127,3 +128,21 @@ def test_a_suntech_module_answers_as_printed_and_never_unasked():
     assert b"".join(device.tick(float(at)) for at in range(30)) == b""
     device.feed(bytes.fromhex("3a79050048"), 30.0)
     assert device.tick(31.0)[:2] == b"\x3e\x05"
+
+
+def test_scales_say_what_their_manuals_print():
+    assert and_line(4.8) == b"ST,GS,+    4.8kg\r\n"
+    assert sics_line("S", 100.0) == b"S S     100.00 kg\r\n"
+    line = tanita_line(82.7, 170, 18.6)
+    assert line.startswith(b'{0,16,~0,1,~1,1,~2,1,MO,"SC-240",SN,"00000001",Bt,0,GE,1,AG,47,Hm,170,Pt,0.0,Wk,82.7,')
+    assert b"MI,28.6," in line
+    body, check = line.rstrip().split(b"CS,")
+    assert sum(body) & 0xFF == int(check, 16)
+
+
+def test_a_balance_refuses_what_would_change_it_and_a_host_never_learns_it_from_us():
+    device = MtSics(1)
+    device.tick(0.0)
+    device.feed(b"Z\r\n", 1.0)
+    assert device.tick(2.0) == b"ES\r\n"
+    assert device.report.refused == 1

@@ -12,6 +12,7 @@ from hardware.simulated.oximeter import Oximeter
 from hardware.simulated.radex import Radex
 from hardware.simulated.radpro import RadPro
 from hardware.simulated.results import message
+from hardware.simulated.scales import AndScale, MtSics, Tanita
 from hardware.simulated.scanner import Scanner, patient_label
 from hardware.simulated.suntech import Suntech
 from hardware.simulated.tm2655 import Tm2655
@@ -76,6 +77,13 @@ DEVICES = {
     "barcode-labels": lambda: Scanner([patient_label(7, at) for at in range(3)], 2.0, ["bad-digit", "aim"]),
     "hbp9030-results": lambda: Hbp9030(7, [patient_label(7, at) for at in range(3)], faults=["error", "nul"]),
     "hbp9030-cut": lambda: Hbp9030(7, [patient_label(7, at) for at in range(2)], faults=["cut", "cr-only"]),
+    "andscale-key": lambda: AndScale(7, 3, faults=["too-soon"]),
+    "andscale-stream": lambda: AndScale(7, 2, faults=["stream", "comma", "overload"]),
+    "andscale-lost-bytes": lambda: AndScale(7, 2, faults=["stream", "lost-bytes"]),
+    "mtsics-loads": lambda: MtSics(7, 2, faults=["busy"]),
+    "mtsics-no-identity": lambda: MtSics(7, 1, faults=["no-identity", "lost-bytes"]),
+    "tanita-persons": lambda: Tanita(7, 2, faults=["pulse"]),
+    "tanita-damaged": lambda: Tanita(7, 2, faults=["bad-sum"]),
     "suntech-results": lambda: Suntech(7, 2, faults=["error"]),
     "suntech-noise": lambda: Suntech(7, 1, faults=["noise", "bad-check"]),
     "tm2655-results": lambda: Tm2655(7, 2, faults=["error"]),
