@@ -3,7 +3,7 @@
 ```toml
 [[port]]
 name = "analyser"                 # how the log, the panel and the studies call it
-path = "/dev/serial/by-path/platform-…-port0"
+path = "/dev/serial/by-path/platform-…-port0"   # or tcp-listen://192.168.7.1:6661, tcp://192.168.7.30:4001
 driver = "astm"                   # `feldsher kit devices` lists the drivers
 bind = "scan"                     # whose study: "scan" (the label read before) or "device" (the device's own id only)
 baud = 9600                       # left out: the driver's first line setting
@@ -66,7 +66,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from edge import registry
+from edge import registry, tcp_ports
 from edge.day import parse_quiet
 from node import config
 from node.roads import check_calling
@@ -228,6 +228,8 @@ def check(kit: KitConfig, name: str) -> None:
                 raise ConfigError(f"{name}: port[{at}].path: {port.path!r} is used twice")
         try:
             registry.create(port.driver, port.options)
+            if tcp_ports.is_tcp(port.path):
+                tcp_ports.opener_of(port.path)
         except ConfigError as error:
             raise ConfigError(f"{name}: port[{at}] ({port.name}): {error}") from error
     _check_policy(kit, name)

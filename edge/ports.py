@@ -8,6 +8,8 @@ A port is named by where it is plugged in (`/dev/serial/by-path/…`): cheap ada
 `ttyUSB0` is whichever was found first. The name is resolved anew at each opening, so a device may return as another
 `ttyUSBn`. The line is opened for us alone (`TIOCEXCL` and a lock), and left alone when somebody else has it.
 
+A path may also be an address (`edge.tcp_ports`); the rest of the kit knows no difference.
+
 Unplugging is many things to pyserial: `SerialException` ("device reports readiness to read but returned no data"),
 `OSError` (EIO, ENXIO), `TypeError` when the descriptor went in the middle of a call. All of them are "vanished".
 """
@@ -21,6 +23,7 @@ from typing import IO, Final, Protocol
 
 import serial
 
+from edge import tcp_ports
 from edge.driver import Line
 from node.clock import Clock
 from node.line_faults import why_not_opened
@@ -124,6 +127,10 @@ class _Queue:
 class _Serial(serial.Serial):
     """A line that is not emptied when it is opened: some devices speak at once."""
 
+    @property
+    def device(self) -> str:
+        return str(Path(self.name or "").resolve())
+
     def _reset_input_buffer(self) -> None:
         """Keep what is there."""
 
@@ -143,7 +150,8 @@ class PortOwner:
         self.name, self.path, self.line = name, path, line
         self._clock, self._wake, self._record = clock, wake, record
         self._queue = _Queue()
-        self._serial: serial.Serial | None = None
+        self._open = opener_of(path, line)
+        self._serial: Opened | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"port {name}", daemon=True)
         self._reason = ""
@@ -190,18 +198,19 @@ class PortOwner:
         retry_s = RETRY_S_MIN
         while not self._stopping.is_set():
             try:
-                port = open_line(self.path, self.line)
+                port = self._open()
             except DeviceError as error:
                 self._say_vanished(str(error))
                 self._stopping.wait(retry_s)
-                retry_s = min(retry_s * 2, RETRY_S_MAX)
+                retry_s = min(retry_s * 2, self._open.retry_s_max)
                 continue
             retry_s = RETRY_S_MIN
             self._serve(port)
+        self._open.close()
 
-    def _serve(self, port: serial.Serial) -> None:
+    def _serve(self, port: "Opened") -> None:
         self._serial, self._reason = port, ""
-        self._put(Appeared(str(Path(self.path).resolve()), self._clock.now()))
+        self._put(Appeared(port.device, self._clock.now()))
         try:
             while not self._stopping.is_set():
                 data = port.read(1)
@@ -232,18 +241,70 @@ class PortOwner:
             self._record(direction, data, self._clock.now())
 
 
-class _Closable(Protocol):
+class Opened(Protocol):
+    """A line that is open. `device`: what its name stands for at present."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def in_waiting(self) -> int: ...
+    def read(self, size: int = 1, /) -> bytes: ...
+    def write(self, data: bytes, /) -> int | None: ...
     def close(self) -> None: ...
 
 
-def _close(port: _Closable) -> None:
+class Opener(Protocol):
+    """Opens a line as often as is needed. Raises DeviceError that says which and why."""
+
+    @property
+    def retry_s_max(self) -> float:
+        """How long to wait between two tries."""
+        ...
+
+    def __call__(self) -> Opened: ...
+    def close(self) -> None:
+        """No line will be wanted any more."""
+        ...
+
+
+class _SerialOpener:
+    retry_s_max = RETRY_S_MAX
+
+    def __init__(self, path: str, line: Line) -> None:
+        self._path, self._line = path, line
+
+    def __call__(self) -> "_Serial":
+        return open_line(self._path, self._line)
+
+    def close(self) -> None:
+        """Nothing is kept between two openings."""
+
+
+def opener_of(path: str, line: Line) -> Opener:
+    """Return what opens the line at a path. Raises ConfigError for an address that is none."""
+    return tcp_ports.opener_of(path) if tcp_ports.is_tcp(path) else _SerialOpener(path, line)
+
+
+def try_open(path: str, line: Line) -> None:
+    """Open a line and close it again; one that is called from outside is only listened on. Raises DeviceError."""
+    opener = opener_of(path, line)
+    try:
+        if isinstance(opener, tcp_ports.Listener):
+            opener.listen()
+        else:
+            opener().close()
+    finally:
+        opener.close()
+
+
+def _close(port: Opened) -> None:
     try:
         port.close()
     except (serial.SerialException, OSError, TypeError):
         return
 
 
-def open_line(path: str, line: Line) -> serial.Serial:
+def open_line(path: str, line: Line) -> "_Serial":
     """Open a line for us alone. Raises DeviceError that says which and why: missing, busy, forbidden."""
     if not Path(path).exists():
         raise DeviceError(f"{path}: there is no such port; is the device plugged in and switched on?")

@@ -133,7 +133,7 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
     """Yield (what was checked, exit code of the failure or 0, what is wrong)."""
     from edge import config
     from edge.daemon import line_of
-    from edge.ports import open_line
+    from edge.ports import try_open
     from edge.way_checks import way_checks
     from node.enrolment import load_kit
 
@@ -144,7 +144,7 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
         kit = config.load(data / CONFIG)
         for port in kit.port:
             what = f"port {port.name} ({port.path})"
-            yield _tried(what, lambda port=port: open_line(port.path, line_of(port)).close())  # type: ignore[misc]  # mypy does not infer a lambda with a default
+            yield _tried(what, lambda port=port: try_open(port.path, line_of(port)))  # type: ignore[misc]  # mypy does not infer a lambda with a default
         gateways = [one.name for one in load_kit(data / ENROLMENT).gateways]
         for what, test in way_checks(kit, config.load_secrets(kit, data / CONFIG), gateways):
             yield _tried(what, test)
