@@ -15,7 +15,9 @@ from typing import Any, Final
 from gateway.iridium_road import listen_sbd
 from gateway.station import Station, Upstream
 from node import daemon, entropy
+from node.apart import Apart
 from node.carried import CarryStatus
+from node.carrying import Carrier
 from node.clock import Clock
 from node.dialling import call_each
 from node.disk import RealDisk
@@ -29,8 +31,6 @@ from wire.errors import DeviceError
 from wire.noise import KeyPair
 
 SLOT_S: Final = 0.5
-IDLE_S: Final = 3600.0
-"""How often the slots for sticks are asked what they want."""
 NO_STICK: Final = "no stick that carries parcels is here; `feldsher kit stick init` makes one of any"
 
 log = logging.getLogger("feldsher")
@@ -91,21 +91,24 @@ async def run(enrolment: GatewayEnrolment, folder: Path, listen: Sequence[str], 
     await daemon.run_until_signal(
         host.run(),
         call(),
-        _tend_slots(station, host, shells),
+        *(_tend_slot(station, slot, host, shells) for slot in station.slots),
         daemon.keep_flushed(trace),
         status=lambda: status(station, enrolment, loop.time()),
         folder=folder,
     )
 
 
-async def _tend_slots(station: Station, host: HostShell, shells: Sequence[CallerShell]) -> None:
+async def _tend_slot(station: Station, slot: Carrier, host: HostShell, shells: Sequence[CallerShell]) -> None:
+    """Take and give parcels. A stick that hangs holds up no session: calls to it are made apart."""
+    loop, apart = asyncio.get_running_loop(), Apart("stick")
     while True:
-        now = asyncio.get_running_loop().time()
-        at = station.tick_slots(now)  # None: there is no slot, and there will be none
+        call = station.advance_slot(slot, loop.time())
         if station.crossed():
             for shell in (host, *shells):
                 shell.tick()
-        await asyncio.sleep(IDLE_S if at is None else max(0.0, min(at - now, SLOT_S)))
+        if call is not None:
+            slot.settle(await apart.make(call))
+        await asyncio.sleep(max(0.0, min(slot.deadline() - loop.time(), SLOT_S)))
 
 
 def carry(enrolment: GatewayEnrolment, folder: Path, stick: Path, clock: Clock) -> tuple[CarryStatus, int]:

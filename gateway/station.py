@@ -20,6 +20,7 @@ from itertools import chain
 
 from gateway.depot import RESERVE_BYTES, Depot, FromKits, ToServer
 from gateway.roster import FromServer, Roster
+from node.apart import Call
 from node.carrying import Carrier, Mount
 from node.disk import Disk
 from node.entropy import Entropy
@@ -92,11 +93,17 @@ class Station:
         return self._slots
 
     def tick_slots(self, now: float) -> float | None:
-        """Do the next step on each stick; return when to call it again, None when there is no slot."""
+        """Do the next step on each stick, at once; return when to call it again, None when there is no slot."""
         for slot in self._slots:
             if slot.deadline() <= now:
                 self._do(partial(slot.tick, now), now)
         return min((slot.deadline() for slot in self._slots), default=None)
+
+    def advance_slot(self, slot: Carrier, now: float) -> Call | None:
+        """Go on with one stick; return the call to it that must be made before the next (`Carrier.settle`)."""
+        calls: list[Call | None] = []
+        self._do(lambda: calls.append(slot.advance(now)), now)
+        return calls[0] if calls else None
 
     def tick(self, now: float) -> None:
         """Let time pass on both links; to be called at `deadline()`, or earlier."""

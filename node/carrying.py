@@ -124,6 +124,8 @@ class Carrier:
         except BaseException:
             attempt(self._let_go)
             raise
+        if call is None and self._visit is None:
+            call = self._let_go
         if call is not None:
             self.settle(attempt(call))
 
