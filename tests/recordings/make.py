@@ -4,8 +4,8 @@ import json
 import tomllib
 
 from hardware.simulated.analyser import Analyser
-from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.gmc import Gmc
+from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import Hl7Sender
 from hardware.simulated.oximeter import Oximeter
