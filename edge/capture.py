@@ -16,6 +16,9 @@ Whose study is it? Nothing is guessed (docs/devices.md, "Binding"):
   and is marked `patient_conflict`.
 * A control is no patient's: no patient stands in its summary.
 
+Where and when? A GPS on one port (`Located`) says where each study begins within the next `PLACE_S_MAX`, and how far
+the kit's clock is from the satellites'. The clock itself is not set.
+
 After a crash nothing of this module is left and nothing is needed: open studies are recovered by `node.journal`, the
 label is scanned again, the device sends again what was not acknowledged.
 """
@@ -35,6 +38,7 @@ from edge.driver import (
     Event,
     Facts,
     Fault,
+    Located,
     Note,
     PatientReleased,
     PatientScanned,
@@ -52,6 +56,8 @@ from wire.waveform import Waveform
 
 BINDING_S_MAX: Final = 600.0
 """A label is good for this long after the last study that began under it."""
+PLACE_S_MAX: Final = 60.0
+"""A place is good for this long; a study that begins later has none."""
 CLOSE_RETRY_S: Final = 5.0
 CLOSING_COUNT_MAX: Final = 64
 """Studies that wait for room on the disk to be closed; more are left to recovery."""
@@ -100,6 +106,7 @@ class _Open:
 
     begins: StudyBegins
     patient: PatientScanned | None
+    place: record.Place | None
     opened_ms: int
     journal: StudyJournal | None = None
     entries: int = 0
@@ -146,6 +153,7 @@ class Capture:
         self._ports: dict[str, _Port] = {}
         self._patient: PatientScanned | None = None
         self._patient_until = 0.0
+        self._place: tuple[record.Place, float] | None = None
         self._closing: deque[_Closing] = deque()
         self._close_at = 0.0
         self._failed = False
@@ -280,6 +288,8 @@ class Capture:
                 self._end(line, event, now)
             case PatientScanned() | PatientReleased():
                 self._bind(line, event, now)
+            case Located():
+                self._locate(line, event, now)
             case Fault(code, text):
                 self._tell(line, "fault", f"{code}: {text}")
             case Note(text):
@@ -318,7 +328,7 @@ class Capture:
         if line.study is not None:
             self._end(line, StudyEnds(partial="the driver began another study"), now)
         patient = self.label(now) if line.bind == "scan" else None
-        line.study = _Open(begins, patient, line.heard_ms)
+        line.study = _Open(begins, patient, self._place_of_begin(now), line.heard_ms)
 
     def _commit(self, line: _Port, commit: Commit, now: float) -> bool:
         """Append one entry; True when it is durable. A study's file is made by its first entry."""
@@ -428,6 +438,33 @@ class Capture:
             if other.study is not None and other.bind == "scan" and other.study.patient != event:
                 self._note(other, "a label was scanned while this study was open; it was not tied to it")
 
+    def _locate(self, line: _Port, event: Located, now: float) -> None:
+        """Keep where the kit is, and what its clock said when the satellites' said `utc`."""
+        gps_time, offset_ms = "", 0
+        if event.utc is not None:
+            heard_ms = self._clock.time_ms() - round((now - event.at) * 1000)
+            gps_time = event.utc.isoformat(timespec="milliseconds")
+            offset_ms = heard_ms - round(event.utc.timestamp() * 1000)
+        place = record.Place(
+            event.latitude,
+            event.longitude,
+            event.altitude_m,
+            event.satellites,
+            event.hdop,
+            gps_time,
+            offset_ms,
+            port=line.name,
+            sentences=event.sentences,
+        )
+        self._place = place, event.at
+
+    def _place_of_begin(self, now: float) -> record.Place | None:
+        """Return where a study begins, as far as that was known within the last minute."""
+        if self._place is None or now - self._place[1] > PLACE_S_MAX:
+            return None
+        place, at = self._place
+        return replace(place, age_ms=round((now - at) * 1000))
+
     def _note(self, line: _Port, text: str) -> None:
         self._tell(line, "note", text)
         if line.study is None:
@@ -452,9 +489,10 @@ def _place_of(error: Exception) -> str:
 
 
 def _head(line: _Port, study: _Open) -> list[Tag]:
-    """Return what stands first in a study: the device, and the label that was scanned."""
+    """Return what stands first in a study: the device, the place, and the label that was scanned."""
     begins, facts = study.begins, line.facts
     tags = [record.Device(facts.name, facts.version, line.name, begins.model, begins.serial).to_tag()]
+    tags += [study.place.to_tag()] if study.place is not None else []
     if study.patient is not None:
         tags.append(record.Patient(study.patient.id, "barcode", study.patient.checked, study.opened_ms).to_tag())
     return tags

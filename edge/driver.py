@@ -13,6 +13,7 @@ One driver is one module that has `FACTS` and `create(options)`; `edge.registry`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 from wire.tag import Tag
@@ -100,6 +101,22 @@ class PatientReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """The kit is here. `utc`: what the satellites' clock said at `at` (the seam's `now`); None: it is not known."""
+
+    latitude: str
+    longitude: str
+    """Decimal degrees, south and west negative."""
+    at: float
+    utc: datetime | None = None
+    altitude_m: str = ""
+    satellites: str = ""
+    hdop: str = ""
+    sentences: tuple[str, ...] = ()
+    """What it was read from, as received."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something a person at the kit should see on the panel. `code` is a short fixed word, `text` says what and why."""
 
@@ -114,7 +131,7 @@ class Note:
     text: str
 
 
-Event = Send | Reserve | StudyBegins | Commit | StudyEnds | PatientScanned | PatientReleased | Fault | Note
+Event = Send | Reserve | StudyBegins | Commit | StudyEnds | PatientScanned | PatientReleased | Located | Fault | Note
 
 
 class Driver(Protocol):

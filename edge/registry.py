@@ -22,6 +22,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "hl7": "edge.drivers.hl7",
     "lines": "edge.drivers.lines",
     "mtsics": "edge.drivers.mtsics",
+    "nmea": "edge.drivers.nmea",
     "nonin": "edge.drivers.nonin",
     "radex": "edge.drivers.radex",
     "radpro": "edge.drivers.radpro",

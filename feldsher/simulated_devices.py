@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from hardware.simulated import analyser, gmc, hbp9030, oximeter, radex, radpro, scales, scanner, suntech, tm2655
+from hardware.simulated import analyser, gmc, gps, hbp9030, oximeter, radex, radpro, scales, scanner, suntech, tm2655
 from hardware.simulated.device import Device
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.hl7_results import message as hl7_message
@@ -88,6 +88,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
     "hl7": Kind(HL7_FAULTS, _hl7),
     "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),
+    "gps": Kind(gps.FAULTS, lambda args, start: _monitor(gps.Gps, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),

@@ -47,6 +47,8 @@ WAVEFORM: Final = 0x04
 PARTIAL: Final = 0x05
 """CBOR map: why what was read is not whole."""
 SUMMARY: Final = 0x06
+PLACE: Final = 0x07
+"""CBOR map: where the study began, and how far the kit's clock was from the satellites'."""
 
 # Images (0x0101)
 PICTURE: Final = 0x01

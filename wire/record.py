@@ -53,6 +53,12 @@ def _integer(value: object) -> int:
     return value
 
 
+def _difference(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -INTEGER_MAX <= value <= INTEGER_MAX:
+        raise ValueError(f"an integer from -{INTEGER_MAX} to {INTEGER_MAX}")
+    return value
+
+
 def _study_id(value: object) -> bytes:
     if not isinstance(value, bytes) or len(value) != 16:
         raise ValueError("16 bytes")
@@ -208,6 +214,34 @@ class Result(_TagRecord):
 
 
 @dataclass(frozen=True)
+class Place(_TagRecord):
+    """Where the study began, as a GPS said `age_ms` before, and what its clock said of ours.
+
+    Degrees are decimal, south and west negative. `clock_offset_ms` is the kit's clock less the satellites', and stands
+    only with `gps_time`; the bytes on the line take their time too, so it is good to half a second.
+    """
+
+    KIND = (kinds.CAPTURE, kinds.PLACE)
+    CHECKS: ClassVar[Mapping[str, Check]] = {
+        **dict.fromkeys(("latitude", "longitude", "altitude_m", "satellites", "hdop", "gps_time", "port"), _text),
+        "clock_offset_ms": _difference,
+        "age_ms": _integer,
+        "sentences": _list_of(_text),
+    }
+    latitude: str
+    longitude: str
+    altitude_m: str = ""
+    satellites: str = ""
+    hdop: str = ""
+    gps_time: str = ""
+    clock_offset_ms: int = 0
+    age_ms: int = 0
+    port: str = ""
+    sentences: tuple[str, ...] = ()
+    """As received."""
+
+
+@dataclass(frozen=True)
 class Partial(_TagRecord):
     """Why what was read is not whole; the RAW beside it holds what came."""
 
@@ -360,6 +394,6 @@ def _headed(tag: Tag, kind: tuple[int, int], what: str) -> tuple[dict[str, Any],
 
 
 RECORDS: Final[Mapping[tuple[int, int], type[_TagRecord]]] = {
-    one.KIND: one for one in (Device, Result, Partial, Patient, Correction, Note, Summary)
+    one.KIND: one for one in (Device, Result, Place, Partial, Patient, Correction, Note, Summary)
 }
 """The class of each type of tag that holds a map."""

@@ -9,6 +9,7 @@ from edge.driver import (
     RAW_SIZE_MAX,
     Commit,
     Fault,
+    Located,
     Note,
     PatientReleased,
     PatientScanned,
@@ -108,7 +109,7 @@ class Bench:
             case StudyEnds():
                 assert len(event.headline) <= HEADLINE_LINES_MAX
                 self._end(event)
-            case PatientScanned() | PatientReleased():
+            case PatientScanned() | PatientReleased() | Located():
                 self.scans.append(event)
             case Fault():
                 self.faults.append(event)

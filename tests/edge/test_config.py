@@ -26,7 +26,7 @@ def test_a_small_file_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (PORT.replace("astm", "asmt"), r"port\[0\] \(a\): driver 'asmt' is unknown; there are: astm"),
+        (PORT.replace("astm", "asmt"), r"port\[0\] \(a\): driver 'asmt' is unknown; there are: "),
         (PORT + PORT, r"port\[1\]\.name: 'a' is used twice"),
         (PORT + PORT.replace('"a"', '"b"'), r"port\[1\]\.path: '/dev/x' is used twice"),
         (PORT.replace('"a"', '"a b"'), r"port\[0\]\.name"),

@@ -26,6 +26,7 @@ OPTIONS = [
     ("lines", {"mode": "blocks", "trailer": 2, "answer": "ack"}),
     ("lines", {"mode": "bursts"}),
     ("mtsics", {"of": "body"}),
+    ("nmea", {}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
     ("suntech", {}),

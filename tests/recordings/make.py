@@ -5,6 +5,7 @@ import tomllib
 
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.gmc import Gmc
+from hardware.simulated.gps import Gps
 from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import Hl7Sender
@@ -106,6 +107,8 @@ DEVICES = {
     "hl7-cut": lambda: hl7("bc5380", faults=["cut"]),
     "hl7-query": lambda: hl7("es480", faults=["query", "padding", "line-feeds"]),
     "hl7-no-end": lambda: hl7("es480", faults=["no-end"]),
+    "nmea-drive": lambda: Gps(7, 15, faults=["no-fix", "binary"]),
+    "nmea-rollover": lambda: Gps(7, 8, faults=["rollover", "cut"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),
