@@ -36,7 +36,6 @@ RETRY_S_MIN: Final = 15.0
 RETRY_S_MAX: Final = 3600.0
 QUEUE_FULL: Final = -5
 CONNECTION_S_MAX: Final = 30.0
-CONNECTIONS_MAX: Final = 64
 
 log = logging.getLogger("feldsher")
 

@@ -12,7 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from gateway.iridium import CONNECTION_S_MAX, CONNECTIONS_MAX, Inlet, Iridium, Outbound, Outlet
+from gateway.door import FIRST_BYTES_S, Complaints, Door, Guest
+from gateway.iridium import CONNECTION_S_MAX, Inlet, Iridium, Outbound, Outlet
 from node.roads import Shell
 from node.seams import Bearer
 from node.url import Url, is_host
@@ -52,10 +53,10 @@ class _Road:
         self._news = asyncio.Event()
         self._target = target_of(url)
         self._confirms = _flag(url, "confirm", usually=True)
-        self._open: set[asyncio.Task[None]] = set()
         allowed = [text for text in url.options.get("allow", "").split(",") if text]
         if self._target and not allowed:
             log.warning("%s: without allow= anybody who reaches this port can have messages sent on the account", url)
+        self._door, self._complaints = Door(is_guarded=bool(allowed)), Complaints("DirectIP")
         self.iridium = Iridium(self._receive, Outbound(self._news.set, shell.tick), allowed)
 
     def _receive(self, bearer: Bearer, frame: bytes) -> bool:
@@ -63,37 +64,50 @@ class _Road:
         return self._shell.works
 
     def close(self) -> None:
-        for task in self._open:
-            task.cancel()
+        self._door.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hear one connection to its end."""
-        task = asyncio.current_task()
+        now = asyncio.get_running_loop().time()
         peer = writer.get_extra_info("peername")
         address = peer[0] if peer else ""
-        if task is None or len(self._open) >= CONNECTIONS_MAX or not self.iridium.lets_in(address):
+        leave = writer.transport.abort
+        guest = self._door.enter(address, now, leave) if self.iridium.lets_in(address) else None
+        if guest is None:
             writer.close()
             return
-        self._open.add(task)
-        inlet = Inlet(self.iridium, confirms=self._confirms)
         try:
-            async with asyncio.timeout(CONNECTION_S_MAX):
-                await self._hear(inlet, reader, writer)
-        except TimeoutError:
-            if not inlet.is_between:
-                log.warning("DirectIP from %s: a message stops in the middle", address)
-        except (FormatError, OSError) as error:
-            log.warning("DirectIP from %s: %s", address, error)
+            await self._hear(guest, Inlet(self.iridium, confirms=self._confirms), reader, writer)
+        except (FormatError, OSError) as error:  # a message that stops in the middle is a TimeoutError
+            self._complaints.note(address, error, asyncio.get_running_loop().time())
         finally:
-            self._open.discard(task)
+            self._door.left(guest)
             writer.close()
 
-    async def _hear(self, inlet: Inlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(READ_SIZE):
-            answer = inlet.feed(data)
-            if answer:
-                writer.write(answer)
-                await writer.drain()
+    async def _hear(
+        self, guest: Guest, inlet: Inlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer what comes. Raises TimeoutError when a message stops in the middle, FormatError, OSError."""
+        try:
+            async with asyncio.timeout(CONNECTION_S_MAX):
+                data = await self._first(reader)
+                guest.is_silent = False
+                while data:
+                    answer = inlet.feed(data)
+                    if answer:
+                        writer.write(answer)
+                        await writer.drain()
+                    data = await reader.read(READ_SIZE)
+        except TimeoutError:
+            if not inlet.is_between:
+                raise TimeoutError("a message stops in the middle") from None
+
+    async def _first(self, reader: asyncio.StreamReader) -> bytes:
+        """Return the first bytes; none when the far side says nothing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_BYTES_S):
+                return await reader.read(READ_SIZE)
+        return b""
 
     async def send_all(self) -> None:
         """Hand over what waits, one message at a time, for ever."""

@@ -202,7 +202,7 @@ def test_a_modem_that_vanishes_says_so_draws_nothing_and_costs_no_energy(tmp_pat
         assert not way.road.status().is_drawing
         place.linking.tick()
         spent = way.purse.budget.spent("gsm")
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.5)  # energy is counted by the second
         assert way.purse.budget.spent("gsm") == spent
         await end(running)
         assert "there is no such line" in told["does"]
@@ -221,7 +221,7 @@ def test_a_way_that_only_fails_to_open_costs_no_energy(tmp_path):
         running = asyncio.ensure_future(place.linking.run())
         way = place.linking.ways.ways["gsm"]
         await until(lambda: "has no pins" in way.road.status().text)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # energy is counted by the second
         assert way.is_open
         assert way.purse.budget.spent("gsm").millijoules == 0
         await end(running)

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from gateway.iridium import CONNECTIONS_MAX
+from gateway.door import ADDRESS_MAX, CONNECTIONS_MAX
 from gateway.iridium_road import listen_sbd, target_of
 from hardware.simulated.modems.directip import elements, mt_confirmation, mt_request
 from node.link import Grant, Host
@@ -226,19 +226,65 @@ def test_without_confirmations():
     asyncio.run(scenario())
 
 
-def test_connections_that_say_nothing_do_not_keep_others_out_for_long(monkeypatch):
+async def stay_silent(scene, count):
+    return [await asyncio.open_connection("127.0.0.1", scene.port) for _ in range(count)]
+
+
+def leave(silent):
+    for _, writer in silent:
+        writer.close()
+
+
+def test_an_address_that_says_nothing_holds_few_places_and_gives_them_up(monkeypatch):
     async def scenario():
-        monkeypatch.setattr("gateway.iridium_road.CONNECTION_S_MAX", 0.3)
+        monkeypatch.setattr("gateway.door.GRACE_S", 0.2)
         async with Scene() as scene:
-            silent = [await asyncio.open_connection("127.0.0.1", scene.port) for _ in range(CONNECTIONS_MAX)]
-            await asyncio.sleep(0.1)
-            assert await scene.send(encode(mo(hello()))) == b"", "there is no place"
-            await asyncio.sleep(0.4)
+            silent = await stay_silent(scene, ADDRESS_MAX)
+            assert await scene.send(encode(mo(hello()))) == b"", "they may have come together, and speak at once"
+            await asyncio.sleep(0.2)
             assert await scene.send(encode(mo(hello()))) == TAKEN
-            for _, writer in silent:
-                writer.close()
+            leave(silent)
 
     asyncio.run(scenario())
+
+
+def test_whom_the_owner_names_may_have_all_places_and_loses_them_by_silence(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr("gateway.door.GRACE_S", 0.2)
+        async with Scene("allow=127.0.0.1") as scene:
+            silent = await stay_silent(scene, CONNECTIONS_MAX)
+            await asyncio.sleep(0.3)
+            assert await scene.send(encode(mo(hello()))) == TAKEN
+            assert await asyncio.wait_for(silent[0][0].read(), 1) == b"", "the oldest has left"
+            leave(silent)
+
+    asyncio.run(scenario())
+
+
+def test_silence_ends_a_connection_and_what_was_said_keeps_it(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr("gateway.iridium_road.FIRST_BYTES_S", 0.2)
+        async with Scene() as scene:
+            (mute, one), (slow, other) = await stay_silent(scene, 2)
+            whole = encode(mo(hello()))
+            other.write(whole[:9])
+            assert await asyncio.wait_for(mute.read(), 1) == b""
+            await asyncio.sleep(0.2)
+            other.write(whole[9:])
+            assert await asyncio.wait_for(slow.read(100), 1) == TAKEN
+            leave([(mute, one), (slow, other)])
+
+    asyncio.run(scenario())
+
+
+def test_a_hundred_strangers_are_one_warning(caplog):
+    async def scenario():
+        async with Scene() as scene:
+            for _ in range(100):
+                await scene.send(b"GET / HTTP/1.1\r\n\r\n")
+
+    asyncio.run(scenario())
+    assert len([one for one in caplog.records if one.getMessage().startswith("DirectIP from 127.0.0.1")]) == 1
 
 
 def test_a_full_queue_at_the_ground_is_flushed_for_what_is_newer():
