@@ -83,12 +83,16 @@ def _shape(record: Record) -> Shape:
 def encode(seen: FrameSeen | EventSeen) -> Tag:
     """Return the tag."""
     if isinstance(seen, EventSeen):
-        return Tag(
-            kinds.NETWORK, kinds.EVENT_SEEN, cbor2.dumps([seen.kind, seen.text[:TEXT_SIZE_MAX]]), time_ms=seen.time_ms
-        )
-    bearer = seen.bearer[:BEARER_SIZE_MAX]
+        words = [seen.kind, _sayable(seen.text[:TEXT_SIZE_MAX])]
+        return Tag(kinds.NETWORK, kinds.EVENT_SEEN, cbor2.dumps(words), time_ms=seen.time_ms)
+    bearer = _sayable(seen.bearer[:BEARER_SIZE_MAX])
     parts = [seen.direction, bearer, seen.kind, seen.index, seen.counter, seen.size, [list(r) for r in seen.records]]
     return Tag(kinds.NETWORK, kinds.FRAME_SEEN, cbor2.dumps(parts), time_ms=seen.time_ms)
+
+
+def _sayable(words: str) -> str:
+    """Return it without what UTF-8 cannot say: half a character of a path that is in another encoding."""
+    return words.encode(errors="replace").decode()
 
 
 def decode(tag: Tag) -> FrameSeen | EventSeen | None:

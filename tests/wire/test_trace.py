@@ -83,3 +83,10 @@ def test_any_bytes_are_an_entry_or_a_format_error(number, data):
     except FormatError:
         return
     assert trace.text(entry)
+
+
+def test_a_path_in_another_encoding_ends_no_trace():
+    """What Python makes of it (half a surrogate pair) cannot be said in UTF-8, and a trace never raises."""
+    bearer, words = "serial:///dev/m\udcf6dem", "dir:///media/\udcf6: the stick is gone"
+    assert trace.decode(trace.encode(seen(bearer=bearer))).bearer == "serial:///dev/m?dem"
+    assert trace.decode(trace.encode(EventSeen(0, "bearer", words))).text == "dir:///media/?: the stick is gone"
