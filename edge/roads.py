@@ -240,7 +240,10 @@ class UrlRoad:
         A modem may say what our code for it never met: that costs its way, and no study that is being taken.
         """
         if before is not None:
-            await asyncio.wait({before})
+            try:
+                await asyncio.wait({before})
+            finally:
+                await asyncio.wait({before})  # told to go, it still stands before who comes next
         while not run.is_deaf:
             wait_s = RECONNECT_S
             try:

@@ -71,9 +71,7 @@ class GsmModem(ScriptedModem, abc.ABC):
     # The life
 
     def life(self) -> Script[None]:
-        returns_at = self.power_returns_at
-        if returns_at is not None:
-            yield Pause(returns_at - self.engine.now + RESET_S)
+        yield from self.power_returned(RESET_S)
         while not self.is_leaving:
             try:
                 yield from self.ready()
@@ -91,6 +89,8 @@ class GsmModem(ScriptedModem, abc.ABC):
         flow = "2,2" if self.plan.rtscts else "0,0"
         yield from gsm.attempted(Command(f"AT+IFC={flow}"))
         self.model, self.quirk = yield from gsm.identify()
+        if self.model.upper().startswith("IRIDIUM"):
+            raise Locked(f"{self.model} is a modem for satellite messages", "write sbd:// in place of modem://")
         yield from gsm.radio_on()
         yield from gsm.open_sim(self.engine, self.quirk, self._guard)
         yield from gsm.attempted(Command(self.quirk.clock))

@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.modems.at import Command, Idle, Pause, Script
-from node.modems.faults import AtFault, CommandFailed, Garbled, ModemReset, NoAnswer
+from node.modems.faults import AtFault, CommandFailed, Garbled, Locked, ModemReset, NoAnswer
 from node.modems.ladder import Failing, Ladder, Rung
+from node.modems.quirks import GENERIC, quirk_of
 from node.modems.sbd_words import (
     MO_SIZE_MAX,
     MT_SIZE_MAX,
@@ -57,6 +58,8 @@ WRITES_MAX: Final = 3
 FAULTS_KEPT: Final = 6
 """Faults in a row through which the bearer stays up: about two minutes."""
 BARRED_S: Final = 3600.0
+LOCKED_S: Final = 300.0
+"""Until a modem of another kind is asked again: it may have been exchanged."""
 VAIN_RING_S: Final = 30.0
 VAIN_RING_S_MAX: Final = 3600.0
 """A ring for nothing costs a session: after one, the next is heeded so much later, and after each more twice that."""
@@ -184,9 +187,7 @@ class SbdModem(ScriptedModem):
     # The life
 
     def life(self) -> Script[None]:
-        returns_at = self.power_returns_at
-        if returns_at is not None:
-            yield Pause(returns_at - self.engine.now + RESET_S)
+        yield from self.power_returned(RESET_S)
         while not self.is_leaving:
             try:
                 yield from self._ready()
@@ -203,6 +204,8 @@ class SbdModem(ScriptedModem):
         for text in (flow, "AT&D0", "AT*R1", f"AT+SBDMTA={int(self.plan.rings)}", "AT+CIER=1,1,1"):
             yield from in_any_case(Command(text))
         self.model = (yield from asked(Command("AT+CGMM", claims=ANSWER))) or self.model
+        if quirk_of(self.model) is not GENERIC:
+            raise Locked(f"{self.model} is a cellular modem", "write modem:// in place of sbd://, and to=udp://…")
         self.imei = (yield from asked(Command("AT+CGSN", claims=ANSWER))) or self.imei
         yield from self._read_left_over()
         yield from self._clear()
@@ -403,6 +406,11 @@ class SbdModem(ScriptedModem):
 
     def _recover(self, fault: AtFault) -> Script[None]:
         self.trouble = f"{fault}{'; ' if fault.advice else ''}{fault.advice}"
+        if isinstance(fault, Locked):
+            self.let_go()
+            self.state = ModemState.LOCKED
+            yield Pause(LOCKED_S)
+            return
         if self.ladder.failures >= FAULTS_KEPT:
             self.let_go()
             self.state = ModemState.RESTING

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from node.modems.at import Controls, Engine, NoControls, Script
+from node.modems.at import Controls, Engine, NoControls, Pause, Script
 from node.modems.pin import NoNotes, Notes
 from node.modems.seam import Bearer, Ears, ModemState, ModemStatus, Power
 
@@ -195,10 +195,10 @@ class ScriptedModem(abc.ABC):
         """The modem answers, so it is on: a power key learns from that how things stand."""
         self._power.set(True)
 
-    @property
-    def power_returns_at(self) -> float | None:
-        """When a cycle of the power will be over; None while there is none."""
-        return self._power_at
+    def power_returned(self, reset_s: float) -> Script[None]:
+        """Wait until a cycle of the power that is under way is over, and the modem has had `reset_s` to start."""
+        if self._power_at is not None:
+            yield Pause(self._power_at - self.engine.now + reset_s)
 
     # Coming to rest
 

@@ -274,6 +274,36 @@ def test_what_a_power_key_knows_outlives_the_road_that_used_it(tmp_path, monkeyp
     asyncio.run(play())
 
 
+def test_a_modem_is_not_opened_anew_before_it_has_hung_up_however_often_its_way_is_opened(tmp_path, monkeypatch):
+    at_once, most = [], []
+
+    async def slow_to_go(shell, url):
+        at_once.append(shell)
+        most.append(len(at_once))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+            at_once.remove(shell)
+
+    async def play():
+        place = Place(tmp_path, [Way(name="gsm", url="modem:///dev/gsm?to=udp://h:1")])
+        road = place.road("gsm")
+        for _ in range(4):
+            road.open()
+            await asyncio.sleep(0.02)
+            road.close()
+        road.open()
+        await until(lambda: len(most) == 2)
+        road.close()
+        await road.closed()
+        assert at_once == []
+
+    monkeypatch.setattr(roads, "calling", lambda scheme: slow_to_go)
+    asyncio.run(play())
+    assert max(most) == 1
+
+
 def test_the_last_press_of_a_power_key_ends_before_the_process_does(tmp_path, monkeypatch):
     levels = []
 
