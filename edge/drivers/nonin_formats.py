@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from edge.oximetry import Numbers
+
 RATE_HZ: Final = 75
 """Frames, and samples of the pleth, in a second (formats 2 and 7)."""
 PACKET_FRAMES: Final = 25
@@ -22,16 +24,6 @@ SKIPPED_SIZE_MAX: Final = 256
 
 SENSOR_OFF, OUT_OF_TRACK, SENSOR_ALARM, SYNC = 0x40, 0x10, 0x08, 0x01
 _SPOT_HEAD: Final = bytes((0x00, 0x02, 0x00, 0x0D, 0x00, 0x0E))
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """One set of values; None where the oximeter says that it has none. `time`: a spot check's own date, as given."""
-
-    spo2: int | None
-    pulse: int | None
-    is_attached: bool
-    time: str = ""
 
 
 def heart_rate(msb: int, lsb: int) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.drivers import nonin
+from edge import oximetry
 from edge.drivers.nonin_formats import from_format_8, heart_rate
 from hardware.simulated.oximeter import Oximeter
 from tests.edge.bench import Bench
@@ -107,10 +107,10 @@ def test_no_finger_is_no_study():
 
 
 def test_a_study_of_fifteen_minutes_goes_on_in_the_next():
-    _, bench, _ = measured((), "8", fingers=1, finger_s=nonin.STUDY_S_MAX + 30.0)
+    _, bench, _ = measured((), "8", fingers=1, finger_s=oximetry.STUDY_S_MAX + 30.0)
     first, second = bench.studies
     seconds = sum(wave.count for wave in first.waveforms)
-    assert seconds == nonin.STUDY_S_MAX
+    assert seconds == oximetry.STUDY_S_MAX
     assert "goes on from the study before" in bench.notes
     assert values(first)["SpO2"] == values(second)["SpO2"]
 
@@ -122,8 +122,8 @@ def test_seconds_without_a_value_stay_without_one():
     bench.wait(20)
     (study,) = bench.studies
     assert [list(lead) for lead in study.waveforms[0].samples] == [
-        [97, 97, 97, 97, 97, nonin.NONE, nonin.NONE, 96, 96, 96],
-        [72, 72, 72, 72, 72, nonin.NONE, nonin.NONE, 73, 73, 73],
+        [97, 97, 97, 97, 97, oximetry.NONE, oximetry.NONE, 96, 96, 96],
+        [72, 72, 72, 72, 72, oximetry.NONE, oximetry.NONE, 73, 73, 73],
     ]
 
 
