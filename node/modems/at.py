@@ -390,7 +390,7 @@ class Engine:
     def _prove_raw(self) -> bool:
         self._raw_is_unproved = False
         if self._buffer[0] != CR:
-            self._finish(Garbled("bytes of a binary answer were lost"))
+            self._finish(Garbled("bytes of the line were lost: a binary answer is shorter than it says"))
         return True
 
     def _is_prompt(self) -> bool:

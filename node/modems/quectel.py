@@ -53,6 +53,7 @@ _READ: Final = r"\+QIRD: ?\d"
 class QuectelStack:
     """See the module's text."""
 
+    kind = "quectel"
     urcs: tuple[str, ...] = ("+QIURC:", "+QIOPEN:", "+QIND:", "+QUSIM:", "+QNTP:", "SEND OK", "SEND FAIL")
     send_size_max = SEND_SIZE_MAX
 

@@ -38,6 +38,7 @@ _READ: Final = r"\+CIPRXGET: ?2, ?\d{1,5}, ?\d"
 class Sim800Stack:
     """See the module's text."""
 
+    kind = "sim800"
     urcs: tuple[str, ...] = (
         "CLOSED",
         "+PDP:",

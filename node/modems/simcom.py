@@ -77,6 +77,7 @@ def size_at(at: int) -> Callable[[str], int]:
 class SimcomStack:
     """See the module's text."""
 
+    kind = "simcom"
     urcs: tuple[str, ...] = (
         "+CIPRXGET: 1",
         "+IPCLOSE:",

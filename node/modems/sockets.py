@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from node.modems.at import Idle, Pause, Script
 from node.modems.care import GsmModem
-from node.modems.faults import AtFault, CallFailed, CmeError, CommandFailed, Garbled, NoAnswer
+from node.modems.faults import AtFault, CallFailed, CmeError, CommandFailed, Garbled, NetworkLost, NoAnswer
 from node.modems.gsm import Plan
 from node.modems.quirks import Quirk
 from node.modems.scripted import Hands
@@ -42,9 +42,15 @@ RECONNECTS_MAX: Final = 3
 RECONNECT_S: Final = 1.0
 
 
+LOST: Final = "bytes of the line were lost"
+LOST_ADVICE: Final = "a shorter cable, a lower baud=, or RTS/CTS wired and rtscts=yes"
+
+
 class Stack(Protocol):
     """A maker's socket commands, for one connection. Scripts end by a fault of `faults.py`."""
 
+    kind: str
+    """What `kind=` of an address calls it."""
     urcs: tuple[str, ...]
     """Prefixes of its unsolicited lines."""
     send_size_max: int
@@ -150,7 +156,7 @@ class SocketBearer:
         while len(self._heard) >= 2:
             size = int.from_bytes(self._heard[:2], "big")
             if not 0 < size <= FRAME_SIZE_MAX:
-                raise CallFailed("the stream from the far end makes no sense: bytes were lost on the serial line")
+                raise CallFailed(f"{LOST}: the stream from the far end makes no sense")
             if len(self._heard) < 2 + size:
                 break
             found.append(bytes(self._heard[2 : 2 + size]))
@@ -178,7 +184,7 @@ class SocketModem(GsmModem):
     def work(self) -> Script[None]:
         self._stack = stack = self._stack_of(self.quirk)
         self.engine.know(stack.urcs)
-        yield from stack.start(self.plan)
+        yield from self._start(stack)
         self._losses = 0
         while not self.is_leaving:
             try:
@@ -192,6 +198,15 @@ class SocketModem(GsmModem):
                     raise
                 yield from stack.disconnect()
                 yield Pause(RECONNECT_S * self._losses)
+
+    def _start(self, stack: Stack) -> Script[None]:
+        """Bring the packet context up; a modem that refuses the commands of another maker is told from its address."""
+        try:
+            yield from stack.start(self.plan)
+        except (CommandFailed, CmeError, NetworkLost) as fault:
+            if stack.kind != self.quirk.kind:
+                fault.advice = f"kind={stack.kind} is not for {self.model or 'this modem'}: kind=auto asks the modem"
+            raise
 
     def part(self) -> Script[None]:
         if self._stack is not None:
@@ -246,8 +261,9 @@ class SocketModem(GsmModem):
         """One answer was lost: go on if the modem hears. What a stream has lost with it, only a new one brings back."""
         self._fails += 1
         yield from synchronise(self.engine, self.controls, self.plan.baud)
+        self.trouble = f"{LOST} ({fault}); {LOST_ADVICE}"
         if bearer.is_stream or self._fails >= FAILS_MAX:
-            raise CallFailed(str(fault)) from fault
+            raise CallFailed(self.trouble) from fault
 
     def _hear_urcs(self, stack: Stack) -> None:
         for urc in self.engine.take_urcs():
@@ -262,6 +278,7 @@ class SocketModem(GsmModem):
         except Garbled as fault:
             if bearer.is_stream:
                 raise CallFailed(str(fault)) from fault
+            self.trouble = f"{fault}; {LOST_ADVICE}"
             yield Pause(GARBLED_S)
             return
         self._has_data = bool(data)

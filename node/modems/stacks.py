@@ -12,9 +12,7 @@ from node.modems.sockets import Stack, StackOf
 from wire.errors import UsageError
 
 STACKS: Final[dict[str, Callable[[], Stack]]] = {
-    "sim800": Sim800Stack,
-    "simcom": SimcomStack,
-    "quectel": QuectelStack,
+    stack.kind: stack for stack in (Sim800Stack, SimcomStack, QuectelStack)
 }
 
 
