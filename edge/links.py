@@ -10,7 +10,7 @@ from edge.day import minute_of_day
 from edge.kit import Kit
 from edge.policy import Route, Want, say
 from edge.tariff import MICROS, UNBOUNDED, Amount
-from edge.way import Way
+from edge.way import RoadStatus, Way, WayState
 from edge.ways import Ways, is_held_back
 from node.spool import UNCONFIRMED
 from wire import objects
@@ -33,7 +33,9 @@ def describe(ways: Ways, kit: Kit, now: float) -> dict[str, Any]:
         "waiting": [_row(ways, want, eta_s) for want, eta_s in waiting[:WAITING_MAX]],
         "waiting_count": len(kit.outbox.pending()),
         "held_back": sum(is_held_back(route) for route in ways.plan.routes.values()),
-        "eta_s": None if None in known else max(filter(None, known), default=0.0),
+        "eta_s": None if None in known else max(filter(None, known), default=None),
+        "in_use": [way.name for way in ways.ways.values() if way.state is WayState.CARRYING],
+        "being_tried": [way.name for way in ways.ways.values() if way.state is WayState.TRYING],
         "budget": _spent(total, limit),
         "renews_in_s": round(ways.budget.renews_in_s()),
     }
@@ -47,7 +49,7 @@ def _way(ways: Ways, way: Way, kit: Kit, now: float) -> dict[str, Any]:
     left_s = barred.left_s if barred else None
     return {
         "name": way.name,
-        "state": "there" if way.terms.is_carried and way.is_open else way.state.value,
+        "state": _state(way, status),
         "barred": "" if barred is None else barred.text or barred.bar.value,
         "until": _until(ways, left_s),
         "does": "" if barred or not way.is_open else status.text,
@@ -69,6 +71,13 @@ def _way(ways: Ways, way: Way, kit: Kit, now: float) -> dict[str, Any]:
         },
         "today": _spent(ways.budget.spent(way.name), ways.budget.limit(way.name)),
     }
+
+
+def _state(way: Way, status: RoadStatus) -> str:
+    """Say how it stands: of what is carried, whether it is in."""
+    if way.terms.is_carried and way.is_open:
+        return "there" if status.model else "no stick"
+    return way.state.value
 
 
 def _spent(spent: Amount, limit: Amount) -> dict[str, Any]:
@@ -114,10 +123,15 @@ def _row(ways: Ways, want: Want, eta_s: float | None) -> dict[str, Any]:
 
 
 def _eta_s(ways: Ways, route: Route, ahead: int) -> float | None:
-    """Return when an object is through: after what it waits for, and what goes before it, at the way's rate."""
+    """Return when an object is through: after what it waits for, and what goes before it, at the way's rate.
+
+    Nobody knows while its way is being opened or tried: it may stay silent.
+    """
     way = ways.ways.get(route.way)
     begins_s = 0.0 if route.goes else route.left_s
     if way is None or not way.rate_bps or begins_s is None:
+        return None
+    if route.goes and way.state is not WayState.CARRYING:
         return None
     return round(begins_s + ahead * 8 / way.rate_bps + way.terms.delay_s, 1)
 

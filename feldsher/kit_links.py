@@ -96,7 +96,7 @@ def _waiting_lines(links: dict[str, Any]) -> Iterator[str]:
     if not waiting:
         yield "nothing waits"
         return
-    yield f"{links['waiting_count']} objects wait; all through in {watching.span(links['eta_s'])} at the present rates"
+    yield f"{links['waiting_count']} objects wait; {_outlook(links)}"
     for one in waiting[:LISTED_COUNT]:
         eta = f"; through in {watching.span(one['eta_s'])}" if one["eta_s"] is not None else ""
         yield (
@@ -105,3 +105,13 @@ def _waiting_lines(links: dict[str, Any]) -> Iterator[str]:
         )
     if len(waiting) > LISTED_COUNT:
         yield f"  … and {links['waiting_count'] - LISTED_COUNT} more"
+
+
+def _outlook(links: dict[str, Any]) -> str:
+    """Say when all of it will be through, as far as that is known."""
+    if links["eta_s"] is not None:
+        return f"all through in {watching.span(links['eta_s'])} at the present rates"
+    if links.get("in_use"):
+        return "when all will be through is not known"
+    tried = ", ".join(links.get("being_tried", ()))
+    return f"nothing goes yet: {tried} is being tried" if tried else "nothing goes: no way is up"

@@ -601,11 +601,10 @@ def test_when_it_will_be_through_follows_from_the_rate():
     scene = Scene(GSM)
     scene.put(size=3_000)
     scene.run(30)
-    scene.ways.ways["gsm"].rate_bps = 8000.0
-    scene.road["gsm"].covered = False
-    scene.run(2)
+    scene.roads.carry = lambda end, frame: None  # nothing moves, so that the sums stay simple
     first, second = scene.put(size=10_000), scene.put(size=20_000)
-    scene.run(10)
+    scene.run(3)
+    scene.ways.ways["gsm"].rate_bps = 8000.0
     rows = {row["object_id"]: row["eta_s"] for row in scene.told()["waiting"]}
     assert (rows[first.hex()], rows[second.hex()]) == (10.0, 30.0)
     assert scene.told()["eta_s"] == 30.0
@@ -627,3 +626,27 @@ def test_a_failed_card_is_no_error_of_the_ways():
     scene.put()
     scene.ways.tick(1.0)
     assert scene.ways.deadline() is None
+
+
+def test_a_way_that_is_only_being_opened_promises_no_time():
+    """It said "all through in 0 s" while the modem was dead: the rate was that of an hour ago."""
+    scene = Scene(GSM)
+    scene.put()
+    scene.run(30)
+    assert scene.ways.ways["gsm"].rate_bps
+    scene.road["gsm"].covered = False
+    scene.put(size=100)
+    scene.run(30)
+    assert scene.state("gsm") is WayState.OPENING
+    told = scene.told()
+    assert (told["eta_s"], told["in_use"], told["being_tried"]) == (None, [], [])
+    assert [row["eta_s"] for row in told["waiting"]] == [None]
+    assert scene.route(bytes.fromhex(told["waiting"][0]["object_id"])).startswith("goes as soon as it is open")
+
+
+@pytest.mark.parametrize(("model", "state"), [("stick", "there"), ("", "no stick")])
+def test_a_stick_is_said_to_be_there_when_it_is_in(model, state):
+    scene = Scene(Way(name="stick", url="dir:///media/stick"))
+    scene.road["stick"].said = RoadStatus(model=model)
+    scene.run(5)
+    assert scene.told()["ways"][0]["state"] == state

@@ -210,7 +210,20 @@ def test_the_lines_say_what_a_person_wants_to_know():
     assert "today 2.0 KiB of 4.0 KiB, 0.50 EUR of 2.00 EUR, 12.0 kJ" in shown
     assert "sbd        closed: budget of today spent, until 00:00" in shown
     assert "trouble: old" in shown
-    assert "21 objects wait; all through in - at the present rates" in shown
+    assert "21 objects wait; nothing goes: no way is up" in shown
     assert "5 study    abababab    2.9 KiB  goes by gsm; through in 1 min 15 s" in shown
     assert "… and 6 more" in shown
     assert brief(LINKS).startswith("links: gsm, 4 held back (`kit links`); today 2.0 KiB")
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"eta_s": 75.0, "in_use": ["gsm"]}, "all through in 1 min 15 s at the present rates"),
+        ({"eta_s": None, "in_use": ["gsm"]}, "when all will be through is not known"),
+        ({"eta_s": None, "in_use": [], "being_tried": ["gsm"]}, "nothing goes yet: gsm is being tried"),
+        ({"eta_s": None, "in_use": [], "being_tried": []}, "nothing goes: no way is up"),
+    ],
+)
+def test_nothing_is_promised_that_nobody_knows(how, says):
+    assert f"21 objects wait; {says}" in lines(LINKS | how)
