@@ -2,7 +2,8 @@
 tells its ears of bearers in pairs, and ends when it is told to hang up.
 
 The first byte chooses the driver. Each further one says what happens next: the modem answers rightly, or
-with one of many words of modems, or says a word unasked, or raw bytes, or time passes.
+with one of many words of modems, or says a word unasked, or raw bytes, or time passes; the carrier falls or rises, the
+line is pulled out, the way is closed and opened, the link sends or gives its bearer up.
 `sh tests/fuzz/run.sh 60 fuzz_modems`, or `python -m tests.fuzz.fuzz_modems`.
 """
 
@@ -10,6 +11,7 @@ import random
 
 from node.modems.call import PROFILES, CallPlan, DataCall
 from node.modems.gsm import Plan
+from node.modems.script import NoControls
 from node.modems.scripted import Hands
 from node.modems.seam import ModemState
 from node.modems.sockets import SocketModem
@@ -25,7 +27,8 @@ TEXTS = """OK|ERROR|+CME ERROR: 3|+CME ERROR: 14|+CME ERROR: |RING|NO CARRIER|BU
 +CIPEVENT: NETWORK CLOSED UNEXPECTEDLY|+QIOPEN: 0,0|+QIOPEN: 0,566|+QIOPEN: 0|SEND OK|SEND FAIL|+QIRD: 3|+QIRD: 99999|
 +QIRD: |+QISEND: 9,1,8|+QISEND: |+QISTATE: 0,"TCP","h",1,0,2,1,0,0,"uart1"|+QISTATE: 0,|+QIURC: "recv",0|
 +QIURC: "closed",0|+QIURC: "pdpdeact",1|+QIURC: |RDY|APP RDY|
-NORMAL POWER DOWN|+CIPCLOSE: 0,0,0|+CIPCLOSE: 0,4""".replace("\n", "")
+NORMAL POWER DOWN|+CIPCLOSE: 0,0,0|+CIPCLOSE: 0,4|CLOSED|+PDP: DEACT|+CIPRXGET: 1|+CIPRXGET: 2,3,0|+CIPRXGET: 2,|
+STATE: IP START|CONNECT FAIL|DATA ACCEPT:3|DATA ACCEPT:|Call Ready|+CPIN: NOT READY""".replace("\n", "")
 WORDS = [b"\r\n> ", b"+++", b"\0" + enclose(bytes(40)), *(b"\r\n%b\r\n" % text.encode() for text in TEXTS.split("|"))]
 OK = b"\r\nOK\r\n"
 RIGHT = {
@@ -50,16 +53,38 @@ RIGHT = {
     b"AT+QIRD": b"\r\n+QIRD: 5\r\n\0\3abc\r\n" + OK,
 }
 """The longest key that fits says what is right; else OK. What follows a prompt gets TAKEN."""
-TAKEN = OK + b"\r\n+CIPSEND: 0,47,47\r\n\r\nSEND OK\r\n"
+SIM800 = {
+    **RIGHT,
+    b"AT+CGMM": b"\r\nSIMCOM_SIM800L\r\n" + OK,
+    b"AT+CIPSHUT": b"\r\nSHUT OK\r\n",
+    b"AT+CIFSR": b"\r\n10.1.2.3\r\n",
+    b"AT+CIPSTART": OK + b"\r\nCONNECT OK\r\n",
+    b"AT+CIPRXGET=2": b"\r\n+CIPRXGET: 2,5,0\r\n\0\3abc\r\n" + OK,
+    b"AT+CIPSTATUS": OK + b"\r\nSTATE: CONNECT OK\r\n",
+    b"AT+CIPCLOSE": b"\r\nCLOSE OK\r\n",
+}
+TAKEN = OK + b"\r\n+CIPSEND: 0,47,47\r\n\r\nSEND OK\r\n\r\nDATA ACCEPT:47\r\n"
 TIMES = (0.001, 0.1, 0.5, 1.2, 5.0, 30.0, 120.0)
 OUTPUT_MAX = 1 << 20
-ANSWERED, SPOKEN, TIMED, RAW = 128, 192, 240, 256
+ANSWERED, SPOKEN, TIMED, RAW = 128, 192, 240, 250
 """Codes below each of these: a right answer (the last 32 of them a wrong one), a word unasked, time, raw bytes."""
-RING = next(code for code in range(ANSWERED, SPOKEN) if b"RING" in WORDS[code % len(WORDS)])
+RISES, FALLS, PULLED, REOPENED, SENT, GIVEN_UP = range(RAW, 256)
+KINDS = 10
+RING, NO_CARRIER = (
+    next(code for code in range(ANSWERED, SPOKEN) if word in WORDS[code % len(WORDS)])
+    for word in (b"RING", b"NO CARRIER")
+)
 SEEDS = [
     bytes((kind, *order * 8))
-    for kind in range(8)
-    for order in ((*range(12),), (1, 1, 1, 160, 2, 200), (5,) * 9, (1, 195), (*(1,) * 24, RING, 1, 200))
+    for kind in range(KINDS)
+    for order in (
+        (*range(12),),
+        (1, 1, 1, 160, 2, 200),
+        (5,) * 9,
+        (1, 195),
+        (*(1,) * 24, RING, 1, 200),
+        (*(1,) * 30, SENT, RISES, 192, FALLS, 192, NO_CARRIER, 198, 192),
+    )
 ]
 
 
@@ -86,13 +111,24 @@ class Ears:
     def tick(self, now): ...
 
 
-def make(kind: int, ears: Ears):
-    hands = Hands(random.Random(kind).randbytes)
+class Line(NoControls):
+    """Controls of a line with a carrier to be seen."""
+
+    carrier: bool | None = None
+
+    def has_carrier(self):
+        return self.carrier
+
+
+def make(kind: int, ears: Ears, line: Line):
+    hands = Hands(random.Random(kind).randbytes, line)
     if kind < 4:
         profile = PROFILES[("csd", "pstn", "rudics", "csd")[kind]]
         return DataCall(ears, CallPlan(profile, "" if kind == 3 else "200", profile.service), hands, "call")
     to = Url(("udp", "tcp")[kind % 2], "192.0.2.1", 7000)
-    return SocketModem(ears, Plan(apn="x"), hands, to, stack_of("quectel" if kind < 6 else "simcom"), "modem")
+    return SocketModem(
+        ears, Plan(apn="x"), hands, to, stack_of(("quectel", "simcom", "sim800")[kind // 2 - 2]), "modem"
+    )
 
 
 class Course:
@@ -100,7 +136,9 @@ class Course:
 
     def __init__(self, kind: int) -> None:
         self.now, self.ears, self.said, self.last = 0.0, Ears(), 0, b""
-        self.driver = make(kind, self.ears)
+        self.line = Line()
+        self.driver = make(kind, self.ears, self.line)
+        self.answers = SIM800 if kind >= 8 else RIGHT
         self.driver.open(0.0)
         self.listen()
 
@@ -118,7 +156,8 @@ class Course:
         if not self.last.lstrip(b"\r\x1b").startswith(b"AT"):
             return TAKEN
         told = self.last.lstrip(b"\r\x1b")
-        return RIGHT[max(keys, key=len)] if (keys := [key for key in RIGHT if told.startswith(key)]) else OK
+        keys = [key for key in self.answers if told.startswith(key)]
+        return self.answers[max(keys, key=len)] if keys else OK
 
     def pass_time(self, seconds: float, *, until_told: bool = False) -> None:
         end = self.now + seconds
@@ -140,15 +179,35 @@ class Course:
             self.feed(WORDS[code % len(WORDS)])
         elif code < TIMED:
             self.pass_time(TIMES[code % len(TIMES)])
-        else:
+        elif code < RAW:
             self.feed(bytes((code, code * 7 % 256)))
+        else:
+            self.happen(code)
+            self.listen()
+
+    def happen(self, code: int) -> None:
+        bearer = self.ears.bearer
+        if code in (RISES, FALLS):
+            self.line.carrier = code == RISES
+        elif code == PULLED:
+            self.driver.lost(self.now)
+            self.driver.missing(self.now)
+            self.driver.open(self.now)
+        elif code == REOPENED:
+            self.driver.hang_up(self.now)
+            self.pass_time(self.now % 7)
+            self.driver.open(self.now)
+        elif bearer is not None and code == SENT:
+            bearer.send(bytes(bearer.mtu))
+        elif bearer is not None:
+            bearer.close()
 
 
 def check(data: bytes) -> None:
     """Raise AssertionError when the invariant does not hold."""
     if not data:
         return
-    course = Course(data[0] % 8)
+    course = Course(data[0] % KINDS)
     for code in data[1:200]:
         course.step(code)
     assert course.said < OUTPUT_MAX
