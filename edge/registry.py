@@ -17,6 +17,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "andscale": "edge.drivers.andscale",
     "astm": "edge.drivers.astm",
     "barcode": "edge.drivers.barcode",
+    "contec": "edge.drivers.contec",
     "gmc": "edge.drivers.gmc",
     "hbp9030": "edge.drivers.hbp9030",
     "hl7": "edge.drivers.hl7",

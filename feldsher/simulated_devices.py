@@ -8,7 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from hardware.simulated import analyser, gmc, gps, hbp9030, oximeter, radex, radpro, scales, scanner, suntech, tm2655
+from hardware.simulated import (
+    analyser,
+    contec,
+    gmc,
+    gps,
+    hbp9030,
+    oximeter,
+    radex,
+    radpro,
+    scales,
+    scanner,
+    suntech,
+    tm2655,
+)
 from hardware.simulated.device import Device
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.hl7_results import message as hl7_message
@@ -76,6 +89,10 @@ def _hbp9030(args: Namespace, start: int) -> Device:
     return hbp9030.Hbp9030(args.seed + start, ids, args.every, args.fault)
 
 
+def _contec(args: Namespace, start: int) -> Device:
+    return contec.Contec(args.seed + start, args.count, args.finger, args.fault)
+
+
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
@@ -85,6 +102,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "analyser": Kind(analyser.FAULTS, _analyser),
     "andscale": Kind(scales.AND_FAULTS, lambda args, start: _monitor(scales.AndScale, args, start)),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
+    "contec": Kind(contec.FAULTS, _contec),
     "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
     "hl7": Kind(HL7_FAULTS, _hl7),
     "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),

@@ -3,6 +3,7 @@
 import pytest
 
 from hardware.simulated.analyser import ANSWER_S, ATTEMPTS_MAX, BUSY_S, REFUSALS_MAX, Analyser, frame, in_blocks
+from hardware.simulated.contec import Contec, old_live, packet
 from hardware.simulated.oximeter import Oximeter, packet_frame
 from hardware.simulated.results import STYLES, message
 from hardware.simulated.scales import MtSics, and_line, sics_line, tanita_line
@@ -146,3 +147,21 @@ def test_a_balance_refuses_what_would_change_it_and_a_host_never_learns_it_from_
     device.feed(b"Z\r\n", 1.0)
     assert device.tick(2.0) == b"ES\r\n"
     assert device.report.refused == 1
+
+
+def test_a_contec_oximeter_streams_60_packets_a_second_until_nobody_speaks_to_it():
+    device = Contec(1, finger_s=60.0)
+    assert device.tick(0.0) == b""
+    device.feed(b"\x7d\x81\xa1\x80\x80\x80\x80\x80\x80", 0.0)
+    heard = b"".join(device.tick(at / 10) for at in range(10))
+    assert len(heard) == 9 * 60
+    assert all(one & 0x80 == 0 for one in heard[0::9])
+    assert all(one & 0x80 for at in range(1, 9) for one in heard[at::9])
+    device.tick(5.5)
+    assert device.tick(6.5) == b""
+
+
+def test_a_contec_oximeters_packets_are_those_that_were_seen():
+    assert packet(0x07, 0, 0, 20, 14, 8, 18) == bytes.fromhex("07808080948e8892")
+    assert packet(0x01, 4, 0x13, 0x12, 60, 99, 0xFF, 0xFF) == bytes.fromhex("01e0849392bce3ffff")
+    assert old_live(97, 133, 0.5, is_in=True) == bytes((0x87, 50, 0x47, 5, 97))

@@ -4,6 +4,7 @@ import json
 import tomllib
 
 from hardware.simulated.analyser import Analyser
+from hardware.simulated.contec import Contec
 from hardware.simulated.gmc import Gmc
 from hardware.simulated.gps import Gps
 from hardware.simulated.hbp9030 import Hbp9030
@@ -85,6 +86,10 @@ DEVICES = {
     "mtsics-no-identity": lambda: MtSics(7, 1, faults=["no-identity", "lost-bytes"]),
     "tanita-persons": lambda: Tanita(7, 2, faults=["pulse"]),
     "tanita-damaged": lambda: Tanita(7, 2, faults=["bad-sum"]),
+    "contec-v7-stored": lambda: Contec(7, 1, 6.0, ["pi"]),
+    "contec-v7-lost-bytes": lambda: Contec(7, 1, 6.0, ["lost-bytes", "high-pulse"]),
+    "contec-old": lambda: Contec(7, 1, 6.0, ["old", "high-pulse"]),
+    "contec-old-stored": lambda: Contec(7, 1, 6.0, ["old", "breaks-off"]),
     "suntech-results": lambda: Suntech(7, 2, faults=["error"]),
     "suntech-noise": lambda: Suntech(7, 1, faults=["noise", "bad-check"]),
     "tm2655-results": lambda: Tm2655(7, 2, faults=["error"]),
