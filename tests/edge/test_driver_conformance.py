@@ -53,7 +53,13 @@ SHAPED = st.one_of(
     st.sampled_from([b"2026,08,01,09,00," + b" " * 20 + b",0,121,079,066,0\r\n", b"1,2,3,4,5,6,7\r"]),
     st.sampled_from([b"ST,GS,+  71.4kg\r\n", b"US,GS,+  60.1kg\r\n", b"OL,\r\n", b"S S   71.40 kg\r\n", b"S I\r\n"]),
     st.sampled_from([b'{0,16,MO,"SC-240",Wk,71.4,CS,F5\r\n', b"{0,16,A,B,C,D,E"]),
-    st.sampled_from([bytes.fromhex("01e0849392bce3ffff") * 70, bytes.fromhex("0a808081" "08808080a4818080"), b"\x87\x10\x05\x42\x61" * 70]),
+    st.sampled_from(
+        [
+            bytes.fromhex("01e0849392bce3ffff") * 70,
+            bytes.fromhex("0a80808108808080a4818080"),
+            b"\x87\x10\x05\x42\x61" * 70,
+        ]
+    ),
     st.sampled_from([b"\x01\x81\x01\x00\x83", b"\x01\x80\x01\x61\xe3" * 25, b"\x80\x48\x61\x00" * 4]),
 )
 STEPS = st.lists(
