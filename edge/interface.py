@@ -53,7 +53,7 @@ def addresses_of(name: str) -> frozenset[str]:
 
 def _inet(name: str) -> frozenset[str]:
     request = struct.pack("256s", name.encode()[:15])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         return frozenset({socket.inet_ntoa(fcntl.ioctl(probe.fileno(), SIOCGIFADDR, request)[20:24])})
     return frozenset()
 

@@ -1,9 +1,11 @@
 """Real roads of a kit's ways: sockets, an interface that somebody else keeps, commands, and what a modem tells."""
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -261,6 +263,16 @@ def test_what_a_modem_tells_is_shown_and_its_clock_is_only_logged(tmp_path, capl
 )
 def test_what_went_wrong_is_told_in_the_systems_words(error, says):
     assert told(error, Url("udp", "h", 1)) == says
+
+
+def test_a_process_without_a_descriptor_left_goes_on_watching_interfaces(monkeypatch):
+    """The error came out of the watch, which nobody awaits: the way would never have been up again."""
+
+    def none_left(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    assert addresses_of("lo") <= {"::1"}
 
 
 def test_what_a_power_key_knows_outlives_the_road_that_used_it(tmp_path, monkeypatch):
