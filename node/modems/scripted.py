@@ -111,7 +111,7 @@ class ScriptedModem(abc.ABC):
 
     def missing(self, now: float) -> None:
         """Switch it on; when it does not come, off and on, ever less often."""
-        if self._is_open or self._power_at is not None:
+        if self._is_open or self._power_at is not None or isinstance(self._power, NoPower):
             return
         if self._missing_until is None:
             self._missing_s = MISSING_S

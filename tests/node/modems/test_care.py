@@ -319,3 +319,11 @@ def test_a_modem_that_does_not_come_to_its_farewell_is_switched_off_all_the_same
     driver.hang_up(3.0)
     driver.lost(4.0)
     assert [on for _, on in power.said] == [True, False]
+
+
+def test_a_line_that_comes_back_is_used_at_once_where_no_supply_is_in_our_hands():
+    driver = socket_driver("auto", "udp", Plan(apn="internet"))(Ears(), Hands(bytes))
+    missing_for(driver, Switched(), 300)
+    assert driver.deadline() is None
+    driver.open(300.0)
+    assert driver.output() == b"AT\r"
