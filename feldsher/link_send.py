@@ -29,10 +29,10 @@ from node.idle import NothingTaken
 from node.link import Caller, Grant
 from node.progress import Progress
 from node.reactor import CallerShell
-from node.roads import calling
+from node.roads import calling, check_calling
 from node.stick import FOLDER
 from node.tracing import NO_TRACE, Trace
-from node.url import CARRIED, Url, parse_url
+from node.url import ADDRESSED, CARRIED, Url, parse_url
 from wire import objects
 from wire.bundle import check_name
 from wire.errors import AuthError, DiskFull, FeldsherError, LinkDown, PeerError, UsageError
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace, trace: Trace = NO_TRACE) -> int:
             raise UsageError(f"{url}: files do not go by satellite messages, which carry a kit's summaries and alarms")
         if url.scheme != CARRIED:
             calling(url.scheme)
+            check_calling(url)
     keys = linkkeys.load_send(args.keys)
     paths = list(dict.fromkeys(args.files))
     for path in paths:
@@ -296,9 +297,11 @@ class Sending:
             return self._carried(self._stick)
         if self._caller.last_heard is None:
             why = (self._shell.last_error if self._shell else "") or "no answer"
+            silent = f"{self._url}: nothing heard in {seconds:.0f} s"
+            if self._url.scheme not in ADDRESSED and why != "no answer":
+                return LinkDown(f"{silent}: {why}")
             return LinkDown(
-                f"{self._url}: nothing heard in {seconds:.0f} s ({why}): unreachable, or nobody listens there, or a key"
-                " is wrong, not enrolled or revoked"
+                f"{silent} ({why}): unreachable, or nobody listens there, or a key is wrong, not enrolled or revoked"
             )
         return LinkDown(f"{self._url}: not finished after {seconds:.0f} s; run the same command again to go on")
 

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from feldsher.watching import size, span
 from wire import trace
+from wire.checks import TRACE, parse_start
 from wire.errors import FormatError, UsageError
+from wire.found import Found
 from wire.stream import StreamReader, Verdict
 from wire.trace import EventSeen, FrameSeen
 from wire.trace_summary import Summary
@@ -42,9 +44,10 @@ def run(args: argparse.Namespace) -> int:
     if args.follow and args.summary:
         raise UsageError("--summary is of a whole file, --follow of one that grows: one of the two")
     since_ms = 0 if args.since is None else _since_ms(args.since, args.file)
-    lost, summary = 0, Summary()
+    lost, summary, is_empty = 0, Summary(), True
     try:
         for seen in read(args.file, follow=args.follow):
+            is_empty = False
             if isinstance(seen, int):
                 lost += seen
             elif seen.time_ms < since_ms or not _is_wanted(seen, args):
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    if is_empty:
+        print(f"{args.file}: nothing in it yet", file=sys.stderr)
     if lost:
         print(f"{args.file}: {lost} bytes could not be read", file=sys.stderr)
         return FormatError.exit_code
@@ -65,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: Path, *, follow: bool = False) -> Iterator[FrameSeen | EventSeen | int]:
-    """Give every entry of the trace, and the sizes of what is lost. Raises UsageError, FormatError."""
+    """Give every entry of the trace, and the sizes of what is lost. Raises UsageError, FormatError.
+
+    A trace in which nothing was heard yet has a head only, and is none the less one.
+    """
     reader, is_trace = StreamReader(), False
     try:
         with path.open("rb") as file:
@@ -79,7 +87,7 @@ def read(path: Path, *, follow: bool = False) -> Iterator[FrameSeen | EventSeen 
                         yield found.size
                         continue
                     entry = trace.decode(found.tag) if found.tag else None
-                    is_trace = is_trace or entry is not None
+                    is_trace = is_trace or entry is not None or _is_head(found)
                     if entry is not None:
                         yield entry
                 if not data:
@@ -88,6 +96,11 @@ def read(path: Path, *, follow: bool = False) -> Iterator[FrameSeen | EventSeen 
         raise UsageError(f"{path}: {error.strerror}") from error
     if not is_trace:
         raise FormatError(f"{path}: no trace of a link")
+
+
+def _is_head(found: Found) -> bool:
+    start = parse_start(found.tag) if found.tag else None
+    return start is not None and start.kind == TRACE
 
 
 def lines(summary: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 from node.seams import Bearer
-from node.url import Url
+from node.url import ADDRESSED, Url
 from wire.errors import UsageError
 
 
@@ -50,7 +50,9 @@ def listening(scheme: str) -> Listening:
 
 
 def check_calling(url: Url) -> None:
-    """Raise UsageError for an option that the road of `url` would not take; nothing is opened."""
+    """Raise UsageError for what the road of `url` would not take, an option or a port; nothing is opened."""
+    if url.scheme in ADDRESSED and not url.port:
+        raise UsageError(f"{url}: nobody can be called at port 0; it is for `--listen`, where the system chooses one")
     if url.scheme in _CHECKS:
         _CHECKS[url.scheme]()(url)
 

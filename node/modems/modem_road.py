@@ -22,7 +22,7 @@ from node.modems.scripted import Hands, NoPower
 from node.modems.seam import Ears, Modem, ModemStatus, Power
 from node.modems.sockets import SocketModem
 from node.modems.stacks import stack_of
-from node.roads import Shell
+from node.roads import Shell, check_calling
 from node.serial_line import ModemShell
 from node.url import Url, parse_url
 from wire.errors import UsageError
@@ -94,6 +94,7 @@ def target_of(url: Url) -> Url:
     to = parse_url(text)
     if to.scheme not in ("udp", "tcp"):
         raise UsageError(f"modem://{url.path}: to={text}: a modem's sockets reach udp:// and tcp:// only")
+    check_calling(to)
     if not to.host.isascii() or not to.host.isprintable() or '"' in to.host:
         raise UsageError(f"modem://{url.path}: to={text}: a modem takes plain names and addresses only")
     return to

@@ -196,3 +196,11 @@ def test_traces_of_a_study_on_its_whole_way_hold_nothing_of_it(tmp_path, capsys)
         assert code == 0
         assert any("WELCOME" in line for line in lines)
         assert any("SEGMENT" in line for line in lines)
+
+
+@pytest.mark.parametrize("words", [[], ["--summary"], ["--json"], ["--since", "1h"]])
+def test_a_trace_in_which_nothing_was_heard_is_one_all_the_same(tmp_path, capsys, words):
+    with RealDisk(tmp_path) as disk:
+        TraceFile(disk, "trace", Clock(), seeded(b"1")).flush()
+    assert main(["link", "trace", str(tmp_path / "trace"), *words]) == 0
+    assert "trace: nothing in it yet" in capsys.readouterr().err
