@@ -14,13 +14,16 @@ from wire.errors import ConfigError
 
 GROUP: Final = "feldsher.drivers"
 BUILT_IN: Final[Mapping[str, str]] = {
+    "abacus": "edge.drivers.abacus",
     "andscale": "edge.drivers.andscale",
     "astm": "edge.drivers.astm",
     "barcode": "edge.drivers.barcode",
+    "bc2800": "edge.drivers.bc2800",
     "contec": "edge.drivers.contec",
     "gmc": "edge.drivers.gmc",
     "hbp9030": "edge.drivers.hbp9030",
     "hl7": "edge.drivers.hl7",
+    "kx21": "edge.drivers.kx21",
     "lines": "edge.drivers.lines",
     "mtsics": "edge.drivers.mtsics",
     "nmea": "edge.drivers.nmea",
@@ -30,6 +33,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "suntech": "edge.drivers.suntech",
     "tanita": "edge.drivers.tanita",
     "tm2655": "edge.drivers.tm2655",
+    "vesmatic": "edge.drivers.vesmatic",
 }
 
 Options = dict[str, str | int | float | bool]

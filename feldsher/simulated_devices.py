@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from hardware.simulated import (
+    abacus,
     analyser,
+    bc2800,
     contec,
     gmc,
     gps,
     hbp9030,
+    kx21,
     oximeter,
     radex,
     radpro,
@@ -21,6 +24,7 @@ from hardware.simulated import (
     scanner,
     suntech,
     tm2655,
+    vesmatic,
 )
 from hardware.simulated.device import Device
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
@@ -107,6 +111,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hl7": Kind(HL7_FAULTS, _hl7),
     "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),
     "gps": Kind(gps.FAULTS, lambda args, start: _monitor(gps.Gps, args, start)),
+    "abacus": Kind(abacus.FAULTS, lambda args, start: _monitor(abacus.Abacus, args, start)),
+    "bc2800": Kind(bc2800.FAULTS, lambda args, start: _monitor(bc2800.Bc2800, args, start)),
+    "kx21": Kind(kx21.FAULTS, lambda args, start: _monitor(kx21.Kx21, args, start)),
+    "vesmatic": Kind(vesmatic.FAULTS, lambda args, start: _monitor(vesmatic.VesMatic, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
     "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),

@@ -3,13 +3,16 @@
 import json
 import tomllib
 
+from hardware.simulated.abacus import Abacus
 from hardware.simulated.analyser import Analyser
+from hardware.simulated.bc2800 import Bc2800
 from hardware.simulated.contec import Contec
 from hardware.simulated.gmc import Gmc
 from hardware.simulated.gps import Gps
 from hardware.simulated.hbp9030 import Hbp9030
 from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import Hl7Sender
+from hardware.simulated.kx21 import Kx21
 from hardware.simulated.oximeter import Oximeter
 from hardware.simulated.radex import Radex
 from hardware.simulated.radpro import RadPro
@@ -18,6 +21,7 @@ from hardware.simulated.scales import AndScale, MtSics, Tanita
 from hardware.simulated.scanner import Scanner, patient_label
 from hardware.simulated.suntech import Suntech
 from hardware.simulated.tm2655 import Tm2655
+from hardware.simulated.vesmatic import VesMatic
 from tests.edge.bench import Bench
 from tests.edge.virtual import BenchHost, Wire
 from tests.recordings.replay import AFTER_S, FOLDER, load, names, outcome, replay
@@ -114,6 +118,15 @@ DEVICES = {
     "hl7-no-end": lambda: hl7("es480", faults=["no-end"]),
     "nmea-drive": lambda: Gps(7, 15, faults=["no-fix", "binary"]),
     "nmea-rollover": lambda: Gps(7, 8, faults=["rollover", "cut"]),
+    "abacus-asleep": lambda: Abacus(7, 2, faults=["asleep", "cyrillic"]),
+    "abacus-damaged": lambda: Abacus(7, 2, faults=["damaged", "lost-answer"]),
+    "abacus-binary": lambda: Abacus(7, 1, faults=["binary"]),
+    "kx21-samples": lambda: Kx21(7, 3, faults=["control", "unreliable", "lost-answer"]),
+    "bc2800-handshake": lambda: Bc2800(7, 2, faults=["stars", "cut"]),
+    "bc2800-plain": lambda: Bc2800(7, 2, faults=["no-handshake", "ends-1a"]),
+    "bc2800-other-form": lambda: Bc2800(7, 1, faults=["other-form"]),
+    "vesmatic-tubes": lambda: VesMatic(7, 2, faults=["query", "over-140", "control"]),
+    "vesmatic-cut": lambda: VesMatic(7, 1, faults=["cut", "lost-answer"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),
