@@ -43,6 +43,7 @@ RECONNECT_S: Final = 1.0
 
 
 LOST: Final = "bytes of the line were lost"
+SHORT_ADVICE: Final = "to=tcp:// loses nothing"
 LOST_ADVICE: Final = "a shorter cable, a lower baud=, or RTS/CTS wired and rtscts=yes"
 
 
@@ -304,6 +305,10 @@ class SocketModem(GsmModem):
             taken = len(data)
         else:
             self._fails = 0
+            if not bearer.is_stream and 0 < taken < len(data):
+                self.trouble = (
+                    f"the modem takes {taken} bytes of a datagram of {len(data)}, the rest is lost; {SHORT_ADVICE}"
+                )
         yield from self._took(bearer, taken)
 
     def _took(self, bearer: SocketBearer, taken: int) -> Script[None]:

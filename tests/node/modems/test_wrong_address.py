@@ -70,3 +70,17 @@ def test_a_line_that_loses_bytes_is_said_to(scheme):
         return any("bytes of the line were lost" in text for text in heard)
 
     assert rig.run(1200, told), heard
+
+
+def test_a_modem_that_takes_datagrams_in_part_wants_tcp():
+    """What it leaves of a datagram is lost with all of it, for half a frame is none; a stream only goes on."""
+    rig = Rig(lambda network, _, seed: Sim800(network, ("short-accept=100@*",), seed), socket_driver("auto", "udp"))
+    rig.open().run(60, lambda: rig.ears.bearer is not None)
+    rig.send(bytes(90))
+    rig.run(10)
+    assert rig.driver.status().trouble == ""
+    rig.send(bytes(300))
+    rig.run(10)
+    assert rig.driver.status().trouble == (
+        "the modem takes 100 bytes of a datagram of 300, the rest is lost; to=tcp:// loses nothing"
+    )
