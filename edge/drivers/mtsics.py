@@ -3,6 +3,7 @@
 Written from the Mettler Toledo Standard Interface Command Set, level 0; on no unit of our own. 9600 8N1, CR LF.
 
     SI -> S S     100.00 g      at rest; S D moving, S I busy, S + overload, S - underload, ES ET EL not understood
+    (some answer SI S .. where the standard has S S ..)
     I2 -> I2 A "model"          I4 -> I4 A "serial number", which a balance also says when it is switched on
 
 **Only SI, I2 and I4 are ever sent: they read.** Tare (T), zero (Z), reset (@) and what sets anything are not in this
@@ -47,8 +48,8 @@ FACTS: Final = Facts(
     ),
 )
 
-_WEIGHT: Final = re.compile(r"S ([SD]) +(-?) *(\d+(?:[.,]\d+)?) +(\S{1,5})")
-_OTHER: Final = re.compile(r"S ([I+-])")
+_WEIGHT: Final = re.compile(r"SI? ([SD]) +(-?) *(\d+(?:[.,]\d+)?) +(\S{1,5})")
+_OTHER: Final = re.compile(r"SI? ([I+-])")
 _ABOUT: Final = re.compile(r'(I2|I4) A "([^"]*)"')
 NO_ANSWERS: Final = frozenset({"ES", "ET", "EL", "I2 I", "I4 I"})
 
