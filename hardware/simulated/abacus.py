@@ -12,6 +12,8 @@ from hardware.simulated.lab_sender import Sender
 from hardware.simulated.scanner import patient_label
 
 ENQ, ACK = 0x05, b"\x06"
+START_S: Final = 1.0
+"""After it was switched on."""
 FAULTS: Final[Mapping[str, str]] = lab_sender.FAULTS | {
     "asleep": "it had given up before the kit was switched on, and waits for ENQ",
     "cyrillic": "a habit: names are in cp1251",
@@ -69,8 +71,7 @@ class Abacus(Sender):
             else:
                 packages.append(package(mid, "D", text))
         super().__init__([[init, packages[0]], *([one] for one in packages[1:])], every_s, faults, 1.0, 3)
-        if "asleep" in faults:
-            self._at = None
+        self._at = None if "asleep" in faults else START_S
 
     def feed(self, data: bytes, now: float) -> bytes:
         if ENQ in data and self._at is None and not self.is_done:
