@@ -33,6 +33,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "suntech": "edge.drivers.suntech",
     "tanita": "edge.drivers.tanita",
     "tm2655": "edge.drivers.tm2655",
+    "transfer": "edge.drivers.transfer",
     "vesmatic": "edge.drivers.vesmatic",
 }
 

@@ -16,6 +16,7 @@ from feldsher import simulate_modem
 from feldsher.simulated_devices import KINDS
 from hardware.simulated import ptys
 from hardware.simulated.device import Device
+from hardware.simulated.file_sender import PROTOCOLS
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.results import STYLES
 from node.clock import SystemClock
@@ -62,7 +63,10 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
     device.add_argument("--fault", action="append", default=[], metavar="NAME", help="something that goes wrong")
     device.add_argument("--patient", action="append", default=[], metavar="ID", help="ids, in turn (default: invented)")
     device.add_argument(
-        "--style", choices=(*STYLES, *HL7_STYLES), default="", help="analyser, hl7: whose manner (default: its first)"
+        "--style",
+        choices=(*STYLES, *HL7_STYLES, *PROTOCOLS),
+        default="",
+        help="analyser, hl7: whose manner; ecg: by which protocol (default: its first)",
     )
     device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
     device.add_argument("--encoding", default="utf-8", help="analyser, hl7: character set of names (default utf-8)")

@@ -27,11 +27,15 @@ from hardware.simulated import (
     vesmatic,
 )
 from hardware.simulated.device import Device
+from hardware.simulated.file_sender import FAULTS as FILE_FAULTS
+from hardware.simulated.file_sender import PROTOCOLS, FileSender
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
 from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import FAULTS as HL7_FAULTS
 from hardware.simulated.hl7_sender import Hl7Sender
 from hardware.simulated.results import STYLES, message
+from hardware.simulated.scp_ecg import FAULTS as ECG_FAULTS
+from hardware.simulated.scp_ecg import record
 from wire.errors import UsageError
 
 
@@ -68,6 +72,15 @@ def _analyser(args: Namespace, start: int) -> Device:
 
 def _hl7(args: Namespace, start: int) -> Device:
     return Hl7Sender(_messages(hl7_message, HL7_STYLES, args, start), args.fault, args.every)
+
+
+def _ecg(args: Namespace, start: int) -> Device:
+    def file_of(_style: str, seed: int, patient: str, *, at: int, **_: object) -> tuple[str, bytes]:
+        faults = ECG_FAULTS.keys() & set(args.fault) if at == start else ()
+        return f"{at:08d}.SCP", record(seed, patient, at, faults=faults)
+
+    protocol = args.style or PROTOCOLS[0]
+    return FileSender(_messages(file_of, PROTOCOLS, args, start), protocol, args.fault, args.every)
 
 
 def _oximeter(args: Namespace, start: int) -> Device:
@@ -107,6 +120,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "andscale": Kind(scales.AND_FAULTS, lambda args, start: _monitor(scales.AndScale, args, start)),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "contec": Kind(contec.FAULTS, _contec),
+    "ecg": Kind({**FILE_FAULTS, **ECG_FAULTS}, _ecg),
     "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
     "hl7": Kind(HL7_FAULTS, _hl7),
     "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),

@@ -41,6 +41,8 @@ OPTIONS = [
     ("radex", {}),
     ("radpro", {}),
     ("tanita", {}),
+    ("transfer", {}),
+    ("transfer", {"protocol": "xmodem"}),
     ("tm2655", {}),
     ("tm2655", {"ask": "always", "envelope": True}),
 ]

@@ -7,6 +7,7 @@ from hardware.simulated.abacus import Abacus
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.bc2800 import Bc2800
 from hardware.simulated.contec import Contec
+from hardware.simulated.file_sender import FileSender
 from hardware.simulated.gmc import Gmc
 from hardware.simulated.gps import Gps
 from hardware.simulated.hbp9030 import Hbp9030
@@ -19,6 +20,7 @@ from hardware.simulated.radpro import RadPro
 from hardware.simulated.results import message
 from hardware.simulated.scales import AndScale, MtSics, Tanita
 from hardware.simulated.scanner import Scanner, patient_label
+from hardware.simulated.scp_ecg import record
 from hardware.simulated.suntech import Suntech
 from hardware.simulated.tm2655 import Tm2655
 from hardware.simulated.vesmatic import VesMatic
@@ -56,6 +58,11 @@ def hl7(style, *, faults=(), count=2, control=-1, **how):
         hl7_message(style, 7, patient_label(7, at), at=at, is_control=at == control, **how) for at in range(count)
     ]
     return Hl7Sender(messages, faults, 5.0)
+
+
+def ecgs(protocol, *faults, count=1, **how):
+    files = [(f"{at:04d}.SCP", record(7, patient_label(7, at), at, samples=150, **how)) for at in range(count)]
+    return FileSender(files, protocol, faults, 5.0)
 
 
 def controls_between_patients():
@@ -127,6 +134,13 @@ DEVICES = {
     "bc2800-other-form": lambda: Bc2800(7, 1, faults=["other-form"]),
     "vesmatic-tubes": lambda: VesMatic(7, 2, faults=["query", "over-140", "control"]),
     "vesmatic-cut": lambda: VesMatic(7, 1, faults=["cut", "lost-answer"]),
+    "transfer-zmodem": lambda: ecgs("zmodem", count=2),
+    "transfer-zmodem-damaged": lambda: ecgs("zmodem", "bad-crc"),
+    "transfer-zmodem-cut": lambda: ecgs("zmodem", "cut", "chatter"),
+    "transfer-ymodem": lambda: ecgs("ymodem", "lost-ack"),
+    "transfer-xmodem": lambda: ecgs("xmodem", "bad-crc"),
+    "transfer-xmodem-sum": lambda: FileSender([("", bytes(range(200)))], "xmodem", ["by-sum"]),
+    "transfer-xmodem-cancel": lambda: ecgs("xmodem-1k", "cancel", faults=["section-crc"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),

@@ -4,12 +4,14 @@ A transcript has a line for each piece: `<` from the device or `>` to it, second
 sent, at its times, and compares what the driver answers with what was answered, and the studies with the expected ones.
 """
 
+import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.edge.bench import Bench
+from wire.record import Picture
 
 FOLDER = Path(__file__).parent
 AFTER_S = 400.0
@@ -72,7 +74,8 @@ def outcome(bench):
 
 def study_outcome(study):
     ends = study.ends
-    return {
+    pictures = [picture_outcome(Picture.from_tag(tag)) for tag in study.tags if tag.kind == Picture.KIND]
+    seen = {
         "form": study.begins.form,
         "model": study.begins.model,
         "qc": ends.qc,
@@ -86,6 +89,11 @@ def study_outcome(study):
             for wave in study.waveforms
         ],
     }
+    return seen | ({"pictures": pictures} if pictures else {})
+
+
+def picture_outcome(one):
+    return [one.media_type, one.name, len(one.image), hashlib.sha256(one.image).hexdigest()]
 
 
 def plain(value):

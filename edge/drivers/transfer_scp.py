@@ -1,0 +1,101 @@
+"""SCP-ECG, as far as the kit looks into it: is it one, is it whole, whose is it, when was it made.
+
+Written from EN 1064:2005+A1:2007 / ISO 11073-91064, clauses 5.2 to 5.5. Little-endian throughout.
+
+    record:  crc u16 | length u32 of the record | sections
+    section: crc u16 | id u16 | length u32 | version u8 | protocol u8 | 6 reserved ("SCPECG" in section 0) | data
+    crc:     CCITT (1021, FFFF) over everything after it
+    section 1: tag u8 | length u16 | value, until tag 255
+
+Devices are known that get CRCs, lengths or byte order wrong. What does not hold is noted; the file is kept as it came,
+and nothing is read that does not stand where the record says.
+"""
+
+import struct
+from binascii import crc_hqx
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+HEAD_SIZE: Final = 6
+SECTION_HEAD_SIZE: Final = 16
+SECTIONS_COUNT_MAX: Final = 64
+TAGS_COUNT_MAX: Final = 256
+MARK: Final = b"SCPECG"
+LAST_NAME, FIRST_NAME, PATIENT_ID, DEVICE, DATE, TIME, LAST_TAG = 0, 1, 2, 14, 25, 26, 255
+BIRTH, SEX, SECOND_NAME = 5, 8, 3
+TEXTS: Final = {PATIENT_ID: "1.2", LAST_NAME: "1.0", FIRST_NAME: "1.1", SECOND_NAME: "1.3"}
+"""What names the patient, and how a RESULT calls it: section and tag."""
+MODEL_PLACE: Final = slice(8, 14)
+"""In tag 14: institution, department, device, type (u16 each, u8 and u8), then five characters and NUL of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was read. `size`: of the record, as it says itself; `faults`: what does not hold."""
+
+    size: int
+    faults: tuple[str, ...] = ()
+    texts: tuple[tuple[str, bytes], ...] = ()
+    time: str = ""
+    model: bytes = b""
+    sections: tuple[int, ...] = field(default=())
+
+
+def read(data: bytes) -> Record | None:
+    """Return what an SCP-ECG record says; None when it is none. Never raises."""
+    if len(data) < HEAD_SIZE + SECTION_HEAD_SIZE or data[16:22] != MARK:
+        return None
+    crc, size = struct.unpack_from("<HI", data)
+    faults = []
+    if size > len(data):
+        faults.append(f"the record says {size} bytes, and {len(data)} are there")
+    elif crc_hqx(data[2:size], 0xFFFF) != crc:
+        faults.append("the CRC of the record does not hold")
+    sections = list(_sections(data[: min(size, len(data))]))
+    faults += [f"the CRC of section {number} does not hold" for number, _, is_good in sections if not is_good]
+    patient = next((body for number, body, _ in sections if number == 1), b"")
+    tags = dict(reversed(list(_tags(patient))))
+    texts = tuple((name, text) for tag, name in TEXTS.items() if (text := _text(tags.get(tag, b""))))
+    numbers = tuple(number for number, _, _ in sections)
+    model = _text(tags.get(DEVICE, b"")[MODEL_PLACE])
+    return Record(size, tuple(faults), texts, _time(tags), model, numbers)
+
+
+def _sections(record: bytes) -> Iterator[tuple[int, bytes, bool]]:
+    """Yield (id, data, CRC holds), as they follow one another."""
+    at = HEAD_SIZE
+    for _ in range(SECTIONS_COUNT_MAX):
+        if at + SECTION_HEAD_SIZE > len(record):
+            return
+        crc, number, size = struct.unpack_from("<HHI", record, at)
+        if size < SECTION_HEAD_SIZE or at + size > len(record):
+            return
+        yield number, record[at + SECTION_HEAD_SIZE : at + size], crc_hqx(record[at + 2 : at + size], 0xFFFF) == crc
+        at += size
+
+
+def _tags(body: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    for _ in range(TAGS_COUNT_MAX):
+        if at + 3 > len(body) or body[at] == LAST_TAG:
+            return
+        (size,) = struct.unpack_from("<H", body, at + 1)
+        if at + 3 + size > len(body):
+            return
+        yield body[at], body[at + 3 : at + 3 + size]
+        at += 3 + size
+
+
+def _text(value: bytes) -> bytes:
+    return value.partition(b"\0")[0].strip()
+
+
+def _time(tags: dict[int, bytes]) -> str:
+    """Return date and time of acquisition as digits; "" when there is no date."""
+    date, time = tags.get(DATE, b""), tags.get(TIME, b"")
+    if len(date) != 4:
+        return ""
+    year, month, day = struct.unpack("<HBB", date)
+    clock = f"{time[0]:02d}{time[1]:02d}{time[2]:02d}" if len(time) == 3 else ""
+    return f"{year:04d}{month:02d}{day:02d}{clock}"
