@@ -35,6 +35,8 @@ READ_S: Final = 0.2
 """A read comes back at least this often, to see whether we are to stop."""
 RETRY_S_MIN: Final = 0.25
 RETRY_S_MAX: Final = 5.0
+WAIT_S: Final = 0.01
+"""How long what can wait is not read while the queue is filled."""
 WRITE_S_MAX: Final = 1.0
 STALE_S: Final = 2.0
 READ_SIZE: Final = 4_096
@@ -116,6 +118,11 @@ class _Queue:
             self._items.append(item)
             self._size += size
 
+    @property
+    def is_half_full(self) -> bool:
+        with self._lock:
+            return self._size > QUEUE_SIZE_MAX // 2 or len(self._items) > QUEUE_COUNT_MAX // 2
+
     def take(self) -> list[Item]:
         with self._lock:
             items = list(self._items)
@@ -126,6 +133,8 @@ class _Queue:
 
 class _Serial(serial.Serial):
     """A line that is not emptied when it is opened: some devices speak at once."""
+
+    can_wait = False
 
     @property
     def device(self) -> str:
@@ -213,6 +222,9 @@ class PortOwner:
         self._put(Appeared(port.device, self._clock.now()))
         try:
             while not self._stopping.is_set():
+                if port.can_wait and self._queue.is_half_full:
+                    self._stopping.wait(WAIT_S)
+                    continue
                 data = port.read(1)
                 if data:
                     data += port.read(min(port.in_waiting, READ_SIZE))
@@ -242,8 +254,13 @@ class PortOwner:
 
 
 class Opened(Protocol):
-    """A line that is open. `device`: what its name stands for at present."""
+    """A line that is open. `device`: what its name stands for at present.
 
+    `can_wait`: its sender waits while we do not read, and loses nothing. A serial line's does not know of us.
+    """
+
+    @property
+    def can_wait(self) -> bool: ...
     @property
     def device(self) -> str: ...
     @property

@@ -36,6 +36,8 @@ KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (soc
 class Connection:
     """One open connection, read and written like a serial line. Every failure is an OSError."""
 
+    can_wait = True
+
     def __init__(self, opened: socket.socket, name: str, listener: "Listener | None" = None) -> None:
         self.device = name
         self._socket, self._listener = opened, listener

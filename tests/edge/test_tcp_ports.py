@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,7 +11,7 @@ from edge import tcp_ports
 from edge.config import KitConfig, Port, check
 from edge.daemon import Daemon
 from edge.driver import Line
-from edge.ports import Appeared, Vanished, try_open
+from edge.ports import Appeared, Dropped, Vanished, try_open
 from edge.tcp_ports import Caller, Listener, is_tcp, opener_of
 from hardware.simulated.hl7_results import message
 from tests.edge.test_daemon import NEAR
@@ -143,6 +144,21 @@ def test_a_port_comes_back_when_the_device_calls_again(owned, monkeypatch):  # n
             assert device.recv(1) == b"\x06"
         gathered.until(lambda g, times=times: g.count(Vanished) >= 2 * times)
     assert not owner.write(b"nobody")
+
+
+def test_a_sender_faster_than_the_kit_waits_and_loses_nothing(owned):  # noqa: F811 - a fixture
+    port = free_port()
+    owner = owned(f"tcp-listen://{HERE}:{port}")
+    data = bytes(range(256)) * 8_192
+    with ThreadPoolExecutor(1) as pool:
+        gathered = Gathered(owner).until(lambda g: g.count(Vanished))
+        with call(port) as device:
+            sent = pool.submit(device.sendall, data)
+            time.sleep(0.4)
+            gathered.until(lambda g: len(g.data) == len(data))
+            sent.result(5)
+    assert gathered.data == data
+    assert gathered.count(Dropped) == 0
 
 
 def test_an_analyser_on_the_network_is_acknowledged_by_the_kits_daemon(tmp_path):

@@ -64,7 +64,7 @@ def data_of(size):
 @pytest.mark.parametrize(
     ("program", "options", "protocol"), SENDERS, ids=[" ".join((one[0], *one[1])) for one in SENDERS]
 )
-@pytest.mark.parametrize("size", [1, 128, 1500, 40_000])
+@pytest.mark.parametrize("size", [1, 1500, 20_000])
 def test_what_lrzsz_sends_arrives(tmp_path, program, options, protocol, size):
     path = tmp_path / "img.bin"
     path.write_bytes(data_of(size))
