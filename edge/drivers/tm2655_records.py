@@ -7,7 +7,8 @@
     BCC         exclusive or of SOH to ETX. It may be any byte, ETX among them: a record ends with the byte after ETX.
 
 S systolic, M mean, D diastolic, P pulse, I inflation setting, L largest amplitude; `E00` good, any other a failed
-measurement. Numbers are padded with blanks. Sources: see `tm2655.py`.
+measurement. Numbers are padded with blanks. A hospital's monitor was seen to have another word where RB stands, so a
+record with an E field is a result. Sources: see `tm2655.py`.
 """
 
 import re
@@ -136,19 +137,18 @@ def read(text: str) -> Reading:
     """Return what a result or an envelope says; a record of neither kind is kept and said to be unknown."""
     fields = text.split(RS)
     model, time = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
-    if "RB" in fields[2:4]:
-        return _result(fields[3:], Reading(model=model, time=time))
     if is_envelope(text):
         return _envelope(fields[3:], Reading(model=model, time=time))
+    if any(_ERROR.fullmatch(one.strip()) for one in fields[2:]):
+        return _result(fields[2:], Reading(model=model, time=time))
     return Reading(model=model, time=time, partial="a record of an unknown kind")
 
 
 def _result(fields: list[str], reading: Reading) -> Reading:
-    error = next((one.strip() for one in fields if _ERROR.fullmatch(one.strip())), "")
+    error = next(one.strip() for one in fields if _ERROR.fullmatch(one.strip()))
     if error != GOOD:
-        name = error or "no code"
-        found = (observation("error", name, code="E"),)
-        return replace(reading, observations=found, fault=f"the monitor could not measure ({name})")
+        found = (observation("error", error, code="E"),)
+        return replace(reading, observations=found, fault=f"the monitor could not measure ({error})")
     matches = [match for one in fields if (match := _VALUE.fullmatch(one.strip()))]
     values = [observation(VALUES[one[1]][0], one[2], VALUES[one[1]][1], code=one[1]) for one in matches]
     return replace(reading, observations=tuple(values))

@@ -238,6 +238,11 @@ def test_bytes_lost_in_the_memory_are_said_with_their_consequence():
     assert any("stand too early" in note for note in bench.studies[0].notes)
 
 
+def test_of_bytes_among_the_records_that_make_no_packet_a_kilobyte_is_kept():
+    bench = heard((SEGMENTS + LENGTH + START, 0.0), (b"\x80" * 3_000 + SIX, 0.0), options={"stored": "once"})
+    assert bench.studies[0].raw == b"\x80" * contec.TORN_SIZE_MAX + SIX
+
+
 def test_a_memory_without_a_date_is_read_without_one():
     bench = heard((SEGMENTS + LENGTH, 3.0), (SIX, 0.0), options={"stored": "once"})
     assert len(seconds(bench.studies[0])) == 6

@@ -126,6 +126,18 @@ def test_a_long_load_is_committed_in_entries_of_8_kib():
     assert bench.studies[0].raw == REST * 1000 + NOTHING
 
 
+def test_of_a_load_that_does_not_come_to_rest_the_last_kilobyte_is_kept():
+    count = weighing.MOVING_SIZE_MAX // len(MOVING) + 1
+    (study,) = heard("andscale", (MOVING * count, 0.0)).studies
+    assert study.raw == (MOVING * count)[-weighing.MOVING_SIZE_MAX :]
+
+
+def test_of_noise_before_a_line_the_last_256_bytes_are_kept():
+    noise = b"?" * 63 + b"\n"
+    (study,) = heard("andscale", (noise * 5 + REST, 0.0)).studies
+    assert study.raw == noise * 4 + REST
+
+
 def test_the_port_vanishes_while_somebody_stands_there():
     bench = Bench("andscale")
     bench.feed(REST)

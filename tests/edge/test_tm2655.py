@@ -117,6 +117,23 @@ def test_a_failed_measurement_is_a_study_without_pressures():
     assert "could not measure (E43)" in bench.faults[0].text
 
 
+@pytest.mark.parametrize(
+    ("more", "partial"), [("\x1eAB\x1eM\x1eE00\x1eS116\x1eD 60", ""), ("\x1eXX\x1eS116", "a record of an unknown kind")]
+)
+def test_a_result_is_known_by_its_error_field_and_anything_else_is_kept_unread(more, partial):
+    bench = heard((framed("TM2655\x1e2606041532" + more), 0.0))
+    assert bench.studies[0].ends.partial == partial
+    assert values(bench.studies[0]) == ({} if partial else {"S": "116", "D": "60"})
+
+
+def test_an_envelope_has_at_most_256_pulses():
+    many = tm2655_records.PULSES_MAX + 1
+    text = "TM2655\x1e1\x1eRP\x1eN" + str(many) + "\x1e100, 1" * many
+    (study,) = heard((framed(text), 0.0)).studies
+    assert values(study)["RP"].count(",") == tm2655_records.PULSES_MAX
+    assert "257 pulses announced, 256 read" in study.notes[0]
+
+
 def test_the_pulse_is_among_the_values():
     """A kiosk lost every pulse for a year to a key that was mistyped."""
     assert values(heard((GOOD, 0.0)).studies[0])["P"] == "66"
