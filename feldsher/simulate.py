@@ -57,7 +57,7 @@ def _add_place(device: argparse.ArgumentParser) -> None:
 
 def _add_manner(device: argparse.ArgumentParser) -> None:
     device.add_argument("--seed", type=int, default=1, help="the same seed gives the same values (default 1)")
-    device.add_argument("--count", type=int, default=1, help="messages, fingers or labels (default 1)")
+    device.add_argument("--count", type=int, default=1, help="messages, fingers, labels, arms or loads (default 1)")
     device.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two of them (default 5)")
     device.add_argument("--repeat", action="store_true", help="go on for ever")
     device.add_argument("--fault", action="append", default=[], metavar="NAME", help="something that goes wrong")
@@ -71,7 +71,7 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
     device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
     device.add_argument("--encoding", default="utf-8", help="analyser, hl7: character set of names (default utf-8)")
     device.add_argument("--format", choices=("2", "7", "8", "13"), default="2", help="oximeter (default 2)")
-    device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeter: a finger stays in")
+    device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeters: a finger stays in")
     device.add_argument("--answer", action="store_true", help="scanner: waits for ACK")
     device.add_argument("--json", action="store_true", help="at the end, print what happened as one JSON object")
 
