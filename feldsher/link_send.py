@@ -111,6 +111,13 @@ def find_sticks(root: Path) -> list[Path]:
     return found
 
 
+def device_of(path: str) -> int | None:
+    """Return what is mounted there: below the mount point of a stick that was pulled lies the disk of the machine."""
+    with contextlib.suppress(OSError):
+        return Path(path).stat().st_dev
+    return None
+
+
 class Sending:
     """One run: the roads, what happens on them, and what is said at the end."""
 
@@ -133,6 +140,7 @@ class Sending:
         """The roads at whose ends we are not let in."""
         self._next = asyncio.Event()
         self._stick: Carrier | None = None
+        self._is_pulled = False
 
     async def run(self) -> int:
         """Send, and say what came of it. Raises the error that stands for the worst of what happened."""
@@ -246,9 +254,12 @@ class Sending:
             poll_s=STICK_POLL_S,
             trace=self._trace,
         )
-        until: float | None = None
+        until, device = None, device_of(url.path)
         try:
             while until is None or loop.time() < until:
+                self._is_pulled = device_of(url.path) != device
+                if self._is_pulled:
+                    return
                 carrier.tick(loop.time())
                 if carrier.deadline() > loop.time():
                     if self._outbox.is_done or not carrier.status.is_there:
@@ -287,6 +298,11 @@ class Sending:
                 return kind(f"{self._url} refused {names}: {parcel.verdict}")
         if self._outbox.is_done:
             return None
+        if self._is_pulled:
+            return LinkDown(
+                f"{self._url.path}: the stick was pulled before everything was on it; put it in again, and run the same"
+                " command again to go on"
+            )
         if self._stick is not None and self._stick.status.is_there:
             return self._carried(self._stick)
         if self._live and self._denying == set(map(str, self._live)):
