@@ -33,7 +33,8 @@ def folder(tmp_path):
 
 
 def on_stick(folder):
-    return sorted((folder / "stick" / "feldsher").iterdir())
+    """Return what is written there, and not what is being written."""
+    return sorted((folder / "stick" / "feldsher").glob("*.parcel"))
 
 
 def stick(folder):
