@@ -327,10 +327,11 @@ class Sending:
             return LinkDown(f"{self._url.path}: {status.trouble or 'no such folder, or no stick is there'}")
         waiting = sum(len(parcel.files) for parcel in self._outbox.parcels.values() if parcel.verdict is None)
         place = Path(self._url.path) / FOLDER
+        files = f"{waiting} file{' waits' if waiting == 1 else 's wait'}"
         if status.left or status.trouble:
-            return LinkDown(f"{place}: {status.text()}; {waiting} files wait; run the same command again to go on")
+            return LinkDown(f"{place}: {status.text()}; {files}; run the same command again to go on")
         return LinkDown(
-            f"{waiting} file{' waits' if waiting == 1 else 's wait'} in {place}; carry it to the far side, bring it"
+            f"{files} in {place}; carry it to the far side, bring it"
             " back, and run the same command again for the receipts"
         )
 

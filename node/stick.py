@@ -10,6 +10,8 @@ ends a visit and is no fault of this node; a file that cannot be read costs that
 """
 
 import contextlib
+import errno
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final, TypeVar
@@ -179,4 +181,7 @@ class Stick:
         except DiskFull as error:
             raise StickFull(f"the stick is full: {error}") from error
         except (DiskError, UsageError) as error:
-            raise StickError(f"the stick fails: {error}") from error
+            is_locked = os.strerror(errno.EROFS) in str(error)
+            raise StickError(
+                "the stick is read-only; is its switch on LOCK?" if is_locked else f"the stick fails: {error}"
+            ) from error

@@ -60,7 +60,8 @@ def test_a_stick_that_is_read_only_is_told(folder):
     subprocess.run(["mount", "-o", "remount,ro", "stick"], cwd=folder, check=True)
     done = run(folder, *words(folder), "--timeout", "3")
     assert done.returncode == 75
-    assert "Read-only file system" in done.stderr
+    assert "the stick is read-only; is its switch on LOCK?" in done.stderr
+    assert "; 1 file waits; run the same command again" in done.stderr
 
 
 def test_what_is_mounted_at_a_place_is_told_apart(folder):

@@ -149,7 +149,7 @@ def test_a_read_only_stick_is_read_and_what_cannot_be_written_is_said():
     Kit(trips.outbox, seed=1).visit(trips.stick)
     ground = Ground(trips.inbox, seed=2)
     status = ground.visit(ReadOnly(trips.stick))
-    assert "Read-only" in status.text()
+    assert "the stick is read-only" in status.text()
     assert "safe to pull" in status.text()
     assert trips.inbox.done == trips.want
     trips.go_on()
