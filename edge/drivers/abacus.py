@@ -13,7 +13,8 @@ changes nothing.
 
 P01 to P23 are named in the order that the service manual gives for protocol 3.0; in the 2.x example WBC, RBC, HGB and
 the two times fit it. Units are not on the wire, so none is given. Histograms are not asked for. A package of protocol
-3.0 (X, F: a binary record) is kept whole and not read."""
+3.0 (X, F: a binary record) is kept whole and not read.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -159,11 +160,11 @@ class _Abacus(Answering):
             for name, row in said.items()
             if row and row[0].strip() and is_parameter(name)
         )
-        ids = tuple((name, said[name][0]) for name in ("SID", "PID") if first.get(name))
+        ids = tuple((name, said[name][0]) for name in ("PID", "SID") if first.get(name))
         warned = first.get("WRN", first.get("WARN", "0"))
         notes = (f"warnings {warned}",) if warned.strip("0") else ()
         time = first.get("DATE", "") + first.get("TIME", "")
-        return Report(found, ids, time, self._model, notes, encoding)
+        return Report(found, ids, first.get("SID", ""), time, self._model, notes, encoding)
 
 
 def is_parameter(name: str) -> bool:

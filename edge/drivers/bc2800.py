@@ -7,7 +7,8 @@ With handshake: ENQ, answered ACK; the text; EOT (04) or 1A; ETX, answered ACK, 
 the text, EOT. Text A has fixed columns: version 2, length of the id 3, two counts 3 and 2, the id, mode 1, MM DD YYYY
 hh mm ss, then eighteen values with the point in its place; stars stand for none. Every column is checked for its form:
 a text that does not fit, such as those with ids of eight or fifteen digits, of which only that they exist is known, is
-kept whole and not read. So are controls."""
+kept whole and not read. So are controls.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -120,7 +121,7 @@ def read(raw: bytes) -> Report:
         return Report(notes=(f"a text {text[:1]!r} in a form that is not known: kept, not read",))
     _, month, day, year, hour, minute, second = when.groups()
     ids = (("ID", text[head.end() : head.end() + size]),)
-    return Report(found, ids, f"{year}{month}{day}{hour}{minute}{second}")
+    return Report(found, ids, time=f"{year}{month}{day}{hour}{minute}{second}")
 
 
 def _values(text: str, at: int) -> tuple[Observation, ...] | None:

@@ -7,7 +7,8 @@ one program that reads this analyser (github vactorwu/xhn-tianjian-pacs, KX21.cp
 Counted from STX: `D1U` is a sample (another third letter is a control); the specimen's id has 12 columns from 11; from
 30 on each value has four digits and a mark. Digits are kept as sent: the decimal point is not on the wire, and where
 it belongs only one source says, so nobody here puts it in. A value with `*` is unreliable. The columns behind RDW are
-not read: the source contradicts itself there."""
+not read: the source contradicts itself there.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

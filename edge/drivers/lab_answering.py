@@ -45,10 +45,13 @@ class Framer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a message says. `ids`: the fields in which the instrument may name a patient or a tube, as received."""
+    """What a message says. `ids`: the fields in which the instrument may name a patient or a tube, as received, and the
+    likeliest first."""
 
     observations: tuple[Observation, ...] = ()
     ids: tuple[tuple[str, str], ...] = ()
+    specimen: str = ""
+    """Where it is another than the first of the ids."""
     time: str = ""
     model: str = ""
     notes: tuple[str, ...] = ()
@@ -58,15 +61,15 @@ class Report:
 
     @property
     def patient_ids(self) -> tuple[str, ...]:
-        """The ids without padding; of a control none is a patient's."""
-        return () if self.qc else tuple(dict.fromkeys(value.strip() for _, value in self.ids if value.strip()))
+        """The ids without padding, but for those of zeros only; of a control none is a patient's."""
+        return () if self.qc else tuple(dict.fromkeys(value.strip() for _, value in self.ids if value.strip(" 0")))
 
     def result(self) -> Result:
         """Return the RESULT."""
         return Result(
             qc=self.qc,
             device_time=self.time,
-            specimen_id=next((value for _, value in self.ids), ""),
+            specimen_id=self.specimen or next((value for _, value in self.ids), ""),
             patient_ids=self.ids,
             encoding=self.encoding,
             observations=self.observations,

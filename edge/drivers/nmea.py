@@ -1,8 +1,12 @@
 """A GPS receiver on a serial line: where the van is, and what time it is.
 
 Written from gpsd's description of NMEA 0183 (`nmea_sentences.py`); tried with gpsd's recordings of a Telit HE910, a
-BU-353S4 and a Quectel EG25-G. On no unit of our own. 4800 or 9600 baud 8N1, on USB any. Nothing is ever sent:
-receivers take commands that change them.
+BU-353S4 and a Quectel EG25-G. On no unit of our own. 4800 or 9600 baud 8N1, on USB any. A receiver is
+never sent anything: it takes commands that change it.
+
+Where gpsd runs it has the receiver, and a kit must not open it a second time: `path = "tcp://127.0.0.1:2947"`,
+`gpsd = true`. gpsd is asked to pass on the sentences (`?WATCH`, its documentation "gpsd_json"), and asked again when
+none came for `WATCH_S`; what else it says, lines of JSON, is no sentence.
 
 No study comes of it. Every `every_s` seconds it says `Located`: capture keeps the last, and each study that begins
 says where, and how far the kit's clock is from the satellites'. A place comes only from a fix (RMC, status A), never
@@ -16,13 +20,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from edge.driver import Driver, Event, Facts, Fault, Line, Located, Option
+from edge.driver import Driver, Event, Facts, Fault, Line, Located, Option, Send
 from edge.drivers.nmea_sentences import Clock, Height, Lexer, Minimum, read
 from edge.registry import read_options
 from wire.errors import ConfigError
 
 LOST_S: Final = 60.0
 """So long without a fix, and the panel says so."""
+WATCH: Final = b'?WATCH={"enable":true,"nmea":true};\r\n'
+WATCH_S: Final = 30.0
 NOISE_SIZE: Final = 4_096
 """So many bytes without one sound sentence are of another speed, or of another device."""
 EVERY_S_MAX: Final = 50.0
@@ -37,6 +43,7 @@ FACTS: Final = Facts(
     lines=(Line(4_800), Line(9_600), Line(38_400), Line(115_200)),
     options=(
         Option("every_s", 5.0, "seconds between two places, 1 to 50"),
+        Option("gpsd", False, "the port is gpsd's socket, not a receiver"),
         Option("year_min", 2024, "a date before this year is a receiver's mistake"),
     ),
 )
@@ -45,8 +52,9 @@ FACTS: Final = Facts(
 class _Nmea:
     """See the module's text."""
 
-    def __init__(self, every_s: float, year_min: int) -> None:
+    def __init__(self, every_s: float, year_min: int, *, is_gpsd: bool) -> None:
         self._every_s, self._year_min = every_s, year_min
+        self._watch_at: float | None = 0.0 if is_gpsd else None
         self._told_codes: set[str] = set()
         self._begin()
 
@@ -60,17 +68,23 @@ class _Nmea:
     def feed(self, data: bytes, now: float) -> list[Event]:
         events: list[Event] = []
         for sentence, fields in self._lexer.feed(data):
+            self._watch_at = None if self._watch_at is None else now + WATCH_S
             events += self._read(sentence, fields, now)
         if self._lexer.since_good >= NOISE_SIZE:
             events += self._say_once("no-sentence", "no sound sentence: is the speed of the line right?")
         return events
 
     def tick(self, now: float) -> list[Event]:
-        due = self.deadline()
-        if due is None or now < due:
-            return []
+        events: list[Event] = []
+        if self._watch_at is not None and now >= self._watch_at:
+            self._watch_at = now + WATCH_S
+            events.append(Send(WATCH))
+        if self._fix_at is None or now < self._fix_at + LOST_S:
+            return events
         self._fix_at = None
-        return self._say_once("no-fix", f"the GPS has had no fix for {LOST_S:g} s: studies begin without a place")
+        return events + self._say_once(
+            "no-fix", f"the GPS has had no fix for {LOST_S:g} s: studies begin without a place"
+        )
 
     def committed(self, token: int, now: float) -> list[Event]:
         return []
@@ -80,10 +94,12 @@ class _Nmea:
 
     def lost(self, now: float) -> list[Event]:
         self._begin()
+        self._watch_at = None if self._watch_at is None else now + 1.0
         return []
 
     def deadline(self) -> float | None:
-        return None if self._fix_at is None else self._fix_at + LOST_S
+        lost_at = None if self._fix_at is None else self._fix_at + LOST_S
+        return min([at for at in (lost_at, self._watch_at) if at is not None], default=None)
 
     def _read(self, sentence: str, fields: list[str], now: float) -> list[Event]:
         match read(fields):
@@ -136,4 +152,4 @@ def create(options: Mapping[str, object]) -> Driver:
     every_s = float(chosen["every_s"])
     if not 1 <= every_s <= EVERY_S_MAX:
         raise ConfigError(f"driver 'nmea': option 'every_s' is {every_s:g}; it may be 1 to {EVERY_S_MAX:g}")
-    return _Nmea(every_s, int(chosen["year_min"]))
+    return _Nmea(every_s, int(chosen["year_min"]), is_gpsd=bool(chosen["gpsd"]))

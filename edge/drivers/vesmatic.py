@@ -11,7 +11,8 @@ four characters of value, and two hex digits of errors. Each tube is a person's,
 for the layout of the NACK is not public, and the instrument sends again.
 
 0x50 asks which tubes it may work on. Who answers decides what is done in the instrument, so this driver does not; the
-panel says so. 0x52 is a control: kept as one, not read."""
+panel says so. 0x52 is a control: kept as one, not read.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,7 @@ def read(tube: re.Match[bytes]) -> Report:
     flags = "error" if not value.strip(" 0") and errors == "00" else errors if errors != "00" else ""
     shown = observation("ESR", "ESR", value.strip(), "mm/h", flags)
     notes = ("the host does not know this code",) if mark == "\x11" else ()
-    return Report((shown,), (("barcode", code),), when, notes=notes)
+    return Report((shown,), (("barcode", code),), time=when, notes=notes)
 
 
 class _VesMatic(Answering):

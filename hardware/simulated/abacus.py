@@ -1,7 +1,8 @@
 """A Diatron Abacus haematology analyser: INIT, then a DATA package for each sample.
 
 Written from "Abacus/Arcus Serial Communication Protocol", release 1.7. It waits a second for `ACK next MID`, sends
-three times, and is then silent until it hears ENQ, which it answers with ACK."""
+three times, and is then silent until it hears ENQ, which it answers with ACK.
+"""
 
 from collections.abc import Iterable, Mapping
 from random import Random

@@ -1,7 +1,8 @@
 """A Mindray BC-3000 Plus haematology analyser in its own format, with handshake or without.
 
 Written from appendix D.3 of its manual: ENQ, four seconds, once more; then text, EOT and ETX, four seconds, ETX once
-more."""
+more.
+"""
 
 from collections.abc import Iterable, Mapping
 from random import Random

@@ -1,7 +1,8 @@
 """A GPS receiver: GGA, GSA and RMC once a second, of a van that drives slowly north-east.
 
 Written from the standard's sentences as gpsd describes them, and from the faults that its recordings show. It hears
-nothing, so its report can only say that everything was sent."""
+nothing, so its report can only say that everything was sent. As gpsd it passes sentences on when it is asked to.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,18 @@ BEGINS: Final = datetime(2026, 11, 22, 8, 0, 0, tzinfo=UTC)
 ROLLOVER: Final = timedelta(weeks=1024)
 SIRF: Final = bytes.fromhex("a0a2001209242a244747520d0a47504747412c0102b0b3")
 """A binary message with the bytes of `$`, `*` and line ends in it."""
+COMMAND_SIZE_MAX: Final = 256
 CATCH_UP_S_MAX: Final = 5
 """A host that calls late gets no more than this at once."""
 
+WATCHING: Final = (
+    b'{"class":"VERSION","release":"3.22","rev":"3.22","proto_major":3,"proto_minor":14}\r\n'
+    b'{"class":"DEVICES","devices":[]}\r\n{"class":"WATCH","enable":true,"nmea":true}\r\n'
+)
+"""What gpsd says before the first sentence."""
+
 FAULTS: Final[Mapping[str, str]] = {
+    "gpsd": "a habit: it is gpsd, and passes sentences on when it is asked to",
     "no-fix": "no satellites for the first ten seconds",
     "lost-fix": "no satellites from the middle on",
     "rollover": "its date is 1024 weeks early",
@@ -51,12 +60,20 @@ class Gps:
         self._count, self._faults = count, frozenset(faults)
         self._began: float | None = None
         self._sent = self._sentences = 0
+        self._is_watched = "gpsd" not in self._faults
+        self._asked = b""
         self.report = Report(messages=count)
 
     def feed(self, data: bytes, now: float) -> bytes:
-        return b""
+        self._asked = (self._asked + data)[-COMMAND_SIZE_MAX:]
+        if self._is_watched or b'"nmea":true' not in self._asked or b";" not in self._asked:
+            return b""
+        self._is_watched = True
+        return WATCHING
 
     def tick(self, now: float) -> bytes:
+        if not self._is_watched:
+            return b""
         self._began = now if self._began is None else self._began
         due = min(int(now - self._began + 1e-6) + 1, self._count)
         self._sent = max(self._sent, due - CATCH_UP_S_MAX)
@@ -68,7 +85,7 @@ class Gps:
 
     def deadline(self) -> float | None:
         if self._began is None:
-            return 0.0
+            return 0.0 if self._is_watched else None
         return None if self.is_done else self._began + self._sent
 
     @property

@@ -1,7 +1,8 @@
 """What the simulated laboratory instruments share that wait for a word: send, wait, send again, give up.
 
 A message is a row of steps, each answered with ACK or NAK (an answer may have more bytes). A step that is refused or
-not answered is sent again; after `attempts_max` silences or `REFUSALS_MAX` refusals the message is given up."""
+not answered is sent again; after `attempts_max` silences or `REFUSALS_MAX` refusals the message is given up.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final

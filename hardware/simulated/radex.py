@@ -2,7 +2,8 @@
 
 Written from the published notes on its protocol (github mwwhited/BinaryDataDecoders, Quarta.RadexOne): a head of
 twelve bytes with a sum over five words, a body with a sum of its own, the answer with the question's number. A
-question that would change a setting is counted in `forbidden`. After `count` readings it is switched off."""
+question that would change a setting is counted in `forbidden`. After `count` readings it is switched off.
+"""
 
 from collections.abc import Iterable, Mapping
 from random import Random

@@ -1,7 +1,8 @@
 """A Geiger counter with Rad Pro firmware that is asked in lines of text.
 
 Written from Rad Pro's "USB communications protocol". A request ends CR LF; the answer is `OK value` or `ERROR`. What
-would set, reset or start something is counted in `forbidden`. After `count` readings it is switched off."""
+would set, reset or start something is counted in `forbidden`. After `count` readings it is switched off.
+"""
 
 from collections.abc import Iterable, Mapping
 from random import Random

@@ -1,7 +1,8 @@
 """A Diesse VES-MATIC CUBE: sedimentation rates of several tubes in one message, and the question what to work on.
 
 Written from the instructions manual of the VES-MATIC CUBE 30, chapter 7, and the service manual of the Mini Cube. It
-waits two seconds for `06 01 CR`, and for the first of them it is not yet listening."""
+waits two seconds for `06 01 CR`, and for the first of them it is not yet listening.
+"""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce

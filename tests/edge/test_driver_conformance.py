@@ -35,6 +35,7 @@ OPTIONS = [
     ("kx21", {}),
     ("kx21", {"answer": "none"}),
     ("vesmatic", {}),
+    ("nmea", {"gpsd": True}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
     ("suntech", {}),

@@ -59,7 +59,7 @@ def test_every_sample_arrives_once_whatever_happens_on_the_way(driver, fault, pi
         assert all("not read" in study.notes[0] for study in whole)
         return
     tubes = 9 if driver == "vesmatic" else 3
-    ids = [study.ends.patient_ids[-1].lstrip("0") for study in whole]
+    ids = [study.ends.patient_ids[0].lstrip("0") for study in whole]
     assert ids == [patient_label(3, at) for at in range(1 if (driver, fault) == ("kx21", "control") else 0, tubes)]
     assert all(len(study.observations) == READ[driver] - 3 * (fault == "stars") for study in whole)
 
@@ -70,7 +70,7 @@ def test_what_the_disk_refuses_is_not_acknowledged_and_comes_again(driver):
     bench = Bench(driver, refuse={0, 1}.__contains__)
     Wire(device, BenchHost(bench)).run(until=200.0)
     assert device.report.is_good
-    ids = [study.ends.patient_ids[-1].lstrip("0") for study in bench.studies]
+    ids = [study.ends.patient_ids[0].lstrip("0") for study in bench.studies]
     assert sorted(ids) == sorted(patient_label(3, at) for at in range(6 if driver == "vesmatic" else 2))
 
 
@@ -148,7 +148,14 @@ def test_the_manuals_rows_are_read():
         ("WBC time", "5.3", ""),
     ]
     assert study.results[0].device_time == "19980715114500"
-    assert study.results[0].patient_ids == (("SID", "2"), ("PID", "26"))
+    assert study.results[0].patient_ids == (("PID", "26"), ("SID", "2"))
+    assert study.results[0].specimen_id == "2"
+    assert study.ends.patient_ids == ("26", "2")
+
+
+def test_an_id_of_zeros_names_nobody():
+    study = heard("abacus", simulated_abacus.package("B", "D", b"SID\t7\nPID\t0\nP01\t6.6\t0\n")).studies[0]
+    assert study.ends.patient_ids == ("7",)
 
 
 @given(st.integers(0, len(MESSAGES["abacus"]) - 1), st.integers(1, 255))

@@ -208,6 +208,24 @@ def test_nothing_is_ever_sent():
     assert bench.sent == b""
 
 
+@pytest.mark.parametrize("piece", [1, 4096])
+def test_gpsd_is_asked_for_its_sentences_and_its_json_is_none(piece):
+    bench = Bench("nmea", {"gpsd": True})
+    Wire(Gps(3, 20, faults=["gpsd"]), BenchHost(bench), piece=piece).run(until=25.0)
+    assert bench.sent == nmea.WATCH
+    assert len(bench.scans) == 4
+    assert bench.faults == []
+
+
+def test_a_gpsd_that_says_nothing_is_asked_again_and_one_that_came_back_at_once():
+    bench = Bench("nmea", {"gpsd": True})
+    bench.wait(70.0)
+    assert bench.sent == nmea.WATCH * 3
+    bench.lose()
+    bench.wait(1.1)
+    assert bench.sent == nmea.WATCH * 4
+
+
 @pytest.mark.parametrize("every_s", [0.5, 51.0])
 def test_a_pace_out_of_bounds_is_named(every_s):
     with pytest.raises(ConfigError, match="option 'every_s'"):

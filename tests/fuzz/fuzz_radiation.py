@@ -2,7 +2,8 @@
 what they begin, keep each byte at most once, and make the same of it whole and byte by byte.
 
 `sh tests/fuzz/run.sh 60 fuzz_radiation`, or `python -m tests.fuzz.fuzz_radiation`. The first byte says which driver,
-the second how many bytes come at once; half a second passes between."""
+the second how many bytes come at once; half a second passes between.
+"""
 
 from datetime import UTC, datetime
 

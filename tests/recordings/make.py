@@ -141,6 +141,7 @@ DEVICES = {
     "transfer-xmodem": lambda: ecgs("xmodem", "bad-crc"),
     "transfer-xmodem-sum": lambda: FileSender([("", bytes(range(200)))], "xmodem", ["by-sum"]),
     "transfer-xmodem-cancel": lambda: ecgs("xmodem-1k", "cancel", faults=["section-crc"]),
+    "nmea-gpsd": lambda: Gps(7, 6, faults=["gpsd"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
     ),
