@@ -70,7 +70,7 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
     )
     device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
     device.add_argument("--encoding", default="utf-8", help="analyser, hl7: character set of names (default utf-8)")
-    device.add_argument("--format", choices=("2", "7", "8", "13"), default="2", help="oximeter (default 2)")
+    device.add_argument("--format", choices=("1", "2", "7", "8", "13", "ascii"), default="2", help="oximeter")
     device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeters: a finger stays in")
     device.add_argument("--answer", action="store_true", help="scanner: waits for ACK")
     device.add_argument("--json", action="store_true", help="at the end, print what happened as one JSON object")

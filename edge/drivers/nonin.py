@@ -1,7 +1,8 @@
 """Nonin pulse oximeters (Xpod, OEM III, 9560 over a serial line): saturation, pulse and the pulse wave, continuously.
 
-Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's manual, formats 2, 7, 8 and 13
-(`nonin_formats.py` has the bytes). On no unit of our own; no capture of a real one is public.
+Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's manual, formats 1, 2, 7, 8 and 13, and the
+lines of text of the 8500, 9600, 9847 and BT4000 (`nonin_formats.py` has the bytes). On no unit of our own; no capture
+of a real one is public.
 
 The oximeter speaks without being asked and waits for nothing; how a study is found in the stream is `edge.oximetry`.
 It also ends when the line was silent for `SILENCE_S`, or the port vanished. The pulse wave comes at 75 Hz (formats 2,
@@ -11,7 +12,7 @@ What the disk refuses is held and offered again (`edge.entries`). Bytes that wer
 packets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from edge.driver import Commit, Driver, Event, Facts, Line, Option, StudyBegins
@@ -19,10 +20,15 @@ from edge.drivers.nonin_formats import (
     FORMATS,
     PACKET_FRAMES,
     RATE_HZ,
+    TEXT,
     Framer,
     Packets,
+    TextFramer,
+    framer,
+    from_format_1,
     from_format_8,
     from_format_13,
+    from_text,
 )
 from edge.entries import EntryQueue
 from edge.oximetry import Measurement, Numbers, Shape, Tally, conclude
@@ -33,15 +39,17 @@ UNSURE_SIZE_MAX: Final = 4_096
 """Bytes to look at before the search for the format begins anew."""
 READ_SIZE: Final = 256
 PACKETS_PER_S: Final = RATE_HZ // PACKET_FRAMES
+BY_SECOND: Final[Mapping[str, Callable[[bytes], Numbers]]] = {"1": from_format_1, "8": from_format_8, TEXT: from_text}
+"""The formats that say one set of numbers a second."""
 
 FACTS: Final = Facts(
     name="nonin",
     version="1",
-    title="Nonin pulse oximeters, serial formats 2, 7, 8, 13",
+    title="Nonin pulse oximeters, serial formats 1, 2, 7, 8, 13 and ASCII",
     manual="Nonin 9560 Bluetooth Specification; Nonin OEM III module specification",
     form="oximetry",
     lines=(Line(9600),),
-    options=(Option("format", "auto", "data format, as the oximeter is set", ("auto", *FORMATS)),),
+    options=(Option("format", "auto", "data format, as the oximeter is set", ("auto", *FORMATS, TEXT)),),
 )
 
 
@@ -49,8 +57,8 @@ class _Nonin:
     """See the module's text. Time within a study is counted in the oximeter's own packets; the clock tells silence."""
 
     def __init__(self, name: str) -> None:
-        self._names = tuple(FORMATS) if name == "auto" else (name,)
-        self._framers: list[Framer] = []
+        self._names = (*FORMATS, TEXT) if name == "auto" else (name,)
+        self._framers: list[Framer | TextFramer] = []
         self._packets = Packets()
         self._queue = EntryQueue()
         self._measurement = Measurement(self._queue, Shape(FACTS.form, float(RATE_HZ)))
@@ -90,32 +98,32 @@ class _Nonin:
 
     def _search(self) -> None:
         """Forget which format it is."""
-        self._framers = [Framer(name) for name in self._names]
+        self._framers = [framer(name) for name in self._names]
         self._packets = Packets()
         self._skipped = self._broken = 0
         self._measurement.reset()
 
     def _take(self, data: bytes, now: float) -> None:
-        for framer in list(self._framers):
-            for skipped, frame in framer.feed(data):
-                if self._is_chosen(framer):
+        for one in list(self._framers):
+            for skipped, frame in one.feed(data):
+                if self._is_chosen(one):
                     self._measurement.keep(skipped + frame, now)
-                    self._read(framer, frame, now)
-        if all(framer.skipped_in_a_row > UNSURE_SIZE_MAX for framer in self._framers):
+                    self._read(one, frame, now)
+        if all(one.skipped_in_a_row > UNSURE_SIZE_MAX for one in self._framers):
             self._search()
 
-    def _is_chosen(self, framer: Framer) -> bool:
+    def _is_chosen(self, one: Framer | TextFramer) -> bool:
         """Return whether this is the oximeter's format; the first that is sure is chosen."""
-        if len(self._framers) > 1 and framer in self._framers and framer.is_sure:
-            self._framers = [framer]
-        return self._framers == [framer]
+        if len(self._framers) > 1 and one in self._framers and one.is_sure:
+            self._framers = [one]
+        return self._framers == [one]
 
-    def _read(self, framer: Framer, frame: bytes, now: float) -> None:
-        if framer.skipped_bytes > self._skipped:
-            self._measurement.cut(now, skipped=framer.skipped_bytes - self._skipped)
-            self._skipped = framer.skipped_bytes
+    def _read(self, one: Framer | TextFramer, frame: bytes, now: float) -> None:
+        if one.skipped_bytes > self._skipped:
+            self._measurement.cut(now, skipped=one.skipped_bytes - self._skipped)
+            self._skipped = one.skipped_bytes
         if frame:
-            self._frame(framer.name, frame, now)
+            self._frame(one.name, frame, now)
         if self._packets.broken > self._broken:
             self._measurement.cut(now, broken=self._packets.broken - self._broken)
             self._broken = self._packets.broken
@@ -123,8 +131,8 @@ class _Nonin:
     def _frame(self, name: str, frame: bytes, now: float) -> None:
         if name == "13":
             self._spot(from_format_13(frame))
-        elif name == "8":
-            self._measurement.numbers(from_format_8(frame), 1, now)
+        elif name in BY_SECOND:
+            self._measurement.numbers(BY_SECOND[name](frame), 1, now)
         else:
             wide = name == "7"
             found = self._packets.feed(frame[0] if wide else frame[1], frame[3])

@@ -1,4 +1,4 @@
-"""Nonin's serial data formats 2, 7, 8 and 13: finds the frames in a stream of bytes that may begin and break anywhere.
+"""Nonin's serial data formats 1, 2, 7, 8, 13 and ASCII: finds the frames in bytes that may begin and break anywhere.
 
 Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's manual. A format is a row of `FORMATS`: its
 frame's size, and how a frame is known. A byte that begins no frame is skipped and counted: that is the whole of
@@ -8,6 +8,7 @@ Heart rate: 9 bits, the upper two in one byte, the lower seven in another: `(MSB
 widely copied driver shifts by 8 and is right only up to 127 beats a minute.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -53,6 +54,10 @@ def _is_8(frame: bytes) -> bool:
     return frame[0] & 0x80 != 0 and not any(byte & 0x80 for byte in frame[1:])
 
 
+def _is_1(frame: bytes) -> bool:
+    return _is_8(frame)
+
+
 def _is_13(frame: bytes) -> bool:
     return frame[:6] == _SPOT_HEAD and sum(frame[6:20]) & 0xFF == frame[20] and frame[21] == 0x03
 
@@ -71,7 +76,13 @@ FORMATS: Final[Mapping[str, Format]] = {
     "7": Format(5, _is_7, 10),
     "8": Format(4, _is_8, 4),
     "13": Format(22, _is_13, 1),
+    "1": Format(3, _is_1, 4),
 }
+TEXT: Final = "ascii"
+TEXT_SIZE_MAX: Final = 64
+"""A line of text: `SPO2=097 HR=071` and marks."""
+TEXT_SURE_AFTER: Final = 2
+_TEXT: Final = re.compile(rb"SPO2=(\d{3}|---) HR=(\d{3}|---)[ *A-Z]{0,16}\r?\n")
 
 
 class Framer:
@@ -128,6 +139,47 @@ class Framer:
         return self.in_a_row >= self._format.sure_after
 
 
+class TextFramer:
+    """The same for lines of text. Holds less than one line."""
+
+    def __init__(self) -> None:
+        self.name = TEXT
+        self.skipped_bytes = self.skipped_in_a_row = self.in_a_row = 0
+        self._line = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give (bytes skipped, line) pairs; one of the two is empty."""
+        for byte in data:
+            self._line.append(byte)
+            if byte == 0x0A or len(self._line) >= TEXT_SIZE_MAX:
+                yield self._whole(self.rest())
+
+    def rest(self) -> bytes:
+        """Give up what is no line yet and return it."""
+        rest = bytes(self._line)
+        self._line.clear()
+        return rest
+
+    def _whole(self, line: bytes) -> tuple[bytes, bytes]:
+        if _TEXT.fullmatch(line) is not None:
+            self.in_a_row, self.skipped_in_a_row = self.in_a_row + 1, 0
+            return b"", line
+        self.skipped_bytes += len(line)
+        self.skipped_in_a_row += len(line)
+        self.in_a_row = 0
+        return line, b""
+
+    @property
+    def is_sure(self) -> bool:
+        """Enough lines came in a row that it can be no other format."""
+        return self.in_a_row >= TEXT_SURE_AFTER
+
+
+def framer(name: str) -> Framer | TextFramer:
+    """Return a framer for the format `name`."""
+    return TextFramer() if name == TEXT else Framer(name)
+
+
 class Packets:
     """Formats 2 and 7: 25 frames, the first marked by SYNC, carry one set of numbers in their DATA bytes."""
 
@@ -158,6 +210,19 @@ def from_format_8(frame: bytes) -> Numbers:
     status, rate, spo2, more = frame
     attached = not (status & SENSOR_OFF or more & SENSOR_ALARM)
     return numbers(heart_rate(status, rate), spo2, is_attached=attached)
+
+
+def from_format_1(frame: bytes) -> Numbers:
+    """Return the numbers of one second."""
+    status, rate, spo2 = frame
+    return numbers(heart_rate(status, rate), spo2, is_attached=not status & SENSOR_OFF)
+
+
+def from_text(line: bytes) -> Numbers:
+    """Return the numbers of one second; dashes are none."""
+    match = _TEXT.fullmatch(line)
+    spo2, rate = (int(one) if one.isdigit() else 0 for one in match.groups()) if match is not None else (0, 0)
+    return numbers(rate, spo2 or SPO2_NONE, is_attached=spo2 > 0)
 
 
 def from_format_13(frame: bytes) -> Numbers:

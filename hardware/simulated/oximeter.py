@@ -1,12 +1,12 @@
-"""A Nonin pulse oximeter: serial formats 2, 7, 8 and 13, a finger that comes and goes, and a line that loses bytes.
+"""A Nonin pulse oximeter: its serial formats, a finger that comes and goes, and a line that loses bytes.
 
 Written from the "9560 Bluetooth Specification" and the OEM III module's manual. Formats 2 and 7: 75 frames a second, 25
-frames to a packet, the first marked SYNC; the numbers lie in the DATA bytes of the packet. Format 8: four bytes a
-second. Format 13: one record for each spot check. The oximeter never waits for an answer, so its report can only say
-that everything was sent.
+frames to a packet, the first marked SYNC; the numbers lie in the DATA bytes of the packet. Formats 1 and 8: three and
+four bytes a second; ASCII: a line a second. Format 13: one record for each spot check. The oximeter never waits for an
+answer, so its report can only say that everything was sent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import exp, sin
 from random import Random
 from typing import Final
@@ -16,7 +16,7 @@ from hardware.simulated.device import Report
 FRAMES_HZ: Final = 75
 PACKET_FRAMES: Final = 25
 PULSE_NONE, SPO2_NONE = 511, 127
-ALWAYS, SENSOR_ALARM, GREEN_PERFUSION, SYNC = 0x80, 0x08, 0x02, 0x01
+ALWAYS, SENSOR_OFF, SENSOR_ALARM, GREEN_PERFUSION, SYNC = 0x80, 0x40, 0x08, 0x02, 0x01
 OUT_S: Final = 8.0
 """Between two fingers."""
 CATCH_UP_S_MAX: Final = 5.0
@@ -76,7 +76,7 @@ class Oximeter:
 
     @property
     def _rate_hz(self) -> float:
-        return {"8": 1.0, "13": 1 / self._cycle_s}.get(self._format, float(FRAMES_HZ))
+        return {"1": 1.0, "8": 1.0, "ascii": 1.0, "13": 1 / self._cycle_s}.get(self._format, float(FRAMES_HZ))
 
     def _unit(self, at: int) -> bytes:
         """Return the `at`-th frame, second or spot check."""
@@ -93,8 +93,8 @@ class Oximeter:
         self.report.frames += 1
         if self._format == "13":
             return spot_check(*self._values, at)
-        if self._format == "8":
-            return second_of(spo2, pulse, is_in=is_in)
+        if self._format in SECONDS:
+            return SECONDS[self._format](spo2, pulse, is_in)
         wave = self._wave(within) if is_in else 0.0
         return packet_frame(self._format, at % PACKET_FRAMES, spo2, pulse, wave, is_in=is_in)
 
@@ -131,6 +131,16 @@ def packet_frame(data_format: str, place: int, spo2: int, pulse: int, wave: floa
     return body + bytes((sum(body) & 0xFF,))
 
 
+def three_bytes(spo2: int, pulse: int, *, is_in: bool) -> bytes:
+    """Return one second of format 1; without a sensor SNSD is set."""
+    return bytes((ALWAYS | pulse >> 7 & 3 | (0 if is_in else SENSOR_OFF), pulse & 0x7F, spo2))
+
+
+def text_of(spo2: int, pulse: int, *, is_in: bool) -> bytes:
+    """Return one second as a line of text."""
+    return f"SPO2={spo2:03d} HR={pulse:03d}\r\n".encode("ascii") if is_in else b"SPO2=--- HR=---\r\n"
+
+
 def second_of(spo2: int, pulse: int, *, is_in: bool) -> bytes:
     """Return one second of format 8."""
     return bytes((ALWAYS | pulse >> 7 & 3, pulse & 0x7F, spo2, 0 if is_in else SENSOR_ALARM))
@@ -141,3 +151,11 @@ def spot_check(spo2: int, pulse: int, at: int) -> bytes:
     date = bytes((0x20, 0x26, 0x08, 0x01, 0x09, int(f"{at % 60:02d}", 16), 0x00, 0x00))
     body = date + bytes((0x02, 0x00, pulse >> 8, pulse & 0xFF, 0x00, spo2))
     return bytes((0x00, 0x02, 0x00, 0x0D, 0x00, 0x0E)) + body + bytes((sum(body) & 0xFF, 0x03))
+
+
+SECONDS: Final[Mapping[str, Callable[[int, int, bool], bytes]]] = {
+    "1": lambda spo2, pulse, is_in: three_bytes(spo2, pulse, is_in=is_in),
+    "8": lambda spo2, pulse, is_in: second_of(spo2, pulse, is_in=is_in),
+    "ascii": lambda spo2, pulse, is_in: text_of(spo2, pulse, is_in=is_in),
+}
+"""The formats that say one set of numbers a second."""

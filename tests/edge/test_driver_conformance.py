@@ -37,7 +37,7 @@ OPTIONS = [
     ("vesmatic", {}),
     ("nmea", {"gpsd": True}),
     ("nonin", {}),
-    *(("nonin", {"format": one}) for one in ("2", "7", "8", "13")),
+    *(("nonin", {"format": one}) for one in ("1", "2", "7", "8", "13", "ascii")),
     ("suntech", {}),
     ("radex", {}),
     ("radpro", {}),

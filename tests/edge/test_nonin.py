@@ -3,7 +3,7 @@
 import pytest
 
 from edge import oximetry
-from edge.drivers.nonin_formats import from_format_8, heart_rate
+from edge.drivers.nonin_formats import TEXT_SIZE_MAX, TextFramer, from_format_1, from_format_8, from_text, heart_rate
 from hardware.simulated.oximeter import Oximeter
 from tests.edge.bench import Bench
 from tests.edge.samples import sample
@@ -56,7 +56,7 @@ def test_the_samples_spot_check_is_a_study_with_its_date():
     assert study.results[0].device_time == "20261003094130"
 
 
-@pytest.mark.parametrize("data_format", ["2", "7", "8", "13"])
+@pytest.mark.parametrize("data_format", ["1", "2", "7", "8", "13", "ascii"])
 @pytest.mark.parametrize("option", ["auto", "same"])
 def test_two_fingers_are_two_studies(data_format, option):
     options = {} if option == "auto" else {"format": data_format}
@@ -66,6 +66,26 @@ def test_two_fingers_are_two_studies(data_format, option):
     assert values(bench.studies[1])["SpO2"] == str(spo2)
     assert values(bench.studies[1])["pulse"] == str(pulse)
     assert not any(study.notes for study in bench.studies)
+
+
+def test_the_samples_lines_of_text_are_numbers_and_dashes_are_none():
+    lines = sample("nonin/ascii-avant9600.txt").splitlines(keepends=True)
+    found = [from_text(line) for line in lines]
+    assert [(one.spo2, one.pulse) for one in found] == [(98, 72), (98, 73), (None, None), (97, 71)]
+    framer = TextFramer()
+    assert [line for _, line in framer.feed(b"".join(lines))] == lines
+    assert framer.is_sure
+
+
+def test_three_bytes_a_second_have_a_pulse_over_127_and_a_sensor_that_is_off():
+    assert from_format_1(b"\x81\x05\x61").pulse == 133
+    assert not from_format_1(b"\xc3\x7f\x7f").is_attached
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_line_of_text_has_at_most_64_bytes(more):
+    line = b"SPO2=097 HR=071".ljust(TEXT_SIZE_MAX - 2 + more) + b"\r\n"
+    assert len(list(TextFramer().feed(line))) == 1 + more
 
 
 def test_an_entry_every_ten_seconds_with_750_samples():

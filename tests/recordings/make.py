@@ -82,6 +82,8 @@ DEVICES = {
     "astm-cut": lambda: analyser("c111", faults=["cut"]),
     "astm-frame-numbers": lambda: analyser("blocks", faults=["frame-numbers"]),
     "astm-controls": controls_between_patients,
+    "nonin-ascii": lambda: Oximeter(7, 1, 12.0, "ascii"),
+    "nonin-format-1": lambda: Oximeter(7, 1, 12.0, "1", ["high-pulse"]),
     "nonin-format-2": lambda: Oximeter(7, 1, 13.0, "2"),
     "nonin-format-7-high-pulse": lambda: Oximeter(7, 1, 6.0, "7", ["high-pulse"]),
     "nonin-format-8": lambda: Oximeter(7, 2, 12.0, "8"),
