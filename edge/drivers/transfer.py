@@ -12,9 +12,13 @@ the sender offers it again. A transfer that breaks off is kept as far as it came
 * `protocol = "xmodem"` takes XMODEM, XMODEM-1K and YMODEM, whichever the device sends, and calls for it every three
   seconds, for these protocols are begun by the receiver. XMODEM does not say how long a file is: what pads it stays,
   but for an SCP-ECG record, which says so itself.
+
+Of an SCP-ECG the leads are kept as a WAVEFORM, too (`transfer_leads`), so that the centre can look at them at once.
 """
 
+from calendar import timegm
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
 from edge import charset
@@ -32,12 +36,14 @@ from edge.driver import (
     StudyBegins,
     StudyEnds,
 )
-from edge.drivers import transfer_scp
+from edge.drivers import transfer_leads, transfer_scp
 from edge.drivers.transfer_files import Broken, File, Offer, Out, Receiver, Say
 from edge.drivers.transfer_xmodem import XmodemReceiver
 from edge.drivers.transfer_zmodem import ZmodemReceiver
 from edge.registry import read_options
 from wire.record import FORMS, Partial, Picture, Result
+from wire.tag import Tag
+from wire.waveform import Waveform
 
 NAME_TEXT_MAX: Final = 120
 SHORT_TEXT_MAX: Final = 40
@@ -67,6 +73,7 @@ FACTS: Final = Facts(
         Option("encoding", "auto", "character set of names", ("auto", *charset.ENCODINGS)),
         Option("form", "document", "kind of study of a file that is no ECG", FORMS),
         Option("model", "", "what to call the device"),
+        Option("leads", True, "SCP-ECG: keep the leads as a waveform, too, beside the file"),
     ),
 )
 
@@ -74,7 +81,8 @@ FACTS: Final = Facts(
 class _Transfer:
     """One device on one port. See the module's text; the conversation is the receiver's."""
 
-    def __init__(self, receiver: Receiver, encoding: str, form: str, model: str) -> None:
+    def __init__(self, receiver: Receiver, encoding: str, form: str, model: str, *, wants_leads: bool) -> None:
+        self._wants_leads = wants_leads
         self._receiver, self._encoding, self._form, self._model = receiver, encoding, form, model
         self._token = 0
         self._ends: StudyEnds | None = None
@@ -128,7 +136,8 @@ class _Transfer:
         named, model = self._of_record(record)
         short = file.size > len(file.data)
         partial = f"{len(file.data)} of {file.size} bytes came" if short else _fault_of_size(record)
-        notes = (*file.notes, *(record.faults if record is not None else ()), *([partial] if partial else []))
+        waves, unread = self._waves(record)
+        notes = (*file.notes, *unread, *(record.faults if record is not None else ()), *([partial] if partial else []))
         result = Result(
             device_time=record.time if record is not None else "",
             patient_ids=named,
@@ -139,7 +148,7 @@ class _Transfer:
         ids = tuple(value for place, value in named if place == "1.2")
         self._token += 1
         self._ends = StudyEnds(False, partial, ids, _headline(name, file, record), model)
-        tags = (result.to_tag(), picture.to_tag())
+        tags = (result.to_tag(), picture.to_tag(), *waves)
         begins = StudyBegins("ecg" if record is not None else self._form, model)
         return [begins, Commit(b"", tags, self._token, patient_id=next(iter(ids), ""))]
 
@@ -149,6 +158,19 @@ class _Transfer:
             return (), self._model
         named = tuple((place, self._text(value)[0][:NAME_TEXT_MAX]) for place, value in record.texts)
         return named, self._model or _printable(self._text(record.model)[0])
+
+    def _waves(self, record: transfer_scp.Record | None) -> tuple[list[Tag], list[str]]:
+        """Return the leads of an ECG as a tag, or why they are not read."""
+        if record is None or not self._wants_leads:
+            return [], []
+        try:
+            leads = transfer_leads.read(record.sections)
+        except transfer_leads.Unread as reason:
+            return [], [f"its leads were not read: {reason}"]
+        # The device's clock, as if its zone were UTC: there is no better time for what was recorded before it came.
+        began_ms = _since_1970_ms(record.time)
+        wave = Waveform(leads.names, leads.rate_hz, "uV", leads.microvolts, 0.0, began_ms, leads.samples)
+        return [wave.to_tag()], []
 
     def _text(self, data: bytes) -> tuple[str, str]:
         return charset.decode(data, charset.detect(data) if self._encoding == "auto" else self._encoding)
@@ -177,6 +199,13 @@ def _without_padding(file: File, record: transfer_scp.Record | None) -> File:
     return File(file.name, file.data, file.size, (*file.notes, note))
 
 
+def _since_1970_ms(time: str) -> int:
+    """Return fourteen digits of date and time as a moment; 0 when they are none."""
+    parts = [int(time[at:end]) for at, end in pairwise((0, 4, 6, 8, 10, 12, 14))] if len(time) == 14 else []
+    is_one = len(parts) == 6 and 1970 <= parts[0] <= 9999 and 1 <= parts[1] <= 12 and 1 <= parts[2] <= 31
+    return 1000 * timegm((*parts, 0, 0, 0)) if is_one else 0
+
+
 def _fault_of_size(record: transfer_scp.Record | None) -> str:
     return next((fault for fault in record.faults if "bytes" in fault), "") if record is not None else ""
 
@@ -198,4 +227,5 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one device. Raises ConfigError."""
     chosen = read_options(FACTS, options)
     receiver: Receiver = ZmodemReceiver() if chosen["protocol"] == "zmodem" else XmodemReceiver()
-    return _Transfer(receiver, *(str(chosen[name]) for name in ("encoding", "form", "model")))
+    texts = (str(chosen[name]) for name in ("encoding", "form", "model"))
+    return _Transfer(receiver, *texts, wants_leads=bool(chosen["leads"]))

@@ -13,7 +13,7 @@ and nothing is read that does not stand where the record says.
 
 import struct
 from binascii import crc_hqx
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,7 +39,8 @@ class Record:
     texts: tuple[tuple[str, bytes], ...] = ()
     time: str = ""
     model: bytes = b""
-    sections: tuple[int, ...] = field(default=())
+    sections: Mapping[int, bytes] = field(default_factory=dict)
+    """The data of each section whose CRC holds."""
 
 
 def read(data: bytes) -> Record | None:
@@ -57,9 +58,9 @@ def read(data: bytes) -> Record | None:
     patient = next((body for number, body, _ in sections if number == 1), b"")
     tags = dict(reversed(list(_tags(patient))))
     texts = tuple((name, text) for tag, name in TEXTS.items() if (text := _text(tags.get(tag, b""))))
-    numbers = tuple(number for number, _, _ in sections)
+    good = {number: body for number, body, is_good in reversed(sections) if is_good}
     model = _text(tags.get(DEVICE, b"")[MODEL_PLACE])
-    return Record(size, tuple(faults), texts, _time(tags), model, numbers)
+    return Record(size, tuple(faults), texts, _time(tags), model, good)
 
 
 def _sections(record: bytes) -> Iterator[tuple[int, bytes, bool]]:

@@ -5,8 +5,9 @@ protocol's checks held, confirms nothing that is not durable, and makes the same
 """
 
 from binascii import crc_hqx
+from contextlib import suppress
 
-from edge.drivers import transfer_scp
+from edge.drivers import transfer_leads, transfer_scp
 from edge.drivers import transfer_zframes as z
 from hardware.simulated.file_sender import binary_header, packet
 from hardware.simulated.scp_ecg import record
@@ -28,7 +29,10 @@ SESSION = (
 )
 BODY = ECG[:128]
 BLOCK = b"\x01\x01\xfe" + BODY + crc_hqx(BODY, 0).to_bytes(2, "big")
+WHOLE = transfer_scp.read(ECG)
+SECTIONS = {**(WHOLE.sections if WHOLE is not None else {}), 2: b"\x1f\x4e"}
 SEEDS = [b"\x00" + SESSION, b"\x00" + SESSION[:300] + SESSION, b"\x01" + BLOCK + b"\x04", b"\x02" + ECG]
+SEEDS += [b"\x02" + section for section in SECTIONS.values()]
 
 
 def heard(line: bytes, protocol: str, size: int) -> Bench:
@@ -47,6 +51,9 @@ def check(data: bytes) -> None:
     line = data[1:]
     if data[0] % 3 == 2:
         transfer_scp.read(line)
+        for number in (2, 3, 6):
+            with suppress(transfer_leads.Unread):
+                transfer_leads.read({**SECTIONS, number: line})
         return
     protocol = "zmodem" if data[0] % 3 == 0 else "xmodem"
     whole, single = heard(line, protocol, max(1, len(line))), heard(line, protocol, 1)
