@@ -24,13 +24,17 @@ from wire.objects import Offer, Receipt
 from wire.pathsize import LEAST_SIZE, SAFE_SIZE
 from wire.session import CARRYING, DATA_OVERHEAD, HELLO_OVERHEAD, Call, FrameKind, HintCode, peek, read_hint
 
-HELLO_FIRST_S: Final = 4.5
+HELLO_FIRST_S: Final = 2.4
+HELLO_RATE: Final = 300
+"""The first HELLO goes again after HELLO_FIRST_S and its own time at so many bytes a second: a satellite call."""
 HELLO_AGAIN_S: Final = 2.5
+HELLO_AGAIN_S_MAX: Final = 5.0
+HELLO_GROWTH: Final = 1.25
 HELLO_SOONER_S: Final = 0.5
 """When the host is heard without having welcomed us, the HELLO goes again, but not sooner than this."""
-EARLY_SIZE: Final = 540
+EARLY_SIZE: Final = 280
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
-EARLY_FLIGHT: Final = 4000
+EARLY_FLIGHT: Final = 6400
 """What goes out before anything is known of the line, with all headers: it fits into the smallest queues."""
 SMALLER_AFTER: Final = 3
 """After so many HELLOs without an answer they become small enough for any path."""
@@ -131,6 +135,8 @@ class Caller:
         self._checks, self._check_at = 0, float("inf")
         """Looks into the mailbox of a message bearer for the answer to a HELLO, and when the next is due."""
         self._hello_sent_at = 0.0
+        self._answer_s_max = float("inf")
+        """An answer came so long after the first HELLO: the round trip takes no longer."""
         self._dead_from = float("-inf")
         self.denials = 0
         self.last_heard: float | None = None
@@ -290,12 +296,9 @@ class Caller:
         is_new = self._call is None or len(self._call.call.hello) > bearer.mtu or self._is_too_large()
         if self._call is None or is_new:
             self._call = self._make_call(bearer, now)
-            self._hellos = 0
+            self._hellos, self._hello_sent_at, self._answer_s_max = 0, now, float("inf")
         self._hellos += 1
-        if self._hellos != 2:  # the second is most often too early: the answer is to the first then
-            self._hello_sent_at = now
-        first = HELLO_FIRST_S if self._hellos == 1 else HELLO_AGAIN_S
-        self._hello_at = now + (DOUBT_HELLO_S if self._line is not None else first)
+        self._hello_at = now + (DOUBT_HELLO_S if self._line is not None else self._hello_pause_s(bearer))
         if bearer.is_stream and self._line is None and self._hellos > STREAM_HELLOS_MAX:
             self._hellos = 0
             bearer.close()
@@ -305,6 +308,13 @@ class Caller:
             self.tally.counters.wire_sent += len(frame) + bearer.overhead
             self._trace.frame(SENT, bearer, frame, counter, self._call.payloads[counter])
             bearer.send(frame)
+
+    def _hello_pause_s(self, bearer: Bearer) -> float:
+        """How long an answer is waited for: the line may be slow, and HELLOs that go again must not fill it."""
+        assert self._call is not None  # noqa: S101 - there is a HELLO
+        if self._hellos == 1:
+            return HELLO_FIRST_S + (len(self._call.call.hello) + bearer.overhead) / HELLO_RATE
+        return min(HELLO_AGAIN_S * HELLO_GROWTH ** (self._hellos - 2), HELLO_AGAIN_S_MAX)
 
     def _is_too_large(self) -> bool:
         """Tell whether HELLOs go unanswered that a narrow path would not take."""
@@ -366,8 +376,10 @@ class Caller:
         line = Line(session, exchange, self.tally.counters, now, self._trace)
         line.watches_peer = True
         if not self._bearer.is_message:
-            exchange.flow.begin(len(call.hello) + self._bearer.overhead, now - self._hello_sent_at, now)
-        if self._hellos > 1:  # it is not known which of them was answered, so its times tell nothing
+            rtt_s = min(now - self._hello_sent_at, self._answer_s_max)
+            exchange.flow.begin(len(call.hello) + self._bearer.overhead, rtt_s, now)
+        if self._hellos > 1:  # it is not known which of them was answered, so the times of that flight tell nothing
+            exchange.flow.ledger.forgive()
             exchange.settle(0)
         exchange.receive(0, payload, now)
         exchange.settle(0)
@@ -396,8 +408,9 @@ class Caller:
 
     def _hello_sooner(self, now: float) -> None:
         """The host is there and has not heard the HELLO, or we have not heard the WELCOME."""
-        if now > self._hello_sent_at + HELLO_SOONER_S and self._hellos < 2:
-            self._hello_at, self._hellos = now, 2
+        self._answer_s_max = min(self._answer_s_max, now - self._hello_sent_at)
+        if self._hellos < 2:
+            self._hello_at = max(now, self._hello_sent_at + HELLO_SOONER_S)
 
     def _on_hint(self, frame: bytes, now: float) -> None:
         code, echo = read_hint(frame)

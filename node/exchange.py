@@ -161,6 +161,12 @@ class Exchange:
         for piece in self.flow.overdue(now):
             self.sender.lost(piece)
 
+    def repeat(self) -> None:
+        """Let all segments go again that are under way."""
+        for piece in list(self.flow.ledger.pieces()):
+            if piece.channel is not None:
+                self.sender.lost(piece)
+
     def settle(self, counter: int) -> None:
         """The frame of the handshake has arrived."""
         for piece in self.flow.settle(counter):

@@ -25,6 +25,8 @@ PING_SIZE: Final = 24
 """A frame with a PING, its bearer's overhead aside."""
 COMMAND_EXTRA: Final = 2048
 """Bytes beyond the window that commands may take, so that they never wait behind a file."""
+REPEATED_SIZE_MAX: Final = 200
+COPIED_LOSS: Final = 0.06
 TAILS_MAX: Final = 32
 HOST_PATIENCE_S: Final = 60.0
 """A host probes a silent caller for so long; then it waits to be called, for a caller that has gone never answers."""
@@ -123,6 +125,8 @@ class Line:
         self.exchange.receive(counter, payload, now)
         if oldest is None or oldest != flow.ledger.floor:
             self._watch.on_resolved(now)
+        if not (self.watches_peer or flow.ledger.is_empty or flow.owes):
+            flow.ledger.drain()  # only questions are left, and whoever called may be gone
         self.meter.note(self._payload_bytes() - before, now)
         if self._post is not None:
             self._post.heard(now)
@@ -156,7 +160,15 @@ class Line:
         if probe_at is not None and probe_at <= now:
             self._probe(now)
         elif tail_at is not None and tail_at <= now:
-            self.keep_alive(now)
+            self._at_tail(now)
+
+    def _at_tail(self, now: float) -> None:
+        """Nothing later shows what is lost: ask, or where much is lost let it all go again, for the line is idle."""
+        if self.exchange.flow.pace.overflow.usual_loss > COPIED_LOSS:
+            self.exchange.repeat()
+        if not self.exchange.sender.has_segments:
+            self.exchange.flow.repeat_commands(REPEATED_SIZE_MAX)
+            self._send(self.exchange.compose(self._limit(), now, segments=False, ping=True), now, is_tail=True)
 
     def answer(self, size_max: int, now: float) -> int:
         """Say what is due, in one frame of so many bytes at most, and return its size: the far side is not proved."""
@@ -238,6 +250,8 @@ class Line:
         if has_segments and not (is_open and is_due):
             flow.pace.note_limited()
         overtakes = has_segments and exchange.sender.has_overtaking  # it shares no frame with a file: that takes time
+        if overtakes:
+            flow.pace.note_urgent(now)
         if is_open and is_due and not overtakes and (has_segments or exchange.has_urgent):
             return exchange.compose(self._limit(), now, segments=True)
         if (overtakes or exchange.has_urgent) and flow.ledger.in_flight <= flow.pace.window + COMMAND_EXTRA:
@@ -246,13 +260,13 @@ class Line:
             return exchange.compose(self._limit(), now, segments=False)
         return None
 
-    def _send(self, composed: Composed, now: float) -> int:
+    def _send(self, composed: Composed, now: float, *, is_tail: bool = False) -> int:
         assert self.bearer is not None  # noqa: S101 - as above
         flow = self.exchange.flow
         counter, frame = self.session.seal(composed.payload, is_short=self._is_short)
         size = len(frame) + self.bearer.overhead
         if composed.asks:
-            self._watch.on_asked(now, is_first=flow.ledger.is_empty, is_tail=not composed.pieces)
+            self._watch.on_asked(now, is_first=flow.ledger.is_empty, is_tail=is_tail or not composed.pieces)
         self.exchange.note_sent(counter, size, composed, now, is_message=self._post is not None)
         self.last_sent = now
         self._tails = [*self._tails[1 - TAILS_MAX :], frame[-8:]]

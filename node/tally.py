@@ -107,7 +107,7 @@ def progress_of(line: Line | None, tally: Tally, now: float) -> Progress:
         connected=line is not None and line.bearer is not None,
         bearer=line.bearer.name if line is not None and line.bearer is not None else "",
         silence_s=now - line.last_heard if line is not None else 0.0,
-        rtt_s=line.exchange.flow.ledger.srtt_s if line is not None else None,
+        rtt_s=line.exchange.flow.rtt_s if line is not None else None,
         rate_bps=rate * 8,
         sending=sending,
         receiving=receiving,

@@ -20,8 +20,10 @@ SILENT_ROUND_TRIPS: Final = 1.5
 """One for the way and half for an ACK that the far side holds back."""
 SILENT_GAPS: Final = 2.0
 """A line that brings a frame now and then is not silent in between."""
+VAIN_ASKS: Final = 2
+"""So many questions without an answer make a silence: on a line that loses a fifth, one alone is often lost."""
 TAIL_PINGS_MAX: Final = 2
-TAIL_PART: Final = 0.25
+TAIL_PART: Final = 0.125
 TAIL_S_MIN: Final = 0.05
 
 
@@ -39,6 +41,7 @@ class Watch:
         self._gap_s = 0.0
         self._asked_at = now
         self._tail_pings = 0
+        self._asked_in_vain = 0
 
     def on_heard(self, now: float) -> bool:
         """Something came; tell whether the line was silent before."""
@@ -63,7 +66,9 @@ class Watch:
         self._tail_pings = self._tail_pings + 1 if is_tail else 0
 
     def on_probed(self, now: float) -> None:
-        self.is_silent = self.is_silent or (self.probed_at is None and self.heard_at <= self.stalled_since)
+        self._asked_in_vain = 1 if self.probed_at is None else self._asked_in_vain + 1
+        is_unheard = self._asked_in_vain == VAIN_ASKS and self.heard_at <= self.stalled_since
+        self.is_silent = self.is_silent or is_unheard
         self.probed_at = now
 
     def at_once(self, now: float) -> None:

@@ -78,6 +78,7 @@ class CommandOut:
 
     def arrived(self, piece: Piece) -> None:
         self._acked.add(piece.offset, piece.offset + piece.size)
+        self._todo.remove(piece.offset, piece.offset + piece.size)  # it may have been taken for lost
         if self._acked.covers(self._base, self._base + 1):
             end = next(iter(self._acked))[1]
             del self._kept[: end - self._base]
@@ -243,9 +244,19 @@ class Flow:
         """Nothing of ours waits for an ACK."""
         return self.ledger.is_empty and self.letters.is_empty
 
+    @property
+    def rtt_s(self) -> float | None:
+        """The round trip without what waits in queues, as far as is known; None before anything is."""
+        return self.ledger.srtt_s and (self.pace.base_rtt_s or self.ledger.srtt_s)
+
+    @property
+    def owes(self) -> bool:
+        """The peer still has to show that it has something of ours; a question alone is not that."""
+        return self.command.owed > 0 or any(piece.channel is not None for piece in self.ledger.pieces())
+
     def begin(self, size: int, rtt_s: float, now: float) -> None:
         """The handshake told the first round trip."""
-        self.ledger.learn_rtt(rtt_s)
+        self.ledger.guess_rtt(rtt_s)
         self.pace.begin(size, rtt_s, now)
 
     def take(self, payload: bytes, now: float) -> Received:
@@ -280,6 +291,13 @@ class Flow:
         lost = self.ledger.overdue(now)
         self.pace.on_resolved(lost, None, self.last_counter, now)
         return self._route_lost(lost)
+
+    def repeat_commands(self, size_max: int) -> None:
+        """Let the command bytes go again that are under way, if they are few."""
+        pieces = [piece for piece in self.ledger.pieces() if piece.channel is None]
+        if sum(piece.size for piece in pieces) <= size_max:
+            for piece in pieces:
+                self.command.lost(piece)
 
     def on_silence(self, now: float) -> None:
         """Something is heard after a silence: nothing of what went before it is under way any more."""

@@ -5,6 +5,7 @@ round trip. There is no timer that declares loss by silence, and so none that gr
 the link probes (`node/line.py`), and the first answer tells at once what of all that was under way is lost.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -84,6 +85,7 @@ class Ledger:
         self.in_flight = 0
         self._far_clock = FarClock()
         self.srtt_s: float | None = None
+        self._is_guess = False
         self.latest_rtt_s = 0.0
         self.largest = -1
         self.overdue_at: float | None = None
@@ -106,6 +108,10 @@ class Ledger:
     def floor(self) -> int | None:
         """The oldest counter under way, None when nothing is."""
         return next(iter(self._frames), None)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Give what is under way."""
+        return (piece for frame in self._frames.values() for piece in frame.pieces)
 
     def note(self, frame: Sent) -> None:
         """A frame was sent."""
@@ -162,11 +168,18 @@ class Ledger:
         self.frames_lost += sum(1 for frame in lost if frame.pieces)
         return lost
 
+    def guess_rtt(self, elapsed: float) -> None:
+        """The handshake took so long: an upper bound, for its answer may be to a HELLO that was sent again."""
+        self.srtt_s = self.latest_rtt_s = elapsed
+        self._is_guess = True
+
     def learn_rtt(self, elapsed: float, delay_s: float = 0.0) -> float:
         """Take in how long an answer took, and return the round trip in it."""
         rtt_s = max(elapsed - delay_s, 0.0) if elapsed > delay_s else elapsed
         self.latest_rtt_s = rtt_s
-        self.srtt_s = rtt_s if self.srtt_s is None else 0.875 * self.srtt_s + 0.125 * rtt_s
+        is_first = self.srtt_s is None or (self._is_guess and rtt_s < self.srtt_s)
+        self.srtt_s = rtt_s if is_first or self.srtt_s is None else 0.875 * self.srtt_s + 0.125 * rtt_s
+        self._is_guess = False
         return rtt_s
 
     def _take(self, counter: int) -> Sent:

@@ -20,17 +20,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from wire.loss import Echo, Sent
+from wire.overflow import Overflow, Round
 
 FRAME_SIZE_MIN: Final = 256
 FRAME_TIME_S: Final = 1.4
 """A frame takes this much of the line's time and an empty round trip at most: an urgent one may have to wait for it."""
+URGENT_FRAME_S: Final = 1.0
+URGENT_PART: Final = 0.2
+"""The same two while urgent objects come between: so long, and this part of the round trip."""
+URGENT_LIFE_S: Final = 60.0
+"""So long after the last of them frames are large again: at 2.4 kbit/s small ones cost a twentieth of the line."""
 WINDOW_MAX: Final = 1 << 22
-FIRST_WINDOW_S: Final = 16.0
+FIRST_WINDOW_S: Final = 40.0
 """The first window: what the rate of the handshake alone, a lower bound, brings away in this time."""
-FIRST_WINDOW_SLOW: Final = 6000
-FIRST_WINDOW_FAST: Final = 15000
+FIRST_WINDOW_SLOW: Final = 8000
+FIRST_WINDOW_FAST: Final = 22000
 FAST_RTT_S: Final = 0.5
-FIRST_FRAME_S: Final = 4.0
+FIRST_FRAME_S: Final = 7.5
 FIRST_FRAME_MIN: Final = 512
 LEAD_S_MIN: Final = 0.02
 LEAD_S_MAX: Final = 0.4
@@ -45,12 +51,19 @@ ROUND_DEVIATIONS: Final = 30.0
 SURPRISE: Final = 4.0
 """Beyond so many mean deviations it is no jitter: the clock is set to what the ACK says."""
 GROWTH: Final = 1.25
+STARTUP_ROUNDS_MAX: Final = 3
+"""So many rounds in which the rate did not grow by GROWTH end STARTUP, though nothing ever waited."""
+TRAIN_PART: Final = 0.5
+"""A train that was so long on the line, as a part of the way, shows the rate."""
 BURST_S: Final = 0.005
 """Frames sent within so short a time are one burst."""
 WINDOW_MIN: Final = 2048.0
 WINDOW_FACTOR: Final = 1.25
 WINDOW_FRAMES: Final = 3.0
-WINDOW_S: Final = 1.5
+WINDOW_S: Final = 3.0
+"""How much more may be under way than the line holds: ACKs come bunched, and some are lost."""
+GROWING_WAIT: Final = 0.75
+"""In STARTUP the window grows no more when something has waited for this part of the round trip."""
 LOAD_STARTUP: Final = 0.5
 LOAD: Final = 0.25
 """In a loaded round the lead is longer by this part of the way, so that the line is busy and shows its rate."""
@@ -66,18 +79,14 @@ EMPTY_MEANT: Final = 2
 """So many rounds are without one because the way is measured anew."""
 SEARCH: Final = 0.25
 """How much faster it goes while a higher rate is looked for, until something waits: the line may have become faster."""
+EASED_LOSS: Final = 0.3
+"""Beyond this usual loss it is tried, now and then, whether going slower loses less."""
+EASED_ROUNDS: Final = 2
+"""What is heard in the first of them was sent before."""
 BASE_LIFE_S: Final = 60.0
 """After so long the way is measured anew: ways change."""
 VAIN_ROUNDS_MAX: Final = 5
 """Rounds in which more waited than meant, though the pace held back for it: then it is no queue but a longer way."""
-USUAL_FACTOR: Final = 1.5
-USUAL_LOSS_MIN: Final = 0.25
-"""A round that loses this much more than usual, by so many times, has run over a queue."""
-FLOOD_FRAMES_MIN: Final = 6
-FLOOD_LOSS: Final = 0.4
-"""Whoever loses so much, and never finds the queue empty, sends too fast."""
-ROOM_GROWTH: Final = 1.02
-"""By round: a queue that ran over may have been shared with somebody else."""
 RATE_WEIGHT_MIN: Final = 0.25
 """What one round counts against those before it, once there are some."""
 NEVER: Final = float("-inf")
@@ -146,23 +155,28 @@ class Pace:
         self.free_at = NEVER
         self._sent_bytes = 0
         self._run = 0
-        self._sent_at = NEVER
+        self._sent_at = self._urgent_at = NEVER
         self._round_trip, self._way = Shortest(), Shortest()
         self._deviation_s = 0.0
-        self._room_s = float("inf")
-        self._first_frame, self._first_window, self._arrived_bytes = mtu, self.window, 0
+        self.overflow = Overflow()
+        self._first_frame, self._first_window, self._arrived_bytes, self._lost_bytes = mtu, self.window, 0, 0
+        self._left_at, self._rtt_s = NEVER, 1.0
+        self._train: tuple[float, Sent] | None = None
+        """In STARTUP: when the first frame arrived that had waited, and that frame; all since then have waited too."""
         self._wait_s = 0.0
         self._round_end = -1
         self._mark: tuple[float, Sent] | None = None
         """When the round's first frame arrived, and that frame."""
         self._round_wait_s = float("inf")
         self._round_wait_max_s, self._round_lost = 0.0, 0
-        self._usual_loss, self._is_unusual, self._is_flood = 0.0, False, False
+        self._round_rate = 0.0
         self._was_limited = False
         self._rounds, self._unloaded = 0, 0
         self._load = LOAD_STARTUP
-        self._empty_rounds, self._search, self._is_searching = 0, 0.0, False
-        self._vain_rounds = 0
+        self._empty_rounds, self._search, self._was_searching = 0, 0.0, False
+        self._vain_rounds, self._eased_rounds = 0, 0
+        self._is_settling = False
+        """The round still holds what was sent before the rate was found; what overran a queue then tells nothing."""
 
     @property
     def base_rtt_s(self) -> float:
@@ -181,20 +195,27 @@ class Pace:
 
     def frame_size_at(self, rate_bytes_s: float) -> int:
         """Return the same for a rate that is known otherwise."""
-        return int(min(self.mtu, max(FRAME_SIZE_MIN, rate_bytes_s * (FRAME_TIME_S + self.base_rtt_s))))
+        usual_s, urgent_s = FRAME_TIME_S + self.base_rtt_s, URGENT_FRAME_S + URGENT_PART * self.base_rtt_s
+        frame_s = urgent_s if self._sent_at < self._urgent_at + URGENT_LIFE_S else usual_s
+        return int(min(self.mtu, max(FRAME_SIZE_MIN, rate_bytes_s * frame_s)))
 
     @property
     def lead_s(self) -> float:
         """How long before the line is free the next frame goes out."""
         own_s = self.frame_size / self.rate_bytes_s if self.rate_bytes_s else 0.0
         load_s = self._load * (self.base_rtt_s + own_s)
-        return min(self._usual_lead_s + load_s, self._room_s / 2)
+        return min(self._usual_lead_s + load_s, self.overflow.room_s / 2)
 
     @property
     def _usual_lead_s(self) -> float:
         """The same in a round that is not loaded."""
         wanted = LEAD_DEVIATIONS * min(self._deviation_s, DEVIATION_MAX * self.base_rtt_s)
-        return min(max(wanted, LEAD_S_MIN), LEAD_S_MAX, self._room_s / 2)
+        return min(max(wanted, LEAD_S_MIN), LEAD_S_MAX, self.overflow.room_s / 2)
+
+    @property
+    def _queue_s(self) -> float:
+        """What waits longer than this waits in a queue, and not by jitter alone."""
+        return min(self._usual_lead_s + LOAD / 2 * self.base_rtt_s, self.overflow.room_s / 2)
 
     @property
     def _pace_bytes_s(self) -> float:
@@ -204,7 +225,7 @@ class Pace:
     @property
     def next_at(self) -> float:
         """When the next segment may go out. Before a rate is known the window alone is the bound."""
-        return self.free_at - self.lead_s if self.rate_bytes_s else NEVER
+        return self.free_at - self.lead_s if self.mode is Mode.STEADY else NEVER
 
     def begin(self, size: int, rtt_s: float, now: float) -> None:
         """The handshake's message of `size` bytes took `rtt_s` for its way and back: the first thing known."""
@@ -226,6 +247,10 @@ class Pace:
         if self._round_end < 0:
             self._round_end = frame.counter
 
+    def note_urgent(self, now: float) -> None:
+        """Something small goes before a file: there may be more of it."""
+        self._urgent_at = now
+
     def note_limited(self) -> None:
         """There was more to send than was let out."""
         self._was_limited = True
@@ -236,15 +261,16 @@ class Pace:
             self._note_lost(lost)
             return
         newest, arrived_at = echo.frame, echo.arrived_at
+        self._rtt_s = max(echo.rtt_s, BURST_S)
         if self.rate_bytes_s:  # the frame passed within its round trip, so the hop is at least so fast
-            self.rate_bytes_s = max(self.rate_bytes_s, newest.size / max(echo.rtt_s, BURST_S))
-        self._correct(self._note_way(echo, now), newest)
+            self.rate_bytes_s = max(self.rate_bytes_s, newest.size / self._rtt_s)
+        self._left_at = self._note_way(echo, now)
+        self._correct(self._left_at, newest)
         self._note_lost(lost)
-        self._arrived_bytes = newest.through
         if self._mark is None:
             self._mark = arrived_at, newest
-        elif self.mode is Mode.STARTUP and newest.counter < self._round_end:
-            self._train(arrived_at, newest)
+        elif self.mode is Mode.STARTUP:
+            self._start(arrived_at, newest, last_sent)
         elif newest.counter >= self._round_end and arrived_at > self._mark[0] + ROUND_DEVIATIONS * self._deviation_s:
             self._end_round(arrived_at, newest, last_sent)
 
@@ -252,6 +278,7 @@ class Pace:
         """The line was silent for long enough to be empty: what was under way tells nothing about it."""
         self.free_at = now
         self._run += 1
+        self._train = None
         self._mark, self._round_end = None, -1
 
     def on_bearer(self, mtu: int) -> None:
@@ -259,8 +286,9 @@ class Pace:
         self.mtu = mtu
         self.mode = TRANSITIONS[self.mode, Event.NEW_BEARER]
         self._round_trip, self._way = Shortest(), Shortest()
-        self._room_s = float("inf")
+        self.overflow.on_bearer()
         self.free_at = NEVER
+        self._train = None
         self._mark, self._round_end = None, -1
 
     def _note_way(self, echo: Echo, now: float) -> float:
@@ -274,8 +302,8 @@ class Pace:
         empty_s = self._way.value(rate)
         assert empty_s is not None  # noqa: S101 - there is at least this one
         self._wait_s = without_own(taken, rate) - empty_s
-        if self._wait_s > self._usual_lead_s:
-            self._search = 0.0
+        if self._wait_s > self._queue_s:
+            self._search = min(self._search, 0.0)
         self._round_wait_s = min(self._round_wait_s, self._wait_s)
         self._round_wait_max_s = max(self._round_wait_max_s, self._wait_s)
         return frame.sent_at + taken[0] - empty_s
@@ -295,22 +323,15 @@ class Pace:
         self._deviation_s += (min(abs(error), DEVIATION_MAX * self.base_rtt_s) - self._deviation_s) / 8
 
     def _note_lost(self, lost: Sequence[Sent]) -> None:
-        self._round_lost += sum(frame.size for frame in lost)
+        size = sum(frame.size for frame in lost)
+        self._round_lost += size
+        self._lost_bytes += size
 
-    def _lost_unusually(self, sent: int) -> bool:
-        """Tell whether a round lost more than the line does by itself: then a queue ran over, and how long it was."""
-        part = self._round_lost / max(sent, 1)
-        is_waiting = self._round_wait_s > LEAD_S_MIN / 2  # without a queue it is noise, and slower would not help
-        is_large = self._round_lost > FLOOD_FRAMES_MIN * self.frame_size
-        self._is_flood = part > FLOOD_LOSS and is_large and is_waiting
-        is_unusual = self._is_flood or part > USUAL_FACTOR * self._usual_loss + USUAL_LOSS_MIN
-        if not self._is_flood:
-            self._usual_loss += (part - self._usual_loss) / 8
-        if self._is_flood or (is_unusual and self._load):
-            self._room_s = max(self._round_wait_max_s, LEAD_S_MIN)
-        elif self._room_s != float("inf"):
-            self._room_s *= ROOM_GROWTH
-        return is_unusual
+    def _judge_losses(self, newest: Sent) -> None:
+        assert self._mark is not None  # noqa: S101 - the caller looked
+        sent = newest.through - self._mark[1].through
+        seen = Round(sent, self._round_lost, self.frame_size, self._round_wait_max_s)
+        self.overflow.judge(seen, self.base_rtt_s, self._deviation_s, is_loaded=self._load > 0)
 
     def _rate_since_mark(self, arrived_at: float, newest: Sent) -> float:
         """Return the rate from the round's first frame to this one.
@@ -321,33 +342,61 @@ class Pace:
         assert self._mark is not None  # noqa: S101 - the caller looked
         since, first = self._mark
         passed, taken = newest.through - first.through, max(arrived_at - since, BURST_S)
-        least = max(passed - self._round_lost, 0) if self._is_unusual else passed
-        if self._is_flood:
+        least = max(passed - self._round_lost, 0) if self.overflow.is_unusual else passed
+        if self.overflow.is_flood:
             return least / taken
         return min(max(self.rate_bytes_s, least / taken), passed / taken)
 
-    def _train(self, arrived_at: float, newest: Sent) -> None:
-        """The first frames, sent in one burst: the longer the train of their ACKs, the better it shows the rate."""
-        assert self._mark is not None  # noqa: S101 - the caller looked
-        rate = self._rate_since_mark(arrived_at, newest)
-        is_exact = newest.run == self._mark[1].run
-        self.rate_bytes_s = rate if is_exact else max(rate, self.rate_bytes_s)
+    def _start(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
+        """The window grows with what arrives, until a train of frames has waited: it left the hop at its rate."""
+        if self._was_limited and self._wait_s < GROWING_WAIT * self.base_rtt_s:
+            self._first_window += max(newest.through - self._lost_bytes - self._arrived_bytes, 0)
+        self._arrived_bytes = newest.through - self._lost_bytes
+        self.rate_bytes_s = max(self.rate_bytes_s, self._rate_since_mark(arrived_at, newest))
+        self._bound()
+        if self._wait_s < self._queue_s:
+            self._train = None
+        elif self._train is None:
+            self._train = arrived_at, newest
+        elif arrived_at > self._train[0] + TRAIN_PART * self.base_rtt_s:
+            since, first = self._train
+            self._found((newest.through - first.through) / (arrived_at - since), arrived_at, newest, last_sent)
+            return
+        if newest.counter >= self._round_end:
+            self._end_first_round(arrived_at, newest, last_sent)
+
+    def _end_first_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
+        """Nothing waited in this round, or not for long. A flood, or a rate that does not grow, ends STARTUP too."""
+        self._judge_losses(newest)
+        grows = self.rate_bytes_s > GROWTH * self._round_rate or not self._was_limited
+        self._vain_rounds = 0 if grows else self._vain_rounds + 1
+        if self.overflow.is_flood or self._vain_rounds >= STARTUP_ROUNDS_MAX:
+            self._found(self._rate_since_mark(arrived_at, newest), arrived_at, newest, last_sent)
+        else:
+            self._begin_round(arrived_at, newest, last_sent)
+
+    def _found(self, rate: float, arrived_at: float, newest: Sent, last_sent: int) -> None:
+        """This is the rate: from now on the clock counts."""
+        self.rate_bytes_s = max(rate, newest.size / self._rtt_s)
+        self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
+        self._load, self._vain_rounds, self._is_settling = LOAD, 0, True
+        self.free_at = self._left_at + (self._sent_bytes - newest.through) / self.rate_bytes_s
+        self._begin_round(arrived_at, newest, last_sent)
         self._bound()
 
-    def _end_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
-        self._is_unusual = self._lost_unusually(newest.through - self._mark[1].through) if self._mark else False
-        if self.mode is Mode.STARTUP:
-            before = self.rate_bytes_s
-            self._train(arrived_at, newest)
-            if before and self.rate_bytes_s < GROWTH * before:
-                self.mode = TRANSITIONS[self.mode, Event.RATE_FOUND]
-                self._load = LOAD
-        else:
-            is_exact = self._mark is not None and newest.run == self._mark[1].run
-            self._measure(self._rate_since_mark(arrived_at, newest), is_exact=is_exact)
+    def _begin_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
         self._mark, self._round_end = (arrived_at, newest), last_sent + 1
         self._round_wait_s, self._round_wait_max_s, self._round_lost = float("inf"), 0.0, 0
+        self._round_rate = self.rate_bytes_s
         self._was_limited = False
+
+    def _end_round(self, arrived_at: float, newest: Sent, last_sent: int) -> None:
+        assert self._mark is not None  # noqa: S101 - the caller looked
+        self._judge_losses(newest)
+        if not (self._is_settling and self.overflow.is_unusual):
+            self._measure(self._rate_since_mark(arrived_at, newest), is_exact=newest.run == self._mark[1].run)
+        self._is_settling = False
+        self._begin_round(arrived_at, newest, last_sent)
         self._bound()
 
     def _measure(self, rate: float, *, is_exact: bool) -> None:
@@ -355,34 +404,48 @@ class Pace:
 
         Only while something waited at the hop is it more than a lower bound; `is_exact`: the line was never idle.
         """
-        if self._is_flood:
+        if self.overflow.is_flood:
             self.rate_bytes_s = max(min(rate, self.rate_bytes_s), self.rate_bytes_s / 2)
             self._load = self._search = 0.0
             return
+        if self._search < 0:
+            self._end_eased()
+            return
         wait, lead = self._round_wait_s, self.lead_s
-        was_loaded = (self._load > 0 or self._is_searching) and self._was_limited
+        was_loaded = (self._load > 0 or self._was_searching) and self._was_limited
         was_busy = is_exact and self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
-        grows = was_loaded and not self._is_unusual and rate > GROWN * self.rate_bytes_s
-        if rate > self.rate_bytes_s or (was_busy and (wait > lead or not self._is_unusual)):
+        grows = was_loaded and not self.overflow.is_unusual and rate > GROWN * self.rate_bytes_s
+        if rate > self.rate_bytes_s or (was_busy and (wait > lead or not self.overflow.is_unusual)):
             self._rounds += was_loaded
             weight = 1.0 if grows else max(RATE_WEIGHT_MIN, 1 / max(self._rounds, 1))
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
         is_empty = self._was_limited and wait < self._usual_lead_s / 2
         self._empty_rounds = self._empty_rounds + 1 if is_empty or self._empty_rounds < 0 else 0
-        is_doubtful = self._empty_rounds >= EMPTY_MAX
-        self._is_searching = grows or is_doubtful
-        self._search = SEARCH if self._is_searching else 0.0
+        is_doubtful = self._was_limited and (wait < lead / 2 if self._load else self._search > 0)
+        self._search = SEARCH if is_doubtful else 0.0
+        self._was_searching = self._search > 0
         self._vain_rounds = self._vain_rounds + 1 if wait > 2 * lead + self._deviation_s else 0
         self._unloaded = 0 if self._load else self._unloaded + 1
-        is_due = self._unloaded >= LOAD_EVERY or self._rounds < LOADS_FIRST
+        is_due = self._unloaded >= LOAD_EVERY or self._rounds < LOADS_FIRST or self._empty_rounds >= EMPTY_MAX
         self._load = LOAD if grows or (is_due and not is_doubtful) else 0.0
+        if self.overflow.usual_loss > EASED_LOSS and self._unloaded == LOAD_EVERY // 2:
+            self._search, self._eased_rounds = -self.overflow.usual_loss, 0
         if self._vain_rounds >= VAIN_ROUNDS_MAX:
             self._round_trip, self._way = Shortest(), Shortest()
             self._vain_rounds = 0
+
+    def _end_eased(self) -> None:
+        """A round was sent at what arrives: a line that loses by itself loses as much then, a queue little."""
+        self._eased_rounds += 1
+        if self._eased_rounds < EASED_ROUNDS:
+            return
+        if self.overflow.part_lost < self.overflow.usual_loss / 2:
+            self.rate_bytes_s *= 1 + self._search
+        self._search = 0.0
 
     def _bound(self) -> None:
         flight = self.rate_bytes_s * (self.base_rtt_s + self.lead_s) + self.frame_size
         slack = max(WINDOW_FRAMES * self.frame_size, WINDOW_S * self.rate_bytes_s)
         self.window = min(max(WINDOW_FACTOR * flight + slack, WINDOW_MIN), WINDOW_MAX)
         if self.mode is Mode.STARTUP:
-            self.window = min(self.window, self._first_window + 2 * self._arrived_bytes)
+            self.window = min(self.window, self._first_window)

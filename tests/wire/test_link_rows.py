@@ -6,10 +6,12 @@ import statistics
 import pytest
 
 from tests.wire.air import Profile, World
-from tests.wire.rows import CSD, G3, GPRS, IRIDIUM, KEPT, ROWS, Row, run_row
+from tests.wire.rows import COPIED_LOSS, CSD, G3, GPRS, IRIDIUM, KEPT, ROWS, WORST, Row, run_row
 from wire.session import FrameKind
 
 SEEDS = range(1, 6)
+WORST_SEEDS = (38, 60, 32, 52, 55, 31, 44, 57, 67, 104, 108, 113)
+"""Seeds that crawled once, at 10 or 20 % loss."""
 
 
 SLOW = {"flaky-g3-5M", "cut-gprs-1M", "flaky-gprs-1M"}
@@ -29,16 +31,28 @@ def test_a_row_of_the_table_keeps_its_bound(row: Row):
         assert statistics.median(run.utilisation for run in runs) >= KEPT.get(row.name, row.utilisation_min)
     if row.overhead_max:
         assert statistics.median(run.overhead for run in runs) <= row.overhead_max
-    assert max(run.twice for run in runs) == 0, "segments that had arrived went again"
+    tail = 0 if row.line.get("loss", 0.0) < COPIED_LOSS else 12
+    assert max(run.twice for run in runs) <= tail, "segments that had arrived went again"
     assert max(run.handshakes for run in runs) == 1
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_no_run_of_a_row_crawls(name):
+    row = next(row for row in ROWS if row.name == name)
+    for seed in WORST_SEEDS if "%" in name else WORST_SEEDS[:6]:
+        run = run_row(row, seed)
+        if row.seconds_max:
+            assert run.seconds <= WORST[name], f"seed {seed}"
+        else:
+            assert run.utilisation >= WORST[name], f"seed {seed}"
 
 
 @pytest.mark.parametrize(
     ("line", "median_s", "most_s"),
     [
-        (IRIDIUM, 4.0, 7.5),
-        (CSD, 1.75, 2.6),
-        (GPRS, 2.0, 3.25),
+        (IRIDIUM, 3.5, 3.7),
+        (CSD, 1.5, 1.75),
+        (GPRS, 1.5, 3.25),
         pytest.param(G3, 0.3, 1.3, marks=pytest.mark.slow),
     ],
 )
@@ -73,13 +87,14 @@ def test_both_directions_run_at_once(line):
 @pytest.mark.parametrize("path_mtu", [1400, 1280, 1000, 600])
 @pytest.mark.parametrize("line", [GPRS, G3], ids=["40k", "1M"])
 def test_a_path_that_takes_less_than_the_interface_costs_little(path_mtu, line):
-    world = World(Profile(**line | {"path_mtu": path_mtu, "loss": 0.01}), 1, call=False)
-    data = random.Random(1).randbytes(200_000)
-    object_id = world.up.add(data)
-    world.start_caller()
-    seconds = world.run(900, world.all_received)
-    assert world.at_host.done[object_id] == data
-    assert seconds < 25 + 200_000 * 8 / line["rate"] * 1.35
+    for seed in (1, 2, 9):
+        world = World(Profile(**line | {"path_mtu": path_mtu, "loss": 0.01}), seed, call=False)
+        data = random.Random(1).randbytes(200_000)
+        object_id = world.up.add(data)
+        world.start_caller()
+        seconds = world.run(900, world.all_received)
+        assert world.at_host.done[object_id] == data
+        assert seconds < (4 if line is G3 else 26) + 200_000 * 8 / line["rate"]
 
 
 def test_a_hello_that_a_narrow_path_does_not_take_becomes_small():
@@ -97,7 +112,7 @@ def test_a_small_queue_is_not_run_over(queue, rate, delay):
     world.up.add(random.Random(1).randbytes(int(rate / 8 * 60)))
     world.start_caller()
     seconds = world.run(900, world.all_received)
-    assert 60 / seconds > 0.82
+    assert 60 / seconds > 0.78
     assert world.air.queue_drops[0] < 0.2 * world.air.packets[0]
 
 
@@ -114,14 +129,15 @@ def kinds_lost(kind: FrameKind, times: int):
     return is_lost
 
 
+@pytest.mark.parametrize("delay", [0.1, 0.5])
 @pytest.mark.parametrize("kind", [FrameKind.HELLO, FrameKind.WELCOME, FrameKind.EARLY])
-def test_a_handshake_frame_that_is_lost_costs_seconds_and_no_second_handshake(kind):
-    world = World(Profile(delay=0.5), 1, call=False)
+def test_a_handshake_frame_that_is_lost_costs_a_second_and_a_round_trip_and_no_second_handshake(kind, delay):
+    world = World(Profile(delay=delay), 1, call=False)
     is_lost, offer = kinds_lost(kind, 1), world.air.offer
     world.air.offer = lambda way, frame, *more: None if is_lost(frame) else offer(way, frame, *more)
     world.up.add(random.Random(1).randbytes(50_000))
     world.start_caller()
-    assert world.run(60, world.all_received) < 50_000 * 8 / 40000 / 0.95 + 1 + 10
+    assert world.run(60, world.all_received) < 50_000 * 8 / 40000 / 0.95 + 3 + 5 * delay
     assert world.caller.tally.counters.handshakes == 1
 
 

@@ -115,7 +115,7 @@ def test_a_killed_sender_goes_on_where_it_was(seed):
     world.run(1000, world.all_received)
     sent = world.caller.progress(world.now)
     assert sent.payload_sent <= len(data) - had + EARLY_FLIGHT
-    assert sent.segments_twice <= 4
+    assert sent.segments_twice <= 6
 
 
 def test_a_new_address_is_no_new_session():
@@ -363,6 +363,29 @@ def test_a_caller_that_ends_leaves_no_question_open():
     before = world.air.packets[1]
     world.run(world.now + 100)
     assert world.air.packets[1] == before
+
+
+@pytest.mark.parametrize("kind", [FrameKind.HELLO, FrameKind.WELCOME])
+@pytest.mark.parametrize("has_more", [False, True], ids=["no more", "early frames"])
+def test_a_hello_that_went_twice_tells_no_round_trip_that_is_seconds_too_long(kind, has_more):
+    world, left = World(Profile(rate=1e6, delay=0.1), 1, call=False), [kind]
+    offer = world.air.offer
+
+    def lose(way: int, frame: bytes, *more: int) -> None:
+        if frame[0] in left:
+            left.remove(kind)
+        else:
+            offer(way, frame, *more)
+
+    world.air.offer = lose
+    world.up.add(random.Random(1).randbytes(200_000 if has_more else 100))
+    world.start_caller()
+    seconds = world.run(60, world.all_received)
+    assert seconds < (200_000 * 8 / 1e6 + 1.8 if has_more else 4.5)
+    world.up.add(bytes(100), object_id=bytes(16))
+    world.caller.nudge(world.now)
+    world.run(world.now + 2, world.all_received)
+    assert world.caller.progress(world.now).rtt_s < 0.3
 
 
 def test_a_long_outage_keeps_memory_and_air_within_bounds():
