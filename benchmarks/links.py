@@ -50,6 +50,7 @@ CASES = (
     Case("iridium-32K", ("--profile", "iridium2400"), (32768,)),
     Case("g3-1M", ("--profile", "g3"), (1 << 20,)),
     Case("flaky-gprs-300K", ("--profile", "flaky-gprs"), (300000,)),
+    Case("flaky-gprs-1M", ("--profile", "flaky-gprs"), (1 << 20,)),
     Case("flaky-g3-5M", ("--profile", "flaky-g3"), (5 << 20,)),
     Case("flaky-iridium-16K", ("--profile", "flaky-iridium2400"), (16384,), compress=True, text=True),
     Case("cut-gprs-1M", ("--profile", "cut-gprs"), (1 << 20,)),
