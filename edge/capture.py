@@ -327,8 +327,10 @@ class Capture:
     def _begin(self, line: _Port, begins: StudyBegins, now: float) -> None:
         if line.study is not None:
             self._end(line, StudyEnds(partial="the driver began another study"), now)
-        patient = self.label(now) if line.bind == "scan" else None
-        line.study = _Open(begins, patient, self._place_of_begin(now), line.heard_ms)
+        is_now = not begins.is_earlier
+        patient = self.label(now) if is_now and line.bind == "scan" else None
+        place = self._place_of_begin(now) if is_now else None
+        line.study = _Open(begins, patient, place, line.heard_ms)
 
     def _commit(self, line: _Port, commit: Commit, now: float) -> bool:
         """Append one entry; True when it is durable. A study's file is made by its first entry."""

@@ -48,6 +48,8 @@ class StudyBegins:
     form: str
     model: str = ""
     serial: str = ""
+    is_earlier: bool = False
+    """Measured before now, out of a device's memory: neither the label nor the place of now counts for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ class Recording:
         self._notes = [DATED]
         if length_s > SECONDS_MAX:
             self._notes.append(f"{length_s} seconds were announced; {SECONDS_MAX} are read")
-        queue.put(StudyBegins(shape.form))
-        queue.put(Note("read from the oximeter's memory: measured earlier, and not under the label of now"))
+        queue.put(StudyBegins(shape.form, is_earlier=True))
+        queue.put(Note("read from the oximeter's memory: whose it is only the oximeter's owner knows"))
 
     @property
     def is_whole(self) -> bool:
