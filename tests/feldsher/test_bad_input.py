@@ -277,7 +277,7 @@ def test_a_port_that_another_program_has_is_said_so_and_taken_when_it_is_free(pl
     with ptys.open_pty(place.pty("analyser")) as (_, path):
         other = open_line(path, Line(9600))
         start_kit(place)
-        place.until(lambda: "another program has it open" in place.log("kit"), "who has it", alive=("kit",))
+        place.until(lambda: f"(process {os.getpid()}) has it open" in place.log("kit"), "who has it", alive=("kit",))
         assert "port analyser: missing" in kit_says(place)
         other.close()
         place.until(lambda: place.status("kit")["ports"]["analyser"], "the port", alive=("kit",))
