@@ -39,6 +39,9 @@ from hardware.simulated.scp_ecg import record
 from wire.errors import UsageError
 
 
+READINGS_COUNT: Final = 12
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of device. `make` may raise UsageError."""
@@ -110,6 +113,11 @@ def _contec(args: Namespace, start: int) -> Device:
     return contec.Contec(args.seed + start, args.count, args.finger, args.fault)
 
 
+def _meter(make: _Made, args: Namespace, start: int) -> Device:
+    """Return a device that is read all the time: `READINGS_COUNT` readings, or seconds, for each of `count`."""
+    return make(args.seed + start, args.count * READINGS_COUNT, args.every, args.fault)
+
+
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
@@ -121,17 +129,17 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "contec": Kind(contec.FAULTS, _contec),
     "ecg": Kind({**FILE_FAULTS, **ECG_FAULTS}, _ecg),
-    "gmc": Kind(gmc.FAULTS, lambda args, start: _monitor(gmc.Gmc, args, start)),
+    "gmc": Kind(gmc.FAULTS, lambda args, start: _meter(gmc.Gmc, args, start)),
     "hl7": Kind(HL7_FAULTS, _hl7),
     "mtsics": Kind(scales.MTSICS_FAULTS, lambda args, start: _monitor(scales.MtSics, args, start)),
-    "gps": Kind(gps.FAULTS, lambda args, start: _monitor(gps.Gps, args, start)),
+    "gps": Kind(gps.FAULTS, lambda args, start: _meter(gps.Gps, args, start)),
     "abacus": Kind(abacus.FAULTS, lambda args, start: _monitor(abacus.Abacus, args, start)),
     "bc2800": Kind(bc2800.FAULTS, lambda args, start: _monitor(bc2800.Bc2800, args, start)),
     "kx21": Kind(kx21.FAULTS, lambda args, start: _monitor(kx21.Kx21, args, start)),
     "vesmatic": Kind(vesmatic.FAULTS, lambda args, start: _monitor(vesmatic.VesMatic, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
-    "radpro": Kind(radpro.FAULTS, lambda args, start: _monitor(radpro.RadPro, args, start)),
-    "radex": Kind(radex.FAULTS, lambda args, start: _monitor(radex.Radex, args, start)),
+    "radpro": Kind(radpro.FAULTS, lambda args, start: _meter(radpro.RadPro, args, start)),
+    "radex": Kind(radex.FAULTS, lambda args, start: _meter(radex.Radex, args, start)),
     "scanner": Kind(scanner.FAULTS, _scanner),
     "suntech": Kind(suntech.FAULTS, lambda args, start: _monitor(suntech.Suntech, args, start)),
     "tanita": Kind(scales.TANITA_FAULTS, lambda args, start: _monitor(scales.Tanita, args, start)),

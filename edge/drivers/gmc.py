@@ -198,7 +198,7 @@ class _Gmc(Meter):
         if self._flash is None:
             self._before.clear()
             self._flash = _Flash()
-            self._queue.put(StudyBegins(FORM, self.model, self.serial))
+            self._queue.put(StudyBegins(FORM, self.model, self.serial, is_earlier=True))
         flash = self._flash
         is_end = page.count(ERASED) == len(page)
         if not is_end:

@@ -214,6 +214,7 @@ def test_the_history_is_a_study_of_its_own_with_waves_on_the_kits_clock():
     assert list(study.waveforms[0].samples[0])[300:303] == [254, 255, 700]
     assert began[0] == pytest.approx(-9 * 3600, abs=2)
     assert study.notes == ["note in the history: van at the school"]
+    assert [one.begins.is_earlier for one in driver_bench.studies] == [True, False]
     assert study.raw == device._flash.ljust(2048, b"\xff")
 
 
