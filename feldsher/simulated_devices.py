@@ -38,7 +38,6 @@ from hardware.simulated.scp_ecg import FAULTS as ECG_FAULTS
 from hardware.simulated.scp_ecg import record
 from wire.errors import UsageError
 
-
 READINGS_COUNT: Final = 12
 
 
