@@ -35,7 +35,7 @@ HELLO_SOONER_S: Final = 0.5
 EARLY_SIZE: Final = 280
 """A HELLO is this large at most, unless all that there is to send fits into one frame."""
 EARLY_FLIGHT: Final = 6400
-"""What goes out before anything is known of the line, with all headers: it fits into the smallest queues."""
+"""What goes out before anything is known of the line, with all headers: a round trip of GPRS, a modem's queue."""
 SMALLER_AFTER: Final = 3
 """After so many HELLOs without an answer they become small enough for any path."""
 DOUBT_S: Final = 30.0

@@ -7,12 +7,14 @@ the far side's clock, and so when it left the hop; what was sent after that fram
 no delay in the loop, nothing swings, and what waits on the way back disturbs nothing.
 
 The rate is what leaves the hop between two ACKs, a round apart, while something waited there. Lost frames count as
-passed on: on a modem line loss is no sign of congestion. A queue is; so when a round loses much more than the line does
-by itself, that was dropped before the hop, and the queue that the hop takes is remembered (`_room_s`).
+passed on: on a modem line loss is no sign of congestion. A queue is; what ran over it was dropped before the hop, and
+`wire/overflow.py` tells that from what the line loses by itself.
 
-In STARTUP the first frames go out in one burst, and the spacing of their acknowledgements is the rate; it is believed
-when another round does not find it a quarter higher. An outage changes nothing: when the link is back, the pace is what
-it was. docs/decisions/0080 has the figures, and what was tried before.
+In STARTUP the window alone is the bound. It grows with what arrives, until a train of frames has waited: that left the
+hop at its rate. In STEADY a *loaded* round now and then sends more at once, so that something waits; when nothing does,
+the rate is too low, however much jitter there is, and a *search* goes faster until something waits. An outage changes
+nothing: when the link is back, the pace is what it was. docs/decisions/0080 and 0081 have the figures, and what was
+tried before.
 """
 
 import enum
@@ -74,7 +76,7 @@ LOADS_FIRST: Final = 2
 GROWN: Final = 1.08
 """A loaded round that shows so much more is followed by another."""
 EMPTY_MAX: Final = 2
-"""So many rounds in a row without a queue are no chance: the rate may be far too low."""
+"""So many rounds in a row without a queue are no chance: the next is loaded, to see whether the rate is too low."""
 EMPTY_MEANT: Final = 2
 """So many rounds are without one because the way is measured anew."""
 SEARCH: Final = 0.25
@@ -411,6 +413,12 @@ class Pace:
         if self._search < 0:
             self._end_eased()
             return
+        grows = self._take_rate(rate, is_exact=is_exact)
+        self._doubt()
+        self._plan(grows=grows)
+
+    def _take_rate(self, rate: float, *, is_exact: bool) -> bool:
+        """Believe the rate of a round as far as it deserves; tell whether it is so much higher that more may follow."""
         wait, lead = self._round_wait_s, self.lead_s
         was_loaded = (self._load > 0 or self._was_searching) and self._was_limited
         was_busy = is_exact and self._was_limited and wait > (lead / 2 if self._load else lead + self._deviation_s)
@@ -419,20 +427,28 @@ class Pace:
             self._rounds += was_loaded
             weight = 1.0 if grows else max(RATE_WEIGHT_MIN, 1 / max(self._rounds, 1))
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
+        return grows
+
+    def _doubt(self) -> None:
+        """A loaded round in which nothing waited: the rate is too low. Many in which much waits: the way is longer."""
+        wait, lead = self._round_wait_s, self.lead_s
         is_empty = self._was_limited and wait < self._usual_lead_s / 2
         self._empty_rounds = self._empty_rounds + 1 if is_empty or self._empty_rounds < 0 else 0
-        is_doubtful = self._was_limited and (wait < lead / 2 if self._load else self._search > 0)
-        self._search = SEARCH if is_doubtful else 0.0
-        self._was_searching = self._search > 0
+        is_too_low = self._was_limited and (wait < lead / 2 if self._load else self._search > 0)
+        self._search = SEARCH if is_too_low else 0.0
+        self._was_searching = is_too_low
         self._vain_rounds = self._vain_rounds + 1 if wait > 2 * lead + self._deviation_s else 0
-        self._unloaded = 0 if self._load else self._unloaded + 1
-        is_due = self._unloaded >= LOAD_EVERY or self._rounds < LOADS_FIRST or self._empty_rounds >= EMPTY_MAX
-        self._load = LOAD if grows or (is_due and not is_doubtful) else 0.0
-        if self.overflow.usual_loss > EASED_LOSS and self._unloaded == LOAD_EVERY // 2:
-            self._search, self._eased_rounds = -self.overflow.usual_loss, 0
         if self._vain_rounds >= VAIN_ROUNDS_MAX:
             self._round_trip, self._way = Shortest(), Shortest()
             self._vain_rounds = 0
+
+    def _plan(self, *, grows: bool) -> None:
+        """Decide how the next round is sent: loaded, slower for a trial, or as usual."""
+        self._unloaded = 0 if self._load else self._unloaded + 1
+        is_due = self._unloaded >= LOAD_EVERY or self._rounds < LOADS_FIRST or self._empty_rounds >= EMPTY_MAX
+        self._load = LOAD if grows or (is_due and not self._search) else 0.0
+        if self.overflow.usual_loss > EASED_LOSS and self._unloaded == LOAD_EVERY // 2:
+            self._search, self._eased_rounds = -self.overflow.usual_loss, 0
 
     def _end_eased(self) -> None:
         """A round was sent at what arrives: a line that loses by itself loses as much then, a queue little."""
