@@ -19,7 +19,9 @@ from hardware.simulated.file_sender import FAULTS, PROTOCOLS, FileSender, binary
 from hardware.simulated.scp_ecg import record
 from tests.edge.bench import Bench
 from tests.edge.samples import sample
-from tests.edge.virtual import BenchHost, Wire
+from tests.edge.van import Van, studies_in
+from tests.edge.virtual import BenchHost, CaptureHost, Wire
+from tests.sim.disk import SimDisk
 from wire import kinds
 from wire.record import Picture
 
@@ -99,7 +101,7 @@ def test_whatever_goes_wrong_both_files_arrive_byte_for_byte(protocol, fault, pi
 
 
 @pytest.mark.parametrize("protocol", ["xmodem-1k", "ymodem", "zmodem"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_damage_never_damages_a_file(protocol, seed):
     chance = random.Random(f"{protocol}{seed}")
 
@@ -427,3 +429,38 @@ def test_a_damaged_record_raises_nothing(noise, at, end):
 def test_bounds_are_what_they_are_said_to_be():
     assert len(Picture("x" * 40, "n" * 120, bytes(FILE_SIZE_MAX)).to_tag().data) < 1 << 20
     assert transfer_files.INPUT_SIZE_MAX >= 1024 + 5
+
+
+# Through the kit's own capture and journal
+
+
+def in_the_van(protocol, files, faults=()):
+    """Return the studies that the centre reads, and the pieces of the conversation."""
+    device = FileSender(files, protocol, faults, 5.0)
+    van = Van(SimDisk(), ports={"line": ("transfer", option_for(protocol), "scan")})
+    Wire(device, CaptureHost(van.capture, "line")).run(until=300)
+    assert device.report.is_good
+    return studies_in(van.stores)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_centre_reads_the_file_byte_for_byte(protocol):
+    (study,) = in_the_van(protocol, [("0001.SCP", ECG)])
+    (found,) = study.all(Picture)
+    assert found.image == ECG
+    assert study.summary.form == "ecg"
+    assert (study.summary.patient, study.summary.device) == ("12345674", "SIM12")
+    assert [one.id for one in study.patients] == ["12345674"]
+
+
+def test_the_largest_file_fits_the_journal():
+    data = random.Random(3).randbytes(FILE_SIZE_MAX)
+    (study,) = in_the_van("zmodem", [("big.bin", data)])
+    assert [one.image for one in study.all(Picture)] == [data]
+
+
+def test_a_file_that_broke_off_is_partial_at_the_centre_and_whole_when_it_comes_again():
+    broken, whole = sorted(in_the_van("zmodem", [("b.bin", BINARY)], ["cut"]), key=lambda one: not one.summary.partial)
+    assert BINARY.startswith(broken.raw)
+    assert broken.partials[0].reason == "the sender began anew"
+    assert whole.all(Picture)[0].image == BINARY
