@@ -2,18 +2,22 @@
 
 An analyser can be told NAK; an oximeter or a scale cannot. When the disk refuses an entry it is held here and offered
 again every `RETRY_S`, in order, until there is room. What is held is bounded: when the queue is full the newest entry
-is given up, counted, and said in the study. Nothing here survives a power cut; only what was committed does.
+is given up, counted, and said in the study; a study of which nothing was kept is not begun. A question to the device
+waits for no disk (`put_now`), or hours of them would go out at once when there is room again. Nothing here survives a
+power cut; only what was committed does.
 """
 
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge.driver import Commit, Event, Fault, Note
+from edge.driver import Commit, Event, Fault, Note, StudyBegins, StudyEnds
 
 HELD_SIZE_MAX: Final = 512 * 1024
 """Bytes of raw and tags that wait for the disk."""
 HELD_COUNT_MAX: Final = 1024
+"""Events that wait; the ends of studies that have begun come on top."""
+URGENT_COUNT_MAX: Final = 64
 RETRY_S: Final = 1.0
 
 
@@ -31,6 +35,7 @@ class EntryQueue:
 
     def __init__(self) -> None:
         self._events: deque[Event | _Answered] = deque()
+        self._urgent: deque[Event] = deque(maxlen=URGENT_COUNT_MAX)
         self._held = 0
         self._token = 0
         self._waiting: Commit | _Answered | None = None
@@ -41,8 +46,16 @@ class EntryQueue:
         """Add an event at the end; a Commit that finds no place is given up."""
         if isinstance(event, Commit) and not self._has_place(event):
             self._given_up += 1
+        elif isinstance(event, Note | Fault) and len(self._events) >= HELD_COUNT_MAX:
             return
-        self._events.append(event)
+        elif isinstance(event, StudyEnds) and self._events and isinstance(self._events[-1], StudyBegins):
+            self._events.pop()
+        else:
+            self._events.append(event)
+
+    def put_now(self, event: Event) -> None:
+        """Add an event that waits for no entry before it: a question to the device."""
+        self._urgent.append(event)
 
     def put_answered(self, commit: Commit, yes: Event, no: Event) -> None:
         """Add an entry that is followed by `yes` when it is durable, and given up with `no` when it is refused."""
@@ -59,7 +72,7 @@ class EntryQueue:
 
     def release(self) -> list[Event]:
         """Return what may be said now: everything up to the next entry, which carries a token."""
-        released: list[Event] = []
+        released = self._at_once()
         while self._events and self._waiting is None:
             event = self._events.popleft()
             if isinstance(event, Commit | _Answered):
@@ -101,11 +114,16 @@ class EntryQueue:
         if self._waiting is None or self._retry_at is None or now < self._retry_at:
             return []
         self._retry_at = None
-        return [self._ask(_commit_of(self._waiting))]
+        return [*self._at_once(), self._ask(_commit_of(self._waiting))]
 
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
         return self._retry_at
+
+    def _at_once(self) -> list[Event]:
+        said = list(self._urgent)
+        self._urgent.clear()
+        return said
 
     def _ask(self, commit: Commit) -> Commit:
         self._token += 1

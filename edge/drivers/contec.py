@@ -157,7 +157,7 @@ class _V7(_Contec):
         if now >= self._until:
             self._move("SILENCE", b"")
         elif self._state == LIVE and now >= self._keep_at:
-            self.queue.put(Send(command(formats.KEEP_ALIVE)))
+            self.queue.put_now(Send(command(formats.KEEP_ALIVE)))
             self._keep_at = now + KEEP_ALIVE_S
         return self.released()
 
@@ -190,7 +190,7 @@ class _V7(_Contec):
 
     def _ask(self, *codes: int, wait_s: float = ANSWER_S) -> None:
         for code in codes:
-            self.queue.put(Send(command(code, segment=self._segment)))
+            self.queue.put_now(Send(command(code, segment=self._segment)))
         self._until = self.now + wait_s
 
     def _ask_again(self, packet: bytes) -> None:
@@ -322,7 +322,7 @@ class _Old(_Contec):
         found, pleth = formats.from_old(packet)
         if self._is_wanted and self._until is None:
             self._is_wanted = False
-            self.queue.put(Send(formats.GET_OLD_RECORDS))
+            self.queue.put_now(Send(formats.GET_OLD_RECORDS))
             self._until = self.now + SILENCE_S
         self.measurement.sample(pleth)
         self.measurement.numbers(found, RATE_HZ, self.now)

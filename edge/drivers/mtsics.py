@@ -99,7 +99,7 @@ class _MtSics:
 
     def _poll(self, now: float) -> None:
         self._skip(self._lines.rest())
-        self._queue.put(Send(self._questions.popleft() if self._questions else WEIGHT))
+        self._queue.put_now(Send(self._questions.popleft() if self._questions else WEIGHT))
         self._unanswered += 1
         slow = self._unanswered > UNANSWERED_COUNT
         if self._unanswered == UNANSWERED_COUNT:

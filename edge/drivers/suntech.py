@@ -177,7 +177,7 @@ class _Suntech:
 
     def _poll(self) -> None:
         self._keep(self._framer.rest())
-        self._queue.put(Send(GET_RESULT if self._state == ASKING else GET_CUFF))
+        self._queue.put_now(Send(GET_RESULT if self._state == ASKING else GET_CUFF))
         self._unanswered += 1
         slow = self._state == IDLE and self._unanswered > UNANSWERED_COUNT
         self._poll_at = self._now + (POLL_SLOW_S if slow else self._poll_s)

@@ -196,7 +196,7 @@ class _Tm2655:
         if reading.fault:
             self._queue.put(Fault("measurement", reading.fault))
         elif self._wants_envelope:
-            self._queue.put(Send(request("RP")))
+            self._queue.put_now(Send(request("RP")))
         self._until = self._now + FOLLOW_S
 
     def _begin_next(self, record: Record) -> None:
@@ -223,7 +223,7 @@ class _Tm2655:
             self._state = IDLE
             self._give_up(record)
             return
-        self._queue.put(Send(request("RB")))
+        self._queue.put_now(Send(request("RB")))
         self._until = self._now + ANSWER_S
 
     def _give_up(self, record: Record) -> None:
@@ -234,7 +234,7 @@ class _Tm2655:
 
     def _poll(self) -> None:
         if self._state == IDLE and not self._framer.is_inside:
-            self._queue.put(Send(request("RB")))
+            self._queue.put_now(Send(request("RB")))
             self._unanswered += 1
         self._poll_at = self._now + (POLL_S if self._unanswered < 3 else POLL_SLOW_S)
 

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import charset, codes
-from edge.driver import Commit, Fault, Note, PatientReleased, PatientScanned, Send, StudyEnds
+from edge.driver import Commit, Fault, Note, PatientReleased, PatientScanned, Send, StudyBegins, StudyEnds
 from edge.drivers import barcode, lines
-from edge.entries import HELD_SIZE_MAX, EntryQueue
+from edge.entries import HELD_COUNT_MAX, HELD_SIZE_MAX, URGENT_COUNT_MAX, EntryQueue
 from hardware.simulated.scanner import Scanner, luhn, patient_label
+from hardware.simulated.suntech import cuff_answer, result_answer
+from hardware.simulated.tm2655 import framed
 from tests.edge.bench import Bench
 from tests.edge.samples import sample
 from tests.edge.virtual import BenchHost, Wire
@@ -186,6 +188,50 @@ def test_an_answered_entry_is_given_up_when_refused():
     (asked,) = queue.release()
     assert queue.refused(asked.token, 0.0) == [Send(b"no")]
     assert queue.deadline() is None
+
+
+def test_a_question_waits_for_no_disk():
+    queue = EntryQueue()
+    queue.put(Commit(b"x"))
+    queue.release()
+    queue.put_now(Send(b"?"))
+    assert queue.release() == [Send(b"?")]
+
+
+def test_of_questions_that_nobody_fetches_the_last_64_are_kept():
+    queue = EntryQueue()
+    for number in range(URGENT_COUNT_MAX + 9):
+        queue.put_now(Send(bytes((number,))))
+    assert len(queue.release()) == URGENT_COUNT_MAX
+
+
+def test_a_study_of_which_nothing_was_kept_is_not_begun():
+    queue = EntryQueue()
+    for number in range(HELD_COUNT_MAX + 500):
+        for event in (StudyBegins("document"), Commit(bytes((number & 0xFF,))), Note("so"), StudyEnds()):
+            queue.put(event)
+    events = [*queue.release()]
+    while isinstance(events[-1], Commit):
+        events += queue.committed(events[-1].token)
+    kinds = [type(one) for one in events]
+    assert kinds.count(StudyBegins) == kinds.count(StudyEnds) == kinds.count(Commit) < HELD_COUNT_MAX
+    assert kinds.count(Fault) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("contec", {}), ("mtsics", {}), ("suntech", {}), ("tm2655", {"ask": "always"})],
+)
+def test_when_the_disk_has_room_again_no_hour_of_questions_goes_out_at_once(name, options):
+    bench = Bench(name, options, refuse=lambda number: number < 600)
+    bench.wait(1.0)
+    for data in (b"\x16\x16\x0100\x15", bytes.fromhex("01e0849392bce3ffff") * 700, b"\r\nS S     100.00 kg\r\n"):
+        bench.feed(data)
+    for data in (cuff_answer(140), cuff_answer(0) * 2, result_answer(121, 79, 93, 66), framed("T\x1e1\x1eRB\x1eE43")):
+        bench.feed(data)
+    rates = [len(bench.wait(1.0)) for _ in range(700)]
+    assert bench.studies
+    assert max(rates) <= 3 * 9
 
 
 # Character sets and codes
