@@ -50,6 +50,8 @@ class Line:
         self._tails: list[bytes] = []
         self._post: Post | None = None
         """How it goes on a message bearer; None on any other."""
+        self._fed_at_counter = 0
+        """The number of our next frame when payload came last."""
         self.watches_peer = False
         """A caller also probes while it waits for a verdict: its address may have changed without its knowing."""
 
@@ -127,7 +129,10 @@ class Line:
             self._watch.on_resolved(now)
         if not (self.watches_peer or flow.ledger.is_empty or flow.owes):
             flow.ledger.drain()  # only questions are left, and whoever called may be gone
-        self.meter.note(self._payload_bytes() - before, now)
+        fed = self._payload_bytes() - before
+        if fed:
+            self._fed_at_counter = self.session.next_counter
+        self.meter.note(fed, now)
         if self._post is not None:
             self._post.heard(now)
 
@@ -285,12 +290,19 @@ class Line:
     def _probe_at(self) -> float | None:
         if not self._is_waiting():
             return None
-        if not self.watches_peer and (self._watch.probed_at or 0.0) > self.last_heard + HOST_PATIENCE_S:
+        if not self.watches_peer and not self._is_patient():
             return None
         rtt_s = self.exchange.flow.ledger.rtt_s
         if self._clock is not None:  # nothing can be heard while it is our turn
             rtt_s = max(rtt_s, CLOCKED_RTT_S)
         return self._watch.probe_at(rtt_s, self._ping_s())
+
+    def _is_patient(self) -> bool:
+        """Tell whether a host asks. A caller that has heard us since it sent its last segment holds the next back."""
+        if (self._watch.probed_at or 0.0) > self.last_heard + HOST_PATIENCE_S:
+            return False
+        is_held_back = self.exchange.flow.seen_by_peer >= self._fed_at_counter > 0
+        return not is_held_back or self.exchange.sender.is_waiting or not self.exchange.flow.is_settled
 
     def _tail_at(self) -> float | None:
         flow = self.exchange.flow

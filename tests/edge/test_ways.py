@@ -650,3 +650,19 @@ def test_a_stick_is_said_to_be_there_when_it_is_in(model, state):
     scene.road["stick"].said = RoadStatus(model=model)
     scene.run(5)
     assert scene.told()["ways"][0]["state"] == state
+
+
+def test_a_gateway_does_not_ask_again_and_again_for_what_the_policy_holds_back():
+    """54 kB of a day's 320: each time a summary had gone, the gateway showed itself every 0.8 s, for the bulk's sake."""
+    scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=200_000)))
+    bulk = scene.put(size=1_000_000)
+    scene.run(60)
+    assert scene.has(bulk) is State.WAITING
+    summary = scene.put(SUMMARY, 300, 2)
+    scene.run(20, lambda: scene.has(summary) is State.RECEIVED)
+    traffic = scene.ways.ways["gsm"].purse.traffic
+    scene.run(2)
+    before = traffic.frames_received
+    scene.run(15)
+    assert scene.state("gsm") is WayState.CARRYING
+    assert traffic.frames_received - before <= 2
