@@ -18,6 +18,7 @@ import fcntl
 import socket
 import struct
 import termios
+import time
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -28,6 +29,8 @@ SCHEMES: Final = ("tcp", "tcp-listen")
 CONNECT_S_MAX: Final = 3.0
 ACCEPT_S: Final = 0.5
 READ_S: Final = 0.2
+LINGERS_MAX: Final = 5
+"""So many reads after the device's last word its answer may still be written."""
 WRITE_S_MAX: Final = 1.0
 BACKLOG_MAX: Final = 4
 KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -41,6 +44,7 @@ class Connection:
     def __init__(self, opened: socket.socket, name: str, listener: "Listener | None" = None) -> None:
         self.device = name
         self._socket, self._listener = opened, listener
+        self._lingers = LINGERS_MAX
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEP_ALIVE:
             opened.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -62,9 +66,17 @@ class Connection:
             if self._listener is not None:
                 self._listener.look_for_another()
             return b""
-        if not data:
+        return data or self._linger()
+
+    def _linger(self) -> bytes:
+        """The device will say no more, but may listen: its answer waits for the disk. Then the connection ends."""
+        if self._lingers == 0:
             raise ConnectionResetError("the device hung up")
-        return data
+        self._lingers -= 1
+        if self._listener is not None:
+            self._listener.look_for_another()
+        time.sleep(READ_S)
+        return b""
 
     def write(self, data: bytes) -> int:
         self._socket.settimeout(WRITE_S_MAX)

@@ -37,6 +37,11 @@ def call(port, host=HERE):
     return socket.create_connection((HERE, port), 10, source_address=(host, 0))
 
 
+def read_on(opened):
+    while True:
+        opened.read()
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -121,8 +126,22 @@ def test_we_call_a_serial_device_server_and_it_hangs_up():
         assert opened.read() == b""
         far.close()
         with pytest.raises(ConnectionResetError, match="hung up"):
-            opened.read()
+            read_on(opened)
         opened.close()
+
+
+def test_a_device_that_has_said_all_still_gets_its_answer(owned):  # noqa: F811 - a fixture
+    """It closes its own half, as `nc -N` does, and listens."""
+    port = free_port()
+    owner = owned(f"tcp-listen://{HERE}:{port}")
+    gathered = Gathered(owner).until(lambda g: g.count(Vanished))
+    with call(port) as device:
+        device.sendall(b"result")
+        device.shutdown(socket.SHUT_WR)
+        gathered.until(lambda g: g.data == b"result")
+        assert owner.write(b"\x06")
+        assert device.recv(1) == b"\x06"
+    gathered.until(lambda g: g.count(Vanished) == 2)
 
 
 def test_a_server_that_is_not_there_is_named():
