@@ -20,6 +20,7 @@ from wire.record import (
     Partial,
     Patient,
     Picture,
+    Place,
     Preview,
     Result,
     Summary,
@@ -35,7 +36,7 @@ PROBLEMS_MAX: Final = 50
 
 KitOf = Callable[[bytes], Kit | None]
 """Finds the kit by the id of its sign key."""
-Record = TypeVar("Record", Correction, Device, Note, Partial, Patient, Picture, Preview, Result, Summary)
+Record = TypeVar("Record", Correction, Device, Note, Partial, Patient, Picture, Place, Preview, Result, Summary)
 
 
 class Signature(IntEnum):

@@ -21,7 +21,7 @@ from server.web.drawing import draw
 from wire import kinds
 from wire.errors import FormatError
 from wire.objects import KINDS
-from wire.record import Device, Note, Partial, Patient, Picture
+from wire.record import Device, Note, Partial, Patient, Picture, Place
 
 PAGE_MAX: Final = 10_000
 NUMBER_SIZE_MAX: Final = 9
@@ -71,6 +71,7 @@ def study(request: Request, session: Session) -> Response:
         patients=[record for _, record in reading.records(Patient)],
         devices=[record for _, record in reading.records(Device)],
         notes=[record.text for _, record in reading.records(Note)],
+        places=[record for _, record in reading.records(Place)],
         partials=[record for _, record in reading.records(Partial)],
         device_ids=show.device_ids(reading),
         results=results,

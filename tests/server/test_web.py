@@ -15,7 +15,7 @@ from server.web import guard
 from tests.server import samples
 from tests.server.conftest import PASSWORD, Browser
 from wire import objects
-from wire.record import Note, Patient, Picture
+from wire.record import Note, Patient, Picture, Place
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -176,11 +176,12 @@ def test_results_for_other_programs(doctor, study):
     assert [row["value"] for row in rows if row["code"] == "HGB"] == ["6.4"] * 3
 
 
-@pytest.mark.parametrize("where", ["patient", "note", "device"])
+@pytest.mark.parametrize("where", ["patient", "note", "device", "place"])
 def test_markup_in_what_a_device_or_person_wrote_stays_text(doctor, van, take, where):
     tags = {
         "patient": Patient(EVIL, "barcode"),
         "note": Note(EVIL),
+        "place": Place(EVIL, EVIL, EVIL, gps_time=EVIL, port=EVIL, sentences=(EVIL,)),
         "device": samples.Device(driver=EVIL, model=EVIL, serial=EVIL, port=EVIL),
     }
     study_id, raw = van.study(
@@ -192,6 +193,19 @@ def test_markup_in_what_a_device_or_person_wrote_stays_text(doctor, van, take, w
         assert "<script>alert" not in text
         assert "<img src=x" not in text
         assert "&lt;script&gt;alert" in text
+
+
+def test_the_page_says_where_and_how_wrong_the_kits_clock_was(doctor, van, take):
+    place = Place(
+        "50.450000000", "30.523333333", "150.7", gps_time="2026-11-22T08:00:00.500+00:00", clock_offset_ms=-1250
+    )
+    study_id, raw = van.study([[place.to_tag()]])
+    take((study_id, raw))
+    text = doctor.get(f"/studies/{study_id.hex()}").text
+    assert "50.450000000, 30.523333333, 150.7 m" in text
+    assert "-1.2 s" in text
+    (told,) = json.loads(doctor.get(f"/studies/{study_id.hex()}/results.json").content)["places"]
+    assert told["clock_offset_ms"] == -1250
 
 
 def test_a_formula_in_a_result_does_not_run_in_a_spreadsheet(doctor, van, take):
