@@ -37,7 +37,7 @@ SILENCE_S: Final = 2.0
 
 
 def observation(
-    name: str, value: str, unit: str = "", *, code: str = "", flags: str = "", time: str = ""
+    name: str, value: str, unit: str = "", *, code: str = "", comments: tuple[str, ...] = (), time: str = ""
 ) -> Observation:
     """Return one value as received, with LOINC and UCUM where the kit's table knows both."""
     coding = codes.built_in().coding((name,), value, unit)
@@ -46,8 +46,8 @@ def observation(
         name=name,
         value=value,
         unit=unit,
-        flags=flags,
         time=time,
+        comments=comments,
         loinc=coding.loinc,
         ucum=coding.ucum,
         ucum_value=coding.value,

@@ -66,7 +66,7 @@ class Weight:
     text: str = ""
     unit: str = ""
     is_at_rest: bool = False
-    flags: str = ""
+    manner: str = ""
     """What the scale says of it besides (net, gross)."""
     is_believed: bool = True
     """False: the line may have lost a digit."""
@@ -182,7 +182,8 @@ class Weighing:
             self._flush()
 
     def _weigh(self, weight: Weight, notes: tuple[str, ...]) -> None:
-        found = observation(self._name, weight.text, weight.unit, flags=weight.flags)
+        manner = (weight.manner,) if weight.manner else ()
+        found = observation(self._name, weight.text, weight.unit, comments=manner)
         self._reading = Reading((found,), model=self.model, notes=notes)
         self._queue.put(self._reading.commit(bytes(self._raw), self._driver))
         self._raw.clear()
