@@ -97,7 +97,8 @@ class Framer:
                 del self._buffer[:size]
                 yield self._take_skipped(), answer
             else:
-                self._skipped.append(self._buffer.pop(0))
+                self._skipped += self._buffer[:1]
+                del self._buffer[:1]
                 if len(self._skipped) >= SKIPPED_SIZE_MAX:
                     yield self._take_skipped(), b""
 
