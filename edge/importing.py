@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.driver import Headline
 from edge.imports import ASKED, FOLDER
 from edge.previews import previews_of
+from edge.spectra import read_spe
 from node.clock import Clock
 from node.disk import Disk, join
 from node.enrolment import KitEnrolment
@@ -26,7 +28,7 @@ from node.sealer import summary_id_of
 from node.spool import Spool
 from wire.errors import UsageError
 from wire.objects import STUDY, SUMMARY
-from wire.record import Device, Patient, Picture, Preview, Summary
+from wire.record import HEADLINE_COUNT_MAX, Device, Patient, Picture, Preview, Result, Summary
 
 FILES_MAX: Final = 64
 FILE_SIZE_MAX: Final = 24 << 20
@@ -130,23 +132,25 @@ class Importer:
         """Return when the study of these files is committed. Raises DiskFull, UsageError for a file that is gone."""
         journal = self._studies.open(priority=priority)
         device, said = Device(DRIVER, VERSION).to_tag(), [patient.to_tag()] if patient else []
-        pictures, previews, size = 0, list[Preview](), 0
+        pictures, previews, results, size = 0, list[Preview](), list[Result](), 0
         for number, path in enumerate(paths):
             picture = _read(path)
-            journal.append([*([device, *said] if not number else []), picture.to_tag(self._clock.time_ms())])
+            found = [one for one in (_result_of(picture),) if one is not None]
+            head = [device, *said] if not number else []
+            journal.append([*head, picture.to_tag(self._clock.time_ms()), *(one.to_tag() for one in found)])
+            results += found
             previews += previews_of(journal.study_id, number, picture)
             pictures += picture.media_type.startswith("image/")
             size += len(picture.image)
         files, entries = number + 1, journal.entries
-        summary = self._summary(journal, patient, entries, pictures, files - pictures)
+        summary = self._summary(journal, patient, entries, _headline(pictures, files - pictures, results))
         journal.close(summary, previews=sorted(previews, key=lambda one: one.stage))
         study = self._spool.get(journal.study_id)
         return Made(journal.study_id, files, size, study.size if study else 0, len(previews))
 
     def _summary(
-        self, journal: StudyJournal, patient: Patient | None, entries: int, pictures: int, documents: int
+        self, journal: StudyJournal, patient: Patient | None, entries: int, headline: tuple[Headline, ...]
     ) -> dict[str, Any]:
-        counted = (("Pictures", pictures), ("Documents", documents))
         return Summary(
             journal.study_id,
             self._kit,
@@ -156,8 +160,21 @@ class Importer:
             device=DRIVER,
             patient=patient.id if patient else "",
             entries=entries,
-            headline=tuple((name, str(count), "") for name, count in counted if count),
+            headline=headline,
         ).to_map()
+
+
+def _headline(pictures: int, documents: int, results: Sequence[Result]) -> tuple[Headline, ...]:
+    """Return how many files there are, and what was read in them."""
+    counted = (("Pictures", pictures), ("Documents", documents))
+    counts = [(name, str(count), "") for name, count in counted if count]
+    read = [(one.name, one.value, one.unit) for result in results for one in result.observations]
+    return (*counts, *read)[:HEADLINE_COUNT_MAX]
+
+
+def _result_of(picture: Picture) -> Result | None:
+    """Return what is read of a file beside keeping it: of a spectrum, its times."""
+    return read_spe(picture.image) if picture.name.lower().endswith(".spe") else None
 
 
 def _read(path: Path) -> Picture:

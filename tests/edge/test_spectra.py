@@ -1,0 +1,82 @@
+"""Gamma spectra as files: a real one, what is no spectrum, and the study that an import makes of one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.imports import FOLDER
+from edge.spectra import CHANNELS_MAX, read_spe
+from node.spool import Spool
+from tests.edge.samples import sample
+from tests.edge.test_imports import imported, opened, tags_of
+from tests.sim.disk import SimDisk
+from wire.record import Result, Summary
+
+SPE = b"$SPEC_ID:\r\nthyroid, phantom\r\n$DATE_MEA:\r\n11/22/2026 08:30:00\r\n$MEAS_TIM:\r\n60.00 61.25\r\n"
+SPE += b"$DATA:\r\n0 3\r\n       1\r\n      20\r\n       0\r\n     300\r\n$ROI:\r\n0\r\n"
+
+
+def values(result):
+    return {one.code: one.value for one in result.observations}
+
+
+def test_a_real_spectrum_of_4094_channels():
+    result = read_spe(sample("spectra/SGM102432.spe"))
+    assert values(result) == {"live time": "300", "real time": "300", "counts": "166239", "channels": "4094"}
+    assert result.device_time == "07/11/2018 00:00:00"
+    assert result.notes == ("Spectrum from a D3S CsI detector with Ba-133 and Cs-137 sources.",)
+
+
+def test_times_stand_as_they_were_written():
+    result = read_spe(SPE)
+    assert values(result) == {"live time": "60.00", "real time": "61.25", "counts": "321", "channels": "4"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: b"",
+        lambda raw: raw[1:],
+        lambda raw: raw.replace(b"0 3", b"0 4"),
+        lambda raw: raw.replace(b"0 3", b"3 0"),
+        lambda raw: raw.replace(b"20", b"-20"),
+        lambda raw: raw.replace(b"60.00 61.25", b"60.00"),
+        lambda raw: raw.replace(b"60.00", b"sixty"),
+        lambda raw: raw.replace(b"60.00", b"6" * 40),
+        lambda raw: raw.replace(b"$DATA:", b"$DATUM:"),
+        lambda raw: raw.replace(b"300", b"\xb2\xb3"),
+        lambda raw: raw[: raw.index(b"300")],
+    ],
+)
+def test_what_does_not_fit_is_no_spectrum(damage):
+    assert read_spe(damage(SPE)) is None
+
+
+def test_as_many_channels_as_the_limit():
+    def spectrum(channels):
+        return b"$MEAS_TIM:\n1 1\n$DATA:\n0 %d\n" % (channels - 1) + b"0\n" * channels
+
+    assert values(read_spe(spectrum(CHANNELS_MAX)))["channels"] == str(CHANNELS_MAX)
+    assert read_spe(spectrum(CHANNELS_MAX + 1)) is None
+
+
+@given(st.binary(max_size=300), st.integers(0, len(SPE)))
+def test_any_bytes_are_a_spectrum_or_none(noise, at):
+    read_spe(noise)
+    result = read_spe(SPE[:at] + noise + SPE[at:])
+    assert result is None or Result.from_tag(result.to_tag()) == result
+
+
+def test_an_imported_spectrum_is_kept_whole_and_its_times_stand_in_the_summary(tmp_path):
+    path = tmp_path / "thyroid.spe"
+    path.write_bytes(SPE)
+    disk = SimDisk()
+    imported(disk, [path])
+    spool = Spool(disk, FOLDER)
+    (study,) = opened(spool, "study")
+    (result,) = [Result.from_tag(tag) for tag in tags_of(study) if tag.kind == Result.KIND]
+    assert values(result)["live time"] == "60.00"
+    (summary,) = opened(spool, "summary")
+    (said,) = [Summary.from_tag(tag) for tag in tags_of(summary) if tag.kind == Summary.KIND]
+    assert ("live time", "60.00", "s") in said.headline
+    assert ("Documents", "1", "") in said.headline
