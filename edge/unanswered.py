@@ -18,8 +18,8 @@ UNANSWERED_S: Final = 30.0
 SILENT_SIZE: Final = 2048
 """Three HELLOs, or one with what is early behind it."""
 SILENT_PART: Final = 0.25
-SILENT_RATE_MIN: Final = 2.0
-"""Bytes a second: eight probes for each try of a way that rests three minutes in between."""
+SILENT_RATE_MIN: Final = 1.0
+"""Bytes a second: four probes for each try of a way that rests three minutes in between."""
 DAY_S: Final = 86_400.0
 
 
