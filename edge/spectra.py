@@ -1,4 +1,4 @@
-"""What is read of a gamma spectrum that comes as a file: when, how long, how many counts. The file itself is kept whole.
+"""What is read of a gamma spectrum that comes as a file: when, how long, how many counts. The file is kept whole.
 
 Written from the ASCII form that ORTEC's software calls .Spe: blocks that begin with `$NAME:`; `$MEAS_TIM` has live and
 real time in seconds, `$DATA` the first and last channel and then a count a line. Tried with a spectrum of a real D3S
