@@ -22,6 +22,8 @@ TRIES_MAX: Final = 3
 BLACK_HOLE_FRAMES: Final = 6
 SILENCES_MAX: Final = 2
 """So many silences with nothing large between them may be chance."""
+SILENCES_FIRST: Final = 1
+"""The same before anything large has arrived: not even SAFE_SIZE is known to pass."""
 SLACK: Final = 16
 """A full frame may be this much smaller than it was meant to be; a rung beyond which nothing is left to try."""
 
@@ -48,6 +50,7 @@ class PathSize:
         self._ladder = sorted(set(self._ladder), reverse=True)
         self._tries, self._is_out = 0, False
         self._lost_in_a_row = self._silences = 0
+        self._is_proved = False
 
     @property
     def state(self) -> State:
@@ -66,6 +69,7 @@ class PathSize:
         """A frame of `size` arrived."""
         if size > LEAST_SIZE:
             self._lost_in_a_row = self._silences = 0
+            self._is_proved = True
         if size > self.size:
             self._tries, self._is_out = 0, False
             is_rung = bool(self._ladder) and size >= self._ladder[0] - SLACK
@@ -75,7 +79,7 @@ class PathSize:
     def on_silence(self) -> None:
         """A silence is over. An outage is followed by large frames that arrive; a black hole by the next silence."""
         self._silences += 1
-        if self._silences > SILENCES_MAX:
+        if self._silences > (SILENCES_MAX if self._is_proved else SILENCES_FIRST):
             self.begin(self._largest, below=self.size)
 
     def on_lost(self, size: int) -> None:

@@ -94,7 +94,7 @@ def test_a_path_that_takes_less_than_the_interface_costs_little(path_mtu, line):
         world.start_caller()
         seconds = world.run(900, world.all_received)
         assert world.at_host.done[object_id] == data
-        assert seconds < (4 if line is G3 else 26) + 200_000 * 8 / line["rate"]
+        assert seconds < (4 if line is G3 else 34) + 200_000 * 8 / line["rate"]
 
 
 def test_a_hello_that_a_narrow_path_does_not_take_becomes_small():
