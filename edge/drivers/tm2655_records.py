@@ -25,6 +25,7 @@ RECORD_SIZE_MAX: Final = 4_096
 """From SOH to the check byte. An envelope of 28 pulses has 257 bytes."""
 SKIPPED_SIZE_MAX: Final = 64
 """Bytes that begin no record are handed on after so many."""
+TEXT_CONTROLS: Final = frozenset((ETX, ord(RS)))
 PULSES_MAX: Final = 256
 VALUES: Final[Mapping[str, tuple[str, str]]] = {
     "S": ("systolic", "mmHg"),
@@ -82,7 +83,7 @@ class Framer:
 
     def rest(self) -> Iterator[Record]:
         """Give up what has not ended."""
-        if len(self._raw) - self._begins > 4 and self.is_inside:
+        if self.is_inside:
             yield self._broken("it broke off")
         elif self._raw:
             yield Record(self._take(), None)
@@ -119,7 +120,10 @@ class Framer:
         return Record(self._take(), bytes(body[4:-1]).decode("latin-1"))
 
     def _broken(self, why: str) -> Record:
-        return Record(self._take(), None, why)
+        """Return a damaged record; what has no text, or hardly any, was never one."""
+        text = self._raw[self._begins + 4 :]
+        foreign = sum(1 for byte in text if not (0x20 <= byte < 0x7F or byte in TEXT_CONTROLS))
+        return Record(self._take(), None, why if foreign < len(text) / 4 else "")
 
     def _take(self) -> bytes:
         raw = bytes(self._raw)

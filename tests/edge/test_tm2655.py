@@ -163,6 +163,13 @@ def test_noise_at_the_wrong_speed_is_said_once_a_kilobyte():
     assert bench.studies == []
 
 
+@pytest.mark.parametrize("noise", [b"\x01", b"\x01\x30\x30", b"\x0100\x02", b"\x0100\x02\xf8\x00\x9c\xfe\xfc\x81"])
+def test_noise_that_looks_like_a_beginning_is_no_study(noise):
+    bench = heard((noise * 300, 0.0))
+    assert bench.studies == []
+    assert bench.sent == b""
+
+
 # Damaged, asked again
 
 
