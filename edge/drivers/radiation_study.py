@@ -101,12 +101,12 @@ class Survey:
     def add(self, reading: Sequence[int], at: float) -> None:
         """Take one reading of the moment `at`."""
         gap = round((at - self._stretch.began) / self._every_s) - self._stretch.count
+        self._missed += max(0, gap)
         if gap > GAP_COUNT_MAX or self._stretch.count >= CHUNK_COUNT:
             self._commit()
             self._stretch = _Stretch(at, len(self._leads))
         else:
             for _ in range(gap):
-                self._missed += 1
                 self._stretch.add([NONE] * len(self._leads))
         self._stretch.add(reading)
         for values, value in zip(self._values, reading, strict=True):

@@ -19,7 +19,7 @@ from edge.drivers.radiation_poll import (
     Question,
     exactly,
 )
-from edge.drivers.radiation_study import GAP_COUNT_MAX, NONE, READINGS_COUNT_MAX, Lead, Survey
+from edge.drivers.radiation_study import CHUNK_COUNT, GAP_COUNT_MAX, NONE, READINGS_COUNT_MAX, Lead, Survey
 from edge.entries import EntryQueue
 from hardware.simulated.radex import Radex, answer
 from hardware.simulated.radpro import RadPro
@@ -174,7 +174,17 @@ def test_missed_readings_are_marked_and_a_long_gap_cuts_the_wave():
     study.end()
     seen = written(queue)
     assert [list(wave.samples[0]) for wave in seen.waveforms] == [[7, 7, NONE, NONE, 7], [7]]
-    assert seen.notes == ["2 readings were missed"]
+    assert seen.notes == [f"{3 + GAP_COUNT_MAX} readings were missed"]
+
+
+def test_a_reading_that_is_missed_between_two_entries_is_counted():
+    queue, study = survey(Lead("cpm", "CPM"))
+    for at in [*range(CHUNK_COUNT), CHUNK_COUNT + 1]:
+        study.add((7,), 100.0 + at)
+    study.end()
+    seen = written(queue)
+    assert [wave.count for wave in seen.waveforms] == [CHUNK_COUNT, 1]
+    assert seen.notes == ["1 readings were missed"]
 
 
 def test_a_study_is_full_at_its_bound():
