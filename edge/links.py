@@ -68,6 +68,7 @@ def _way(ways: Ways, way: Way, kit: Kit, now: float) -> dict[str, Any]:
             "bytes_sent": way.purse.traffic.bytes_sent,
             "bytes_received": way.purse.traffic.bytes_received,
             "frames_held": way.purse.traffic.frames_held,
+            "frames_spared": way.purse.traffic.frames_spared,
         },
         "today": _spent(ways.budget.spent(way.name), ways.budget.limit(way.name)),
     }
