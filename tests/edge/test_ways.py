@@ -653,7 +653,7 @@ def test_a_stick_is_said_to_be_there_when_it_is_in(model, state):
 
 
 def test_a_gateway_does_not_ask_again_and_again_for_what_the_policy_holds_back():
-    """54 kB of a day's 320: each time a summary had gone, the gateway showed itself every 0.8 s, for the bulk's sake."""
+    """54 kB of a day's 320: each time a summary had gone, the gateway showed itself every 0.8 s, for bulk."""
     scene = Scene(Way(name="gsm", cost=Cost(per_mb=1.0), budget=DayBudget(bytes=200_000)))
     bulk = scene.put(size=1_000_000)
     scene.run(60)
