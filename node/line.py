@@ -50,6 +50,8 @@ class Line:
         self._tails: list[bytes] = []
         self._post: Post | None = None
         """How it goes on a message bearer; None on any other."""
+        self._is_repeated = False
+        """The tail has gone a second time, and nothing was heard since: a third would go into a silence."""
         self._fed_at_counter = 0
         """The number of our next frame when payload came last."""
         self.watches_peer = False
@@ -122,7 +124,7 @@ class Line:
         flow = self.exchange.flow
         if self._watch.on_heard(now):  # what was under way before the silence is gone or through
             flow.on_silence(now)
-        self.last_heard = now
+        self.last_heard, self._is_repeated = now, False
         before, oldest = self._payload_bytes(), flow.ledger.floor
         self.exchange.receive(counter, payload, now)
         if oldest is None or oldest != flow.ledger.floor:
@@ -169,7 +171,8 @@ class Line:
 
     def _at_tail(self, now: float) -> None:
         """Nothing later shows what is lost: ask, or where much is lost let it all go again, for the line is idle."""
-        if self.exchange.flow.pace.overflow.usual_loss > COPIED_LOSS:
+        if self.exchange.flow.pace.overflow.usual_loss > COPIED_LOSS and not self._is_repeated:
+            self._is_repeated = True
             self.exchange.repeat()
         if not self.exchange.sender.has_segments:
             self.exchange.flow.repeat_commands(REPEATED_SIZE_MAX)

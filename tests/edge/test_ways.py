@@ -666,3 +666,17 @@ def test_a_gateway_does_not_ask_again_and_again_for_what_the_policy_holds_back()
     scene.run(15)
     assert scene.state("gsm") is WayState.CARRYING
     assert traffic.frames_received - before <= 2
+
+
+def test_a_summary_goes_twice_into_a_silence_and_not_twenty_times():
+    """On a line that had lost much it went each half second until the silence was noticed: 8 kB for 0.6."""
+    scene = Scene(GSM)
+    scene.put(size=3000)
+    scene.run(30)
+    scene.kit.caller._line.exchange.flow.pace.overflow.usual_loss = 0.2
+    scene.deafen("gsm")
+    sent = scene.ways.ways["gsm"].purse.traffic
+    before = sent.bytes_sent
+    scene.put(SUMMARY, 600, 2)
+    scene.run(5)
+    assert sent.bytes_sent - before < 3 * 800
