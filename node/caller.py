@@ -96,6 +96,8 @@ class _Calling:
     payloads: list[bytes]
     """What the HELLO and those hold, for the trace."""
     next_counter: int
+    is_message: bool
+    """It was made for a message bearer: it offers what may go there, and nothing follows it."""
 
     def knows_tail(self, tail: bytes) -> bool:
         """Tell whether a hint is about one of our EARLY frames."""
@@ -293,7 +295,7 @@ class Caller:
 
     def _hello(self, bearer: Bearer, now: float) -> None:
         """Send the HELLO, the same one until it is answered."""
-        is_new = self._call is None or len(self._call.call.hello) > bearer.mtu or self._is_too_large()
+        is_new = self._call is None or not self._suits(self._call, bearer) or self._is_too_large()
         if self._call is None or is_new:
             self._call = self._make_call(bearer, now)
             self._hellos, self._hello_sent_at, self._answer_s_max = 0, now, float("inf")
@@ -308,6 +310,10 @@ class Caller:
             self.tally.counters.wire_sent += len(frame) + bearer.overhead
             self._trace.frame(SENT, bearer, frame, counter, self._call.payloads[counter])
             bearer.send(frame)
+
+    def _suits(self, calling: _Calling, bearer: Bearer) -> bool:
+        """Tell whether a HELLO that was made for one bearer may go over this one."""
+        return calling.is_message == bearer.is_message and len(calling.call.hello) <= bearer.mtu
 
     def _hello_pause_s(self, bearer: Bearer) -> float:
         """How long an answer is waited for: the line may be slow, and HELLOs that go again must not fill it."""
@@ -334,13 +340,14 @@ class Caller:
         exchange.on_bearer(bearer)
         safe = min(bearer.mtu, (SAFE_SIZE if self._hellos < SMALLER_AFTER else LEAST_SIZE) - bearer.overhead)
         if self._line is None or bearer.is_message:
-            composed = exchange.compose_early(safe - HELLO_OVERHEAD, EARLY_SIZE - HELLO_OVERHEAD, now)
+            size_if_more = bearer.mtu if bearer.is_message else EARLY_SIZE  # nothing follows it over messages
+            composed = exchange.compose_early(safe - HELLO_OVERHEAD, size_if_more - HELLO_OVERHEAD, now)
         else:  # the session may be sound: nothing goes twice on a doubt
             composed = exchange.compose(EARLY_SIZE - HELLO_OVERHEAD, now, segments=False)
         index = int.from_bytes(self._entropy(2), "big")
         call = Call(self._identity, self._far_public, self._psk, index, self._entropy(32), composed.payload)
         exchange.note_sent(0, len(call.hello) + bearer.overhead, composed, now, is_message=bearer.is_message)
-        calling = _Calling(call, exchange, [], [composed.payload], 1)
+        calling = _Calling(call, exchange, [], [composed.payload], 1, bearer.is_message)
         if self._line is None and not bearer.is_message:
             self._add_early(calling, bearer, safe, now)
         exchange.end_early()
