@@ -23,7 +23,7 @@ SILENT_GAPS: Final = 2.0
 VAIN_ASKS: Final = 2
 """So many questions without an answer make a silence: on a line that loses a fifth, one alone is often lost."""
 TAIL_PINGS_MAX: Final = 2
-TAIL_PART: Final = 0.125
+TAIL_PART: Final = 0.25
 TAIL_S_MIN: Final = 0.05
 
 
