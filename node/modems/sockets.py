@@ -303,6 +303,10 @@ class SocketModem(GsmModem):
             if bearer.is_stream or self._fails >= FAILS_MAX:
                 raise CallFailed(str(fault)) from fault
             taken = len(data)
+        except NoAnswer:
+            if not bearer.is_stream:
+                yield from self._took(bearer, len(data))  # it may have gone: again, it would be on the bill twice
+            raise
         else:
             self._fails = 0
             if not bearer.is_stream and 0 < taken < len(data):

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from hardware.simulated.modems.quectel import Bg96, Quectel
+from hardware.simulated.modems.sim800 import Sim800
 from hardware.simulated.modems.sim7600 import Sim7600
 from node.modems.seam import ModemState
 from node.modems.simcom import number_of
@@ -54,6 +55,19 @@ def test_a_modem_that_takes_less_than_it_is_given_gets_the_rest_later(sim, fault
     rig.run(120)
     assert rig.far.frames == frames
     assert rig.ears.ups == 1
+
+
+@pytest.mark.parametrize("sim", [Sim800, Sim7600, Quectel])
+def test_a_datagram_that_may_have_gone_does_not_go_again(sim):
+    send = "QISEND" if sim is Quectel else "CIPSEND"
+    rig = rig_of(sim, "udp", f"lost-final={send}@2").open().until_up(120)
+    frames = [b"%d" % number * 300 for number in range(5)]
+    for frame in frames:
+        assert rig.run(120, lambda: rig.ears.bearer.room() > 0)
+        rig.send(frame)
+    rig.run(120)
+    assert len(rig.far.frames) == len(set(rig.far.frames))
+    assert rig.far.frames[-1] == frames[-1]
 
 
 @pytest.mark.parametrize("allowance", [0, 3, 100])
