@@ -12,10 +12,10 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from feldsher import demo_view
 from feldsher.demo_stage import PORTS, Stage, StageError, label
@@ -28,6 +28,7 @@ CUT_EVERY_S: Final = 25.0
 ONCE_S_MAX: Final = 85.0
 ONCE_STUDIES: Final = 3
 ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_Result = TypeVar("_Result")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,26 +40,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    for number in ENDS:
-        signal.signal(number, _end)
     say: Callable[[str], None] = (lambda text: print(text, file=sys.stderr)) if args.json else print
     try:
         if not args.once:
-            asyncio.run(_show(args.keep))
+            asyncio.run(until_ended(_show(args.keep)))
             return 0
-        result = asyncio.run(_once(args.keep, say))
-    except KeyboardInterrupt:
+        result = asyncio.run(until_ended(_once(args.keep, say)))
+    except asyncio.CancelledError:
         return 0
     print(json.dumps(result) if args.json else _sentence(result))
     good = result["identical"] == result["captured"] == ONCE_STUDIES and not result["duplicates"] + result["lost"]
     return 0 if good else StageError.exit_code
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """Leave, however it was asked for, so that the stage is cleared away; asking twice must not disturb that."""
+async def until_ended(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Do the work; however it is asked to end, the stage is cleared away, and asking twice does not disturb that.
+
+    A signal takes effect where the work waits, and so never between the making of a folder and the noting of it.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine of `asyncio.run` is a task
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
+        with contextlib.suppress(RuntimeError):  # the work is done, and its loop closed
+            loop.call_soon_threadsafe(task.cancel)
+
     for number in ENDS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+        signal.signal(number, end)
+    return await work
 
 
 def _sentence(result: dict[str, Any]) -> str:

@@ -212,15 +212,16 @@ class SbdModem(ScriptedModem):
         yield from self._look_around()
         self.engine.is_settled = True
         self.trouble = ""
-        self._give_bearer()
+        yield from self._give_bearer()
         self.state = ModemState.UP
 
-    def _give_bearer(self) -> None:
+    def _give_bearer(self) -> Script[None]:
         if self.bearer is not None and not self.bearer.is_up:
             self.let_go()
         if self.bearer is None:
             self.bearer = SbdBearer(self._name, self.poke)
             self.post_up(self.bearer)
+            yield Pause(0.0)  # until the ears have it, and the purse with it: a ring may already want a session
 
     def _read_left_over(self) -> Script[None]:
         """A message may lie in the modem since before it, or we, were started anew."""
@@ -231,7 +232,7 @@ class SbdModem(ScriptedModem):
     def _work(self) -> Script[None]:
         while not self.is_leaving:
             self._hear_urcs()
-            self._give_bearer()
+            yield from self._give_bearer()
             begin_at = self._begin_at()
             if begin_at is None:
                 yield from self._rest(LOOK_S)

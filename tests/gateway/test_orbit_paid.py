@@ -124,6 +124,14 @@ def test_rings_for_nothing_are_paid_for():
     orbit.check()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_ring_that_comes_while_the_modem_is_made_ready_is_paid_for(seed):
+    orbit = PaidOrbit("urc-inside=1@50%", seed=seed)
+    orbit.open()
+    assert orbit.run(HOUR_S, lambda: orbit.sim.meter.credits > 0)
+    orbit.check()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("knob", [knob for knob in ALONE if "RB" in knob or "IX" in knob or knob.startswith("m")])
 def test_one_fault_of_the_modem_and_the_budget_agrees_with_the_bill(knob):
