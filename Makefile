@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.feldsher-setup
 SEEDS ?= 1000
 WORKERS ?= 2
+ROUNDS ?= 5
 # Two for each core: many tests wait for a line, a modem or a process, and not for the processor.
 TESTERS ?= 4
 
-.PHONY: help setup demo test quick check bench sim fuzz lock clean
+.PHONY: help setup demo test quick check bench sim seek fuzz lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +35,11 @@ quick: $(STAMP)  ## the tests without the slow ones and those that need root: tw
 
 sim: $(STAMP)  ## the simulated world, by hand: make sim SEEDS=1000
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --workers $(WORKERS)
+
+seek: $(STAMP)  ## the property tests with cases never tried before, by hand: make seek ROUNDS=5
+	for round in $$(seq $(ROUNDS)); do \
+		FELDSHER_SEEK=1 $(BIN)/python -m pytest -q -n $(TESTERS) -m hypothesis || exit 1; \
+	done
 
 fuzz: $(STAMP)  ## the fuzz targets, by hand
 	sh tests/fuzz/run.sh

@@ -1,10 +1,19 @@
-"""What every test needs: neither the log of one test's daemon nor its open database reaches into the next test."""
+"""What every test needs: neither the log of one test's daemon nor its open database reaches into the next test.
+
+Property tests try the same cases each time, so that a commit is judged by what it changed. `make seek` has them look for
+new ones; what it finds becomes a test of its own.
+"""
 
 import logging
+import os
 import sys
 from unittest import mock
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True)
+settings.load_profile("default" if os.environ.get("FELDSHER_SEEK") else "same")
 
 
 @pytest.fixture(autouse=True)
