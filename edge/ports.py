@@ -80,18 +80,28 @@ Item = Heard | Appeared | Vanished | Dropped
 
 
 class Recorder:
-    """Writes a transcript: a line for each piece, `<` from the device, `>` to it, seconds and hex. Bounded."""
+    """Writes a transcript: a line for each piece, `<` from the device, `>` to it, seconds and hex. Bounded.
+
+    Seconds count from the first piece. `edge.recording` reads what is written here.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._room = RECORD_SIZE_MAX
+        self._began: float | None = None
+        self._last = 0.0
+        self.is_full = False
+        """Something was not written any more."""
         self._lock = threading.Lock()
 
     def __call__(self, direction: str, data: bytes, now: float) -> None:
         """Add one piece."""
-        line = f"{direction} {now:.3f} {data.hex()}\n"
         with self._lock:
-            if len(line) <= self._room:
+            self._began = now if self._began is None else self._began
+            self._last = max(self._last, now - self._began)  # a write and a read may cross on their way here
+            line = f"{direction} {self._last:.3f} {data.hex()}\n"
+            self.is_full = self.is_full or len(line) > self._room
+            if not self.is_full:
                 self._room -= len(line)
                 self._file.write(line)
                 self._file.flush()

@@ -185,3 +185,13 @@ def test_a_recording_ends_at_its_limit(monkeypatch):
     for _ in range(10):
         record("<", b"12345", 1.0)
     assert len(file.getvalue()) <= 30
+    assert record.is_full
+
+
+def test_a_recording_counts_from_its_first_piece_and_not_from_the_start_of_the_machine():
+    file = io.StringIO()
+    record = Recorder(file)
+    record(">", b"\x01", 81_234.5)
+    record("<", b"\x02", 81_235.75)
+    assert file.getvalue() == "> 0.000 01\n< 1.250 02\n"
+    assert not record.is_full
