@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import registry
-from edge.driver import Commit, Facts, Reserve
+from edge.conformance import CHECKS, HELD_SIZE_MAX, held
 from tests.edge.bench import Bench
-from wire.errors import ConfigError
+from wire.errors import ConfigError, Misuse
 
 OPTIONS = [
     ("andscale", {}),
@@ -47,9 +47,6 @@ OPTIONS = [
     ("tm2655", {}),
     ("tm2655", {"ask": "always", "envelope": True}),
 ]
-HELD_SIZE_MAX = 2 << 20
-"""What a driver may hold in all its fields, bytes, counted generously."""
-
 # Bytes that look like the protocols: frames, packets and labels among noise.
 SHAPED = st.one_of(
     st.binary(max_size=40),
@@ -79,39 +76,10 @@ STEPS = st.lists(
 )
 
 
-def held(value, seen=None):
-    """Return roughly how many bytes hang on an object."""
-    seen = set() if seen is None else seen
-    if id(value) in seen or isinstance(value, type) or callable(value):
-        return 0
-    seen.add(id(value))
-    if isinstance(value, bytes | bytearray | str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(held(one, seen) for pair in value.items() for one in pair)
-    if isinstance(value, list | tuple | set | frozenset) or type(value).__name__ == "deque":
-        return 8 * len(value) + sum(held(one, seen) for one in value)
-    names = [*getattr(value, "__dict__", {}), *getattr(type(value), "__slots__", ())]
-    return sum(held(getattr(value, name, None), seen) for name in names)
-
-
-@pytest.mark.parametrize("name", registry.names())
-def test_facts_are_declared(name):
-    facts = registry.find(name).FACTS
-    assert isinstance(facts, Facts)
-    assert facts.name == name
-    assert all((facts.version, facts.title, facts.manual, facts.form, facts.lines))
-    registry.create(name, {option.name: option.default for option in facts.options})
-
-
-@pytest.mark.parametrize("name", registry.names())
-def test_a_wrong_option_is_named(name):
-    facts = registry.find(name).FACTS
-    with pytest.raises(ConfigError, match="'nonesuch' is unknown"):
-        registry.create(name, {"nonesuch": 1})
-    option = facts.options[0]
-    with pytest.raises(ConfigError, match=f"option '{option.name}'"):
-        registry.create(name, {option.name: ["list"]})
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_what_every_package_checks_of_its_own_driver(name, options, check):
+    check(name, options)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
@@ -124,43 +92,6 @@ def test_any_bytes_raise_nothing_and_keep_the_seams_rules(name, options, steps, 
     bench.wait(2_000)
     assert bench.open is None, "a study is open for ever"
     assert held(bench.driver) < HELD_SIZE_MAX
-
-
-@pytest.mark.parametrize(("name", "options"), OPTIONS)
-def test_endless_bytes_stay_bounded(name, options):
-    """A megabyte of what each protocol begins with, and never ends."""
-    for endless in (b"\x05\x02" + b"1H|" + b"A" * 65_000, b"\xff" * 65_000, b"\x02" * 65_000, b"\x80\x01" * 32_500):
-        bench = Bench(name, options)
-        for _ in range(4):
-            bench.feed(endless)
-        assert held(bench.driver) < HELD_SIZE_MAX
-
-
-@pytest.mark.parametrize(("name", "options"), OPTIONS)
-def test_while_the_disk_refuses_everything_memory_stays_bounded(name, options):
-    bench = Bench(name, options, refuse=lambda number: True)
-    for _ in range(300):
-        bench.feed(b"\x01\x81\x01\x48\xcb" + b"\x01\x80\x01\x61\xe3" * 24 + b"some line\r\n\x02block\x03ab" * 40)
-        bench.wait(1.1)
-    assert held(bench.driver) < HELD_SIZE_MAX
-
-
-@pytest.mark.parametrize(("name", "options"), OPTIONS)
-def test_an_answer_to_a_question_never_asked_is_ignored(name, options):
-    driver = registry.create(name, options)
-    assert driver.committed(99, 0.0) == []
-    assert driver.refused(99, 0.0) == []
-    assert driver.deadline() in {None, 0.0}, "a driver has nothing to do, or asks its device at once"
-
-
-@pytest.mark.parametrize(("name", "options"), OPTIONS)
-def test_nothing_is_read_while_an_answer_is_awaited(name, options):
-    driver = registry.create(name, options)
-    questions = 0
-    for _ in range(50):
-        events = driver.feed(b"\x05line\r\n\x02block\x03ab\x01\x80\x01\x61\xe3", 0.0)
-        questions += sum(isinstance(one, Commit | Reserve) and one.token is not None for one in events)
-    assert questions <= 1
 
 
 def test_an_unknown_driver_is_named_with_those_that_there_are():
@@ -191,6 +122,58 @@ def test_a_third_partys_driver_that_cannot_be_used_is_named(monkeypatch, tmp_pat
     installed(monkeypatch, tmp_path, text)
     with pytest.raises(ConfigError, match=f"driver 'thirdparty': .*{reason}"):
         registry.find("thirdparty")
+
+
+GOOD = """
+from dataclasses import replace
+from edge.drivers import barcode
+from edge.driver import Commit, Send, StudyBegins, StudyEnds
+FACTS = replace(barcode.FACTS, name="thirdparty")
+create = barcode.create
+class Mine:
+    feed = tick = committed = refused = lambda self, *_: []
+    def lost(self, now): return []
+    def deadline(self): return None
+"""
+WRONG = {
+    "FACTS.name is 'other'": "FACTS = replace(FACTS, name='other')",
+    "version, title, manual, form and lines say something": "FACTS = replace(FACTS, manual='')",
+    "option 'nonesuch' may not be 1": "create = lambda options: Mine()",
+    "a study is not open for ever": "Mine.feed = lambda self, *_: "
+    "self.__dict__.setdefault('once', [[StudyBegins('x')]]) and (self.once.pop() if self.once[-1:] else [])",
+    "an entry belongs to a study": "Mine.feed = lambda self, data, now: [Commit(data or b'x')]",
+    "an entry holds something": "Mine.feed = lambda self, data, now: [StudyBegins('x'), Commit(), StudyEnds()]",
+    "a question to the disk is the last event": "Mine.feed = lambda self, data, now: "
+    "[StudyBegins('x'), Commit(b'x', token=1), Send(b'6')]",
+    "the driver holds": "Mine.feed = lambda self, data, now: "
+    "self.__dict__.setdefault('all', []).append(data * 20) or []",
+    "does nothing": "Mine.committed = lambda self, token, now: [Send(b'6')]",
+    "the driver's deadline does not move on": "Mine.deadline = lambda self: 0.0",
+    "questions are out at once": "Mine.feed = lambda self, data, now: [StudyBegins('x'), Commit(b'x', token=1)]",
+}
+
+
+def checked(text, monkeypatch, tmp_path):
+    """Return what each check says of a driver with this text: "" when it is content."""
+    installed(monkeypatch, tmp_path, text)
+    said = {}
+    for check in CHECKS:
+        try:
+            check("thirdparty", {})
+            said[check] = ""
+        except Misuse as error:
+            said[check] = str(error)
+    return said
+
+
+def test_the_suite_is_content_with_a_good_driver_of_another_package(monkeypatch, tmp_path):
+    assert not any(checked(GOOD, monkeypatch, tmp_path).values())
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_the_suite_finds_a_driver_of_another_package_that_breaks_a_rule(monkeypatch, tmp_path, rule):
+    mine = "" if rule.startswith(("FACTS", "version")) else "create = lambda options: Mine()\n"
+    assert rule in " ".join(checked(f"{GOOD}\n{mine}{WRONG[rule]}\n", monkeypatch, tmp_path).values())
 
 
 def test_a_package_cannot_replace_a_driver_of_ours(monkeypatch, tmp_path):
