@@ -17,7 +17,7 @@ from typing import Any, Final
 from edge.driver import Headline
 from edge.imports import ASKED, FOLDER
 from edge.previews import previews_of
-from edge.spectra import read_spe
+from edge.spectra import read_spectra
 from node.clock import Clock
 from node.disk import Disk, join
 from node.enrolment import KitEnrolment
@@ -135,7 +135,7 @@ class Importer:
         pictures, previews, results, size = 0, list[Preview](), list[Result](), 0
         for number, path in enumerate(paths):
             picture = _read(path)
-            found = [one for one in (_result_of(picture),) if one is not None]
+            found = read_spectra(picture.name, picture.image)
             head = [device, *said] if not number else []
             journal.append([*head, picture.to_tag(self._clock.time_ms()), *(one.to_tag() for one in found)])
             results += found
@@ -170,11 +170,6 @@ def _headline(pictures: int, documents: int, results: Sequence[Result]) -> tuple
     counts = [(name, str(count), "") for name, count in counted if count]
     read = [(one.name, one.value, one.unit) for result in results for one in result.observations]
     return (*counts, *read)[:HEADLINE_COUNT_MAX]
-
-
-def _result_of(picture: Picture) -> Result | None:
-    """Return what is read of a file beside keeping it: of a spectrum, its times."""
-    return read_spe(picture.image) if picture.name.lower().endswith(".spe") else None
 
 
 def _read(path: Path) -> Picture:

@@ -5,17 +5,33 @@ real time in seconds, `$DATA` the first and last channel and then a count a line
 detector (becquerel's samples). Whole-body and thyroid counters write it; what they say of a person is in no form that
 is public, so nothing else is read, and nothing is computed but the sum.
 
-A file that does not fit is no spectrum: None, and it is kept as any other file.
+A file that does not fit is no spectrum: None, and it is kept as any other file. `read_spectra` asks the readers of the
+other forms, too: ANSI N42.42 (`edge.spectra_n42`) and ORTEC's binary .Spc (`edge.spectra_spc`).
 """
 
 from typing import Final
 
-from wire.record import Observation, Result
+from edge.spectra_n42 import read_n42
+from edge.spectra_spc import read_spc
+from edge.spectra_words import CHANNELS_MAX, NUMBER_SIZE_MAX, is_number, printable, result_of
+from wire.record import Result
 
-CHANNELS_MAX: Final = 1 << 17
 BLOCKS_MAX: Final = 256
-TEXT_MAX: Final = 200
-NUMBER_SIZE_MAX: Final = 15
+ENDINGS: Final = (".spe", ".spc", ".n42", ".xml")
+
+
+def read_spectra(name: str, data: bytes) -> tuple[Result, ...]:
+    """Return what the spectra in a file say, one RESULT each; none when it is no file of spectra. Never raises."""
+    match name.lower()[-4:]:
+        case ".spe":
+            found = read_spe(data)
+        case ".spc":
+            found = read_spc(data)
+        case ".n42" | ".xml":
+            return read_n42(data)
+        case _:
+            found = None
+    return (found,) if found is not None else ()
 
 
 def read_spe(data: bytes) -> Result | None:
@@ -25,18 +41,11 @@ def read_spe(data: bytes) -> Result | None:
     blocks = _blocks(data.decode("latin-1").splitlines())
     times, channels = _words(blocks.get("MEAS_TIM", [])), blocks.get("DATA", [])
     counts = _counts(channels)
-    if counts is None or len(times) < 2 or not all(map(_is_number, times[:2])):
+    if counts is None or len(times) < 2 or not all(map(is_number, times[:2])):
         return None
-    found = (
-        Observation("live time", "live time", times[0], "s"),
-        Observation("real time", "real time", times[1], "s"),
-        Observation("counts", "counts, all channels", str(sum(counts))),
-        Observation("channels", "channels", str(len(counts))),
-    )
-    said = " ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip())
-    notes = ("".join(char if char.isprintable() else "?" for char in said)[:TEXT_MAX],) if said else ()
+    said = printable(" ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip()))
     date = next((line.strip() for line in blocks.get("DATE_MEA", []) if line.strip()), "")
-    return Result(device_time=date[:TEXT_MAX], observations=found, notes=notes)
+    return result_of(times[0], times[1], str(sum(counts)), len(counts), date, said)
 
 
 def _blocks(lines: list[str]) -> dict[str, list[str]]:
@@ -69,8 +78,3 @@ def _words(lines: list[str]) -> list[str]:
         if len(words) > CHANNELS_MAX + 2:
             return []
     return words
-
-
-def _is_number(word: str) -> bool:
-    whole, _, part = word.partition(".")
-    return word.isascii() and len(word) <= NUMBER_SIZE_MAX and whole.isdigit() and (not part or part.isdigit())

@@ -16,12 +16,10 @@ the sender offers it again. A transfer that breaks off is kept as far as it came
 Of an SCP-ECG the leads are kept as a WAVEFORM, too (`transfer_leads`), so that the centre can look at them at once.
 """
 
-from calendar import timegm
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Final
 
-from edge import charset
+from edge import charset, scp_ecg
 from edge.driver import (
     RAW_SIZE_MAX,
     Commit,
@@ -36,20 +34,16 @@ from edge.driver import (
     StudyBegins,
     StudyEnds,
 )
-from edge.drivers import transfer_leads, transfer_scp
+from edge.drivers import transfer_scp
 from edge.drivers.transfer_files import Broken, File, Offer, Out, Receiver, Say
 from edge.drivers.transfer_xmodem import XmodemReceiver
 from edge.drivers.transfer_zmodem import ZmodemReceiver
 from edge.registry import read_options
 from wire.record import FORMS, Partial, Picture, Result
-from wire.tag import Tag
-from wire.waveform import Waveform
 
-NAME_TEXT_MAX: Final = 120
 SHORT_TEXT_MAX: Final = 40
 PADDING: Final = b"\x1a\x00"
 PADDING_SIZE_MAX: Final = 1_024
-SCP_TYPE: Final = "application/x-scp-ecg"
 OCTETS: Final = "application/octet-stream"
 BEGINNINGS: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -132,45 +126,23 @@ class _Transfer:
         record = transfer_scp.read(file.data)
         file = _without_padding(file, record)
         text, encoding = self._text(file.name.replace(b"\\", b"/").rpartition(b"/")[2])
-        name = _printable(text)[:NAME_TEXT_MAX] or "file"
-        named, model = self._of_record(record)
+        name = _printable(text)[: scp_ecg.NAME_TEXT_MAX] or "file"
+        ecg = scp_ecg.read(record, self._text, wants_leads=self._wants_leads) if record is not None else None
         short = file.size > len(file.data)
-        partial = f"{len(file.data)} of {file.size} bytes came" if short else _fault_of_size(record)
-        waves, unread = self._waves(record)
-        notes = (*file.notes, *unread, *(record.faults if record is not None else ()), *([partial] if partial else []))
+        partial = f"{len(file.data)} of {file.size} bytes came" if short else ecg.partial if ecg else ""
         result = Result(
-            device_time=record.time if record is not None else "",
-            patient_ids=named,
+            device_time=ecg.time if ecg else "",
+            patient_ids=ecg.patient_ids if ecg else (),
             encoding=encoding,
-            notes=notes,
+            notes=(*file.notes, *(ecg.notes if ecg else ()), *([partial] if partial else [])),
         )
-        picture = Picture(SCP_TYPE if record is not None else _media_type(file.data), name, file.data)
-        ids = tuple(value for place, value in named if place == "1.2")
+        picture = Picture(scp_ecg.MEDIA_TYPE if record is not None else _media_type(file.data), name, file.data)
+        ids, model = (ecg.ids, self._model or ecg.model) if ecg else ((), self._model)
         self._token += 1
         self._ends = StudyEnds(False, partial, ids, _headline(name, file, record), model)
-        tags = (result.to_tag(), picture.to_tag(), *waves)
+        tags = (result.to_tag(), picture.to_tag(), *(ecg.waves if ecg else ()))
         begins = StudyBegins("ecg" if record is not None else self._form, model)
         return [begins, Commit(b"", tags, self._token, patient_id=next(iter(ids), ""))]
-
-    def _of_record(self, record: transfer_scp.Record | None) -> tuple[tuple[tuple[str, str], ...], str]:
-        """Return what an ECG says of the patient, and which model made it."""
-        if record is None:
-            return (), self._model
-        named = tuple((place, self._text(value)[0][:NAME_TEXT_MAX]) for place, value in record.texts)
-        return named, self._model or _printable(self._text(record.model)[0])
-
-    def _waves(self, record: transfer_scp.Record | None) -> tuple[list[Tag], list[str]]:
-        """Return the leads of an ECG as a tag, or why they are not read."""
-        if record is None or not self._wants_leads:
-            return [], []
-        try:
-            leads = transfer_leads.read(record.sections)
-        except transfer_leads.Unread as reason:
-            return [], [f"its leads were not read: {reason}"]
-        # The device's clock, as if its zone were UTC: there is no better time for what was recorded before it came.
-        began_ms = _since_1970_ms(record.time)
-        wave = Waveform(leads.names, leads.rate_hz, "uV", leads.microvolts, 0.0, began_ms, leads.samples)
-        return [wave.to_tag()], []
 
     def _text(self, data: bytes) -> tuple[str, str]:
         return charset.decode(data, charset.detect(data) if self._encoding == "auto" else self._encoding)
@@ -197,17 +169,6 @@ def _without_padding(file: File, record: transfer_scp.Record | None) -> File:
             return File(file.name, file.data[: record.size], record.size, file.notes)
     note = "its length is not known: XMODEM fills the last block"
     return File(file.name, file.data, file.size, (*file.notes, note))
-
-
-def _since_1970_ms(time: str) -> int:
-    """Return fourteen digits of date and time as a moment; 0 when they are none."""
-    parts = [int(time[at:end]) for at, end in pairwise((0, 4, 6, 8, 10, 12, 14))] if len(time) == 14 else []
-    is_one = len(parts) == 6 and 1970 <= parts[0] <= 9999 and 1 <= parts[1] <= 12 and 1 <= parts[2] <= 31
-    return 1000 * timegm((*parts, 0, 0, 0)) if is_one else 0
-
-
-def _fault_of_size(record: transfer_scp.Record | None) -> str:
-    return next((fault for fault in record.faults if "bytes" in fault), "") if record is not None else ""
 
 
 def _media_type(data: bytes) -> str:

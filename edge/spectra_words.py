@@ -1,0 +1,42 @@
+"""What the readers of spectra have in common: which words are numbers, their sum, and the RESULT that is made. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from wire.record import Observation, Result
+
+CHANNELS_MAX: Final = 1 << 17
+TEXT_MAX: Final = 200
+NUMBER_SIZE_MAX: Final = 15
+
+
+def is_number(word: str) -> bool:
+    """Tell whether it is a plain decimal number without a sign."""
+    whole, _, part = word.partition(".")
+    return word.isascii() and len(word) <= NUMBER_SIZE_MAX and whole.isdigit() and (not part or part.isdigit())
+
+
+def printable(text: str) -> str:
+    """Return a text from a file as it may stand in a note."""
+    return "".join(char if char.isprintable() else "?" for char in text)[:TEXT_MAX]
+
+
+def total(counts: Sequence[float]) -> str:
+    """Return the sum of the counts; "" when they are none: negative, not finite, or not one."""
+    if not counts or any(not math.isfinite(count) or count < 0 for count in counts):
+        return ""
+    if all(count == int(count) for count in counts):
+        return str(sum(map(int, counts)))
+    return repr(math.fsum(counts))
+
+
+def result_of(live: str, real: str, counts: str, channels: int, date: str, said: str) -> Result:
+    """Return what is told of one spectrum. Times are seconds where they are plain numbers."""
+    found = (
+        Observation("live time", "live time", live, "s" if is_number(live) else ""),
+        Observation("real time", "real time", real, "s" if is_number(real) else ""),
+        Observation("counts", "counts, all channels", counts),
+        Observation("channels", "channels", str(channels)),
+    )
+    return Result(device_time=date[:TEXT_MAX], observations=found, notes=(said,) if said else ())

@@ -1,0 +1,72 @@
+"""Files of gamma spectra, made from their manuals: ORTEC's binary .Spc, and ANSI N42.42 of both editions."""
+
+import struct
+
+COUNTS = [0, 3, 0, 0, 0, 41, 7, 0]
+
+
+def spc(counts=COUNTS, real=61.25, live=60.5, kind=1, texts=(b"60.50", b"61.25"), first=22):
+    """Return a .Spc as ORTEC's manual draws it; `first`: the record in which the spectrum begins, from 1."""
+    records = -(-len(counts) * 4 // 128)
+    words = {0: 1, 2: kind, 8: 3, 10: 4, 12: 5, 60: first, 62: records, 64: len(counts)}
+    head = bytearray(128)
+    for offset, value in words.items():
+        struct.pack_into("<H", head, offset, value)
+    struct.pack_into("<ff", head, 90, real, live)
+    text = b"THYROID.SPC".ljust(16) + b"22-NOV-261\0\0" + b"08:30:00\0\0" + texts[0].ljust(10) + texts[1].ljust(10)
+    text = text.ljust(92, b"\0") + b"22-NOV-26\1" + b"08:30:00" + b"22-NOV-26\1" + b"08:31:01"
+    sample = b"thyroid, phantom"
+    front = bytes(head) + bytes(128) + text.ljust(128, b"\0") + sample.ljust(128, b"\0") + b"NaI 3x3".ljust(128, b"\0")
+    front = front.ljust((first - 1) * 128, b"\0")
+    # becquerel wants its calibration in the last record, and ours does not look at it
+    end = bytes(256) + struct.pack("<fff", 0, 0.5, 0).ljust(128, b"\0")
+    form = "i" if kind == 1 else "f"
+    return front + struct.pack(f"<{len(counts)}{form}", *counts).ljust(records * 128, b"\0") + end
+
+
+N42_2012 = b"""<?xml version="1.0" encoding="UTF-8"?>
+<?xml-model href="http://physics.nist.gov/N42/2011/schematron/n42.sch" type="application/xml"?>
+<n:RadInstrumentData xmlns:n="http://physics.nist.gov/N42/2011/N42" n42DocUUID="d72b7fa7-4a20-43d4-b1b2-7e3b8c6620c1">
+  <n:RadInstrumentInformation id="i1"><n:RadInstrumentManufacturerName>Made for tests</n:RadInstrumentManufacturerName>
+    <n:RadInstrumentModelName>none</n:RadInstrumentModelName>
+    <n:RadInstrumentClassCode>Other</n:RadInstrumentClassCode></n:RadInstrumentInformation>
+  <n:RadDetectorInformation id="d1"><n:RadDetectorCategoryCode>Gamma</n:RadDetectorCategoryCode>
+    <n:RadDetectorKindCode>NaI</n:RadDetectorKindCode></n:RadDetectorInformation>
+  <n:EnergyCalibration id="e1"><n:CoefficientValues>0 3 0</n:CoefficientValues></n:EnergyCalibration>
+  <n:RadMeasurement id="m1">
+    <n:MeasurementClassCode>Foreground</n:MeasurementClassCode>
+    <n:StartDateTime>2026-11-22T08:30:00Z</n:StartDateTime>
+    <n:RealTimeDuration>PT61.25S</n:RealTimeDuration>
+    <n:Spectrum id="s1" radDetectorInformationReference="d1" energyCalibrationReference="e1">
+      <n:LiveTimeDuration>PT60.50S</n:LiveTimeDuration>
+      <n:ChannelData compressionCode="CountedZeroes">0 1 3 0 3 41 7 0 1</n:ChannelData>
+    </n:Spectrum>
+  </n:RadMeasurement>
+  <n:RadMeasurement id="m2">
+    <n:MeasurementClassCode>Background</n:MeasurementClassCode>
+    <n:StartDateTime>2026-11-22T08:20:00Z</n:StartDateTime>
+    <n:RealTimeDuration>PT5M</n:RealTimeDuration>
+    <n:Spectrum id="s2" radDetectorInformationReference="d1" energyCalibrationReference="e1">
+      <n:LiveTimeDuration>PT5M</n:LiveTimeDuration>
+      <n:ChannelData compressionCode="None">1 1 1 1 0 0 0 1</n:ChannelData>
+    </n:Spectrum>
+  </n:RadMeasurement>
+</n:RadInstrumentData>
+"""
+N42_2006 = b"""<?xml version="1.0" encoding="UTF-8"?>
+<N42InstrumentData xmlns="http://physics.nist.gov/Divisions/Div846/Gp4/ANSIN4242/2005/ANSIN4242">
+  <Measurement>
+    <InstrumentInformation><InstrumentType>Other</InstrumentType><Manufacturer>Made for tests</Manufacturer>
+    </InstrumentInformation>
+    <Spectrum Type="PHA">
+      <StartTime>2026-11-22T08:30:00</StartTime>
+      <RealTime>PT61.25S</RealTime>
+      <LiveTime>PT60.50S</LiveTime>
+      <SourceType>Item</SourceType>
+      <Calibration Type="Energy" EnergyUnits="keV">
+        <Equation Model="Polynomial"><Coefficients>0 3 0</Coefficients></Equation></Calibration>
+      <ChannelData Compression="CountedZeroes">0 1 3 0 3 41 7 0 1</ChannelData>
+    </Spectrum>
+  </Measurement>
+</N42InstrumentData>
+"""

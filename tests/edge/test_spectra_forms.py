@@ -1,0 +1,204 @@
+"""Gamma spectra as ORTEC's binary .Spc and as ANSI N42.42: what is read, what is none, and what other programs read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.imports import FOLDER
+from edge.spectra import read_spectra
+from edge.spectra_n42 import ATTRIBUTES_MAX, DEPTH_MAX, SPECTRA_MAX, read_n42
+from edge.spectra_spc import read_spc
+from edge.spectra_words import CHANNELS_MAX
+from node.spool import Spool
+from tests.edge.samples import sample
+from tests.edge.spectra_files import COUNTS, N42_2006, N42_2012, spc
+from tests.edge.test_imports import imported, opened, tags_of
+from tests.sim.disk import SimDisk
+from wire.record import Result, Summary
+
+
+def values(result):
+    return {one.code: (one.value, one.unit) for one in result.observations}
+
+
+READ = {"live time": ("60.50", "s"), "real time": ("61.25", "s"), "counts": ("51", ""), "channels": ("8", "")}
+
+
+# The binary form
+
+
+def test_an_integer_spc_says_its_times_as_they_were_written():
+    result = read_spc(spc())
+    assert values(result) == READ
+    assert (result.device_time, result.notes) == ("22-NOV-261 08:30:00", ("thyroid, phantom",))
+
+
+def test_a_real_spc_says_the_same():
+    assert values(read_spc(spc(kind=5))) == READ
+    halves = values(read_spc(spc([0.5, 1.25], kind=5)))
+    assert halves["counts"] == ("1.75", "")
+
+
+def test_where_the_texts_are_none_the_floats_tell_the_times():
+    found = values(read_spc(spc(texts=(b"", b"n/a"))))
+    assert (found["live time"], found["real time"]) == (("60.5", "s"), ("61.25", "s"))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        spc()[:127],
+        b"\0" + spc()[1:],
+        spc(kind=2),
+        spc(first=1),
+        spc(first=22)[: 21 * 128 + 31],
+        spc([-1, 5]),
+        spc([float("nan")], kind=5),
+        spc(real=float("inf")),
+        spc(live=-1.0),
+        spc([]),
+    ],
+)
+def test_what_does_not_fit_is_no_spc(raw):
+    assert read_spc(raw) is None
+
+
+def test_channels_that_reach_beyond_their_records_are_not_read():
+    raw = bytearray(spc())
+    raw[64:66] = (33).to_bytes(2, "little")
+    assert read_spc(bytes(raw)) is None
+
+
+# N42
+
+
+@pytest.mark.parametrize("raw", [N42_2012, N42_2006])
+def test_both_editions_of_n42(raw):
+    result = read_n42(raw)[0]
+    assert values(result) == READ
+    assert result.device_time.startswith("2026-11-22T08:30:00")
+    assert result.notes in {("Foreground",), ("Item",)}
+
+
+def test_each_spectrum_of_a_file_is_told_and_a_duration_that_is_not_in_seconds_stands_as_it_is():
+    _, background = read_n42(N42_2012)
+    assert values(background) == {
+        "live time": ("PT5M", ""),
+        "real time": ("PT5M", ""),
+        "counts": ("5", ""),
+        "channels": ("8", ""),
+    }
+    assert background.notes == ("Background",)
+
+
+def test_of_many_spectra_the_first_are_told():
+    head, rest = N42_2006.split(b"  <Measurement>")
+    measurement, tail = rest.split(b"</N42")
+    many = head + (b"  <Measurement>" + measurement) * (SPECTRA_MAX + 1) + b"</N42" + tail
+    assert len(read_n42(many)) == SPECTRA_MAX
+
+
+BOMB = b"""<!DOCTYPE RadInstrumentData [<!ENTITY a "0 1 "><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>\n"""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw.replace(b"<n:RadInstrumentData", BOMB + b"<n:RadInstrumentData", 1),
+        lambda raw: raw.replace(b"<n:RadInstrumentData", b"<!DOCTYPE n><n:RadInstrumentData", 1),
+        lambda raw: raw.replace(b'encoding="UTF-8"', b'encoding="nonsense"'),
+        lambda raw: raw.replace(b"RadInstrumentData", b"RadInstrument"),
+        lambda raw: raw[:-30],
+        lambda raw: raw + b"<more/>",
+        lambda raw: raw.replace(b"0 1 3 0 3", b"0 99999999 3 0 3"),
+        lambda raw: raw.replace(b"</n:RadMeas", b"<x>" * DEPTH_MAX + b"</x>" * DEPTH_MAX + b"</n:RadMeas"),
+        lambda raw: raw.replace(
+            b"<n:Spectrum ", b"<n:Spectrum " + b" ".join(b"a%d=''" % n for n in range(ATTRIBUTES_MAX)) + b" "
+        ),
+        lambda raw: raw.replace(b"<n:RadMeasurement", b"<a>" * 200_001 + b"<n:RadMeasurement"),
+    ],
+)
+def test_what_declares_entities_grows_or_is_not_whole_is_none(damage):
+    assert read_n42(damage(N42_2012)) == ()
+
+
+@pytest.mark.parametrize("words", [b"-1 2", b"1 two", b"nan 1", b"", b"1" * 16, b"0"])
+def test_channels_that_are_no_counts_are_not_told(words):
+    assert read_n42(N42_2006.replace(b"0 1 3 0 3 41 7 0 1", words)) == ()
+
+
+def test_a_compression_that_is_not_known_is_not_read():
+    assert read_n42(N42_2006.replace(b"CountedZeroes", b"zip")) == ()
+
+
+def test_as_many_channels_as_the_limit():
+    def counted(zeros):
+        return N42_2006.replace(b"0 1 3 0 3 41 7 0 1", b"5 0 %d" % zeros)
+
+    assert values(read_n42(counted(CHANNELS_MAX - 1))[0])["channels"] == (str(CHANNELS_MAX), "")
+    assert read_n42(counted(CHANNELS_MAX)) == ()
+
+
+@given(st.binary(max_size=60), st.integers(0, 1200), st.sampled_from([N42_2012, N42_2006, spc()]))
+def test_any_bytes_are_spectra_or_none(noise, at, raw):
+    for damaged in (raw[:at] + noise + raw[at:], raw[:at] + noise + raw[at + len(noise) :]):
+        for name in ("a.n42", "a.spc", "a.spe"):
+            for result in read_spectra(name, damaged):
+                assert Result.from_tag(result.to_tag()) == result
+
+
+# What an import makes of them
+
+
+@pytest.mark.parametrize(("name", "raw"), [("a.N42", N42_2012), ("a.xml", N42_2006), ("a.Spc", spc())])
+def test_a_spectrum_in_any_form_becomes_a_study_as_a_spe_does(name, raw, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(raw)
+    disk = SimDisk()
+    imported(disk, [path])
+    spool = Spool(disk, FOLDER)
+    (study,) = opened(spool, "study")
+    results = [Result.from_tag(tag) for tag in tags_of(study) if tag.kind == Result.KIND]
+    assert values(results[0]) == READ
+    (summary,) = opened(spool, "summary")
+    (said,) = [Summary.from_tag(tag) for tag in tags_of(summary) if tag.kind == Summary.KIND]
+    assert ("live time", "60.50", "s") in said.headline
+
+
+def test_xml_that_is_no_spectrum_is_a_document():
+    assert read_spectra("a.xml", b"<?xml version='1.0'?><letter/>") == ()
+
+
+# Beside other programs; they are not among the project's requirements
+
+
+def test_becquerel_reads_the_same_of_a_spc_and_a_spe(tmp_path):
+    becquerel = pytest.importorskip("becquerel")
+    path = tmp_path / "a.spc"
+    path.write_bytes(spc(COUNTS * 1024, first=21))
+    theirs = becquerel.Spectrum.from_file(path)
+    ours = values(read_spc(path.read_bytes()))
+    assert ours["counts"][0] == str(int(theirs.counts_vals.sum()))
+    assert (float(ours["live time"][0]), float(ours["real time"][0])) == (theirs.livetime, theirs.realtime)
+    theirs = becquerel.Spectrum.from_file(_written(tmp_path / "a.spe", sample("spectra/SGM102432.spe")))
+    (ours,) = read_spectra("a.spe", sample("spectra/SGM102432.spe"))
+    assert values(ours)["counts"][0] == str(int(theirs.counts_vals.sum()))
+
+
+PLAIN = N42_2012.replace(b"xmlns:n=", b"xmlns=").replace(b"n:", b"")
+"""SpecUtils takes no file whose names have this prefix."""
+
+
+@pytest.mark.parametrize(("name", "raw"), [("a.n42", PLAIN), ("b.n42", N42_2006), ("c.spc", spc())])
+def test_specutils_reads_the_same(name, raw, tmp_path):
+    theirs = pytest.importorskip("SpecUtils").SpecFile()
+    theirs.loadFile(str(_written(tmp_path / name, raw)), pytest.importorskip("SpecUtils").ParserType.Auto)
+    one, ours = theirs.measurements()[0], values(read_spectra(name, raw)[0])
+    assert ours["counts"][0] == str(int(sum(one.gammaCounts())))
+    assert (float(ours["live time"][0]), float(ours["real time"][0])) == (one.liveTime(), one.realTime())
+
+
+def _written(path, raw):
+    path.write_bytes(raw)
+    return path

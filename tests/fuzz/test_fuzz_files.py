@@ -1,0 +1,11 @@
+"""The fuzz targets of files that somebody brings, a short seeded run of each; longer ones by hand."""
+
+import pytest
+
+from tests.fuzz import fuzz_spectra
+from tests.fuzz.driver import rounds
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_readers_of_spectra_hold_their_invariant(seed):
+    rounds(fuzz_spectra.check, fuzz_spectra.SEEDS, 1500, seed)
