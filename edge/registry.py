@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Final, cast
 
 from edge.driver import Driver, DriverModule, Facts, Option
+from edge.signs import UNKNOWN, Signs
 from wire.errors import ConfigError
 
 GROUP: Final = "feldsher.drivers"
@@ -58,6 +59,12 @@ def find(name: str) -> DriverModule:
 def create(name: str, options: Mapping[str, object] | None = None) -> Driver:
     """Return a new driver by name, its options checked by itself."""
     return find(name).create(options or {})
+
+
+def signs(name: str) -> Signs:
+    """Return by what the device of the driver `name` is known; a driver need not say. Raises ConfigError."""
+    found = getattr(find(name), "SIGNS", UNKNOWN)
+    return found if isinstance(found, Signs) else UNKNOWN
 
 
 def _load(name: str, module_name: str) -> DriverModule:

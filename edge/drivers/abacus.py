@@ -23,6 +23,7 @@ from edge import charset
 from edge.driver import Driver, Event, Facts, Line, Option, Send
 from edge.drivers.lab_answering import FORM, Answering, Report, observation
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 
 SOH, STX, ETX, EOT, ENQ, ACK, NAK = 0x01, 0x02, 0x03, 0x04, 0x05, b"\x06", b"\x15"
 PACKAGE_SIZE_MAX: Final = 1 << 16
@@ -182,3 +183,6 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one analyser. Raises ConfigError."""
     chosen = read_options(FACTS, options)
     return _Abacus(b"D" if chosen["after_init"] == "D" else b" ", str(chosen["encoding"]))
+
+
+SIGNS: Final = Signs(CHECK, lambda data: sum(map(is_sound, Packages().feed(data))))

@@ -19,6 +19,7 @@ from edge.driver import Driver, Event, Facts, Line, Option
 from edge.entries import EntryQueue
 from edge.readings import SILENCE_S, Lines, Noise
 from edge.registry import read_options
+from edge.signs import FRAME, Signs, lines
 from edge.weighing import Weighing, Weight, Widths
 from wire.errors import ConfigError
 
@@ -109,3 +110,6 @@ def create(options: Mapping[str, object]) -> Driver:
     if not 0 <= least <= LEAST_MAX:
         raise ConfigError(f"driver 'andscale': option 'least' is {least:g}; it may be 0 to {LEAST_MAX:g}")
     return _AndScale(NAMES[str(chosen["of"])], least)
+
+
+SIGNS: Final = Signs(FRAME, lambda data: sum(read(line) is not None for line in lines(data)))

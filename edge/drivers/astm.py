@@ -31,6 +31,7 @@ note; ENQ and EOT with nothing between as a sign of life; ETB at the end of ever
 whole message in one frame of 26,652 bytes; CR without LF; delimiters of its own (GeneXpert).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -54,6 +55,7 @@ from edge.drivers import astm_records as lis
 from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
 from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
 from edge.registry import read_options
+from edge.signs import CHECK, Signs, calls
 from node import config
 from wire.errors import Misuse
 from wire.record import Partial
@@ -91,6 +93,7 @@ FACTS: Final = Facts(
 
 GIVEN_UP: Final = (b"\x04", b"\x05")
 """After an ENQ: it was given up before we read it. A late ACK would be taken for that of a frame."""
+_HEADER: Final = re.compile(rb"\x02[0-7]H\|[\\`~@!]\^&")
 NOTHING: Final = Piece("", b"")
 NEUTRAL, ASKED, RECEIVING, STORING = "neutral", "asked", "receiving", "storing"
 
@@ -433,3 +436,15 @@ def create(options: Mapping[str, object]) -> Driver:
     path = str(chosen["codes"])
     table = codes.with_clinic(path, config.read(Path(path))) if path else codes.built_in()
     return _Astm(str(chosen["encoding"]), controls, table)
+
+
+def _whole(data: bytes) -> int:
+    """Return how many frames hold their sum; a frame of kilobytes is known by its header, before its end is here."""
+    lexer, at, found = Lexer(), 0, len(_HEADER.findall(data))
+    while at < len(data):
+        piece, at = lexer.feed(data, at)
+        found += piece is not None and piece.kind == "FRAME"
+    return found
+
+
+SIGNS: Final = Signs(CHECK, _whole, maybe=calls)

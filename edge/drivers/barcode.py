@@ -19,6 +19,7 @@ from typing import Final
 
 from edge.driver import Driver, Event, Facts, Fault, Line, Option, PatientReleased, PatientScanned, Send
 from edge.registry import read_options
+from edge.signs import Signs
 
 LABEL_SIZE_MAX: Final = 64
 """A label, bytes. Longer ones are no patient's."""
@@ -169,3 +170,7 @@ def create(options: Mapping[str, object]) -> Driver:
     chosen = read_options(FACTS, options)
     scheme, prefix, release = (str(chosen[name]) for name in ("scheme", "prefix", "release"))
     return _Barcode(scheme, prefix, release, answers=chosen["answer"] == "ack")
+
+
+SIGNS: Final = Signs()
+"""Any text may be a label."""

@@ -17,6 +17,7 @@ from typing import Final
 from edge.driver import Driver, Event, Facts, Line, Option, Send
 from edge.drivers.lab_answering import FORM, Answering, Report, observation
 from edge.registry import read_options
+from edge.signs import FRAME, Signs, calls
 from wire.record import Observation
 
 STX, ETX, EOT, ENQ, SUB, ACK, NAK = 0x02, 0x03, 0x04, 0x05, 0x1A, b"\x06", b"\x15"
@@ -195,3 +196,6 @@ class _Bc2800(Answering):
 def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one analyser. Raises ConfigError."""
     return _Bc2800(answers=read_options(FACTS, options)["answer"] == "ack")
+
+
+SIGNS: Final = Signs(FRAME, lambda data: sum(bool(read(text).observations) for text in Texts().feed(data)), maybe=calls)

@@ -20,6 +20,7 @@ oximeter is the table `MOVES`:
     live        the live stream was asked for
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -30,6 +31,7 @@ from edge.drivers.contec_stored import Recording
 from edge.entries import EntryQueue
 from edge.oximetry import Measurement, Shape
 from edge.registry import read_options
+from edge.signs import FRAME, Ask, Signs
 
 SILENCE_S: Final = 5.0
 KEEP_ALIVE_S: Final = 4.0
@@ -382,3 +384,46 @@ def create(options: Mapping[str, object]) -> Driver:
     chosen = read_options(FACTS, options)
     make = _V7 if chosen["generation"] == "v7" else _Old
     return make(stored=chosen["stored"] == "once")
+
+
+OLD_COUNT: Final = 60
+"""Packets of the old generation in a row, a second of them."""
+
+
+def _whole(data: bytes) -> int:
+    """Return how many packets of V7 there are in the longest stretch without a gap."""
+    return _in_a_row(formats.v7_framer(), data, _is_v7)
+
+
+def _maybe(data: bytes) -> str:
+    is_old = _in_a_row(formats.old_framer(), data, _is_old) >= OLD_COUNT
+    return 'packets as of generation = "old", which have no checksum' if is_old else ""
+
+
+def _in_a_row(framer: formats.Framer, data: bytes, fits: Callable[[bytes], bool]) -> int:
+    longest = here = 0
+    for skipped, packet in framer.feed(data):
+        is_one = bool(packet) and fits(packet)
+        here = (0 if skipped else here) + 1 if is_one else 0
+        longest = max(longest, here)
+    return longest
+
+
+def _is_v7(packet: bytes) -> bool:
+    """A kind that comes in streams, in which every byte but the first has bit 7."""
+    return packet[0] in {formats.LIVE, formats.RECORDS, formats.RECORD_PI} and all(byte & 0x80 for byte in packet[1:])
+
+
+def _is_old(packet: bytes) -> bool:
+    """A pleth of at most 100, and a saturation as people have it, or none."""
+    return packet[1] <= 100 and (20 <= packet[4] <= 100 or packet[4] in {0, 0x7F})
+
+
+_ANSWER: Final = re.compile(rb"[\x0a\x0b][\x80-\xff]{3}")
+"""How many segments, or that it does not say: the whole of what comes when an idle oximeter is asked."""
+SEGMENTS: Final = Ask(
+    command(formats.GET_SEGMENTS),
+    "how many recordings it holds",
+    lambda data: _ANSWER.fullmatch(data) is not None,
+)
+SIGNS: Final = Signs(FRAME, _whole, 8, (SEGMENTS,), _maybe)

@@ -16,6 +16,7 @@ sets, saves or erases.
 * The dose rate in the RESULT is the median under the counter's own calibration, and says so; readings stay counts.
 """
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
@@ -43,6 +44,7 @@ from edge.drivers.gmc_answers import (
 from edge.drivers.radiation_meter import PACE, Meter, read_pace
 from edge.drivers.radiation_poll import Question, exactly
 from edge.drivers.radiation_study import FORM, Lead, Survey
+from edge.signs import FRAME, Ask, Signs
 from wire.record import Observation, Result
 from wire.waveform import Waveform
 
@@ -251,3 +253,7 @@ def create(options: Mapping[str, object]) -> Driver:
     chosen, every_s, study_s = read_pace(FACTS, options)
     protocol = PROTOCOLS.get(str(chosen["protocol"]))
     return _Gmc(protocol, every_s, study_s, reads_history=chosen["history"] == "once")
+
+
+_VERSION: Final = re.compile(rb"GMC-\d{3}[ -~]{7,57}")
+SIGNS: Final = Signs(FRAME, lambda data: len(_VERSION.findall(data)), 1, (Ask(b"<GETVER>>", "model and version"),))

@@ -18,6 +18,7 @@ from typing import Final
 from edge.driver import Driver, Facts, Line, Option
 from edge.readings import LineDriver, Lines, Reading, damaged, observation
 from edge.registry import read_options
+from edge.signs import FRAME, Signs
 
 LINE_SIZE_MAX: Final = 128
 """A line of format 5 has 53 characters; a longer one is cut and is no record."""
@@ -75,3 +76,11 @@ def create(options: Mapping[str, object]) -> Driver:
     names_patient = read_options(FACTS, options)["id"] == "patient"
     lines = Lines((0x0D, 0x0A), LINE_SIZE_MAX)
     return LineDriver(FACTS.form, FACTS.name, lines, lambda line: read(line, names_patient=names_patient))
+
+
+def _whole(data: bytes) -> int:
+    """Return how many lines are of format 5, the date among what is checked."""
+    return sum(_is_date(found["date"]) for found in _RECORD.finditer(data.decode("latin-1")))
+
+
+SIGNS: Final = Signs(FRAME, _whole)

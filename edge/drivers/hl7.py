@@ -23,6 +23,7 @@ CA, CE, CR, and AA, AE, AR where it wants them.
 MLLP has no checksum. On a serial line a damaged value cannot be seen unless it damages the message's form.
 """
 
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ from edge.drivers import hl7_message
 from edge.drivers.hl7_frames import BEGIN, CR, END, Lexer, Piece
 from edge.drivers.hl7_message import Header, Report
 from edge.registry import read_options
+from edge.signs import FRAME, Signs
 from node import config
 from wire.errors import Misuse
 from wire.record import Partial
@@ -447,3 +449,8 @@ def create(options: Mapping[str, object]) -> Driver:
     table = codes.with_clinic(path, config.read(Path(path))) if path else codes.built_in()
     lexer = Lexer(is_ended_by_silence=chosen["end"] == "silence")
     return _Hl7(str(chosen["encoding"]), controls, table, str(chosen["form"]), lexer)
+
+
+_HEAD: Final = re.compile(rb"\x0bMSH[|^~\\&#!$%*]{5}")
+"""MLLP's first byte and a header with five separators."""
+SIGNS: Final = Signs(FRAME, lambda data: len(_HEAD.findall(data)))

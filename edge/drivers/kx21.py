@@ -16,6 +16,7 @@ from typing import Final
 from edge.driver import Driver, Facts, Line, Option, Send
 from edge.drivers.lab_answering import FORM, Answering, Report
 from edge.registry import read_options
+from edge.signs import FRAME, Signs
 from wire.record import Observation
 
 STX, ETX, ACK, NAK = 0x02, 0x03, b"\x06", b"\x15"
@@ -111,3 +112,11 @@ class _Kx21(Answering):
 def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one analyser. Raises ConfigError."""
     return _Kx21(answers=read_options(FACTS, options)["answer"] == "ack")
+
+
+def _whole(data: bytes) -> int:
+    found = ((text, read(text)) for text in Texts().feed(data))
+    return sum(text[1:4] == b"D1U" and bool(report.observations) for text, report in found)
+
+
+SIGNS: Final = Signs(FRAME, _whole)

@@ -31,6 +31,7 @@ from edge.driver import (
 )
 from edge.entries import EntryQueue
 from edge.registry import Options, read_options
+from edge.signs import Signs
 from wire.errors import ConfigError
 from wire.record import FORMS, Observation, Result
 
@@ -222,3 +223,7 @@ def _byte(name: str, chosen: Options) -> int:
     except ValueError:
         raise ConfigError(f"driver 'lines': option {name!r} is {text!r}; it must be two hex digits") from None
     return value
+
+
+SIGNS: Final = Signs()
+"""Whatever comes is kept."""

@@ -21,6 +21,7 @@ from edge.driver import Driver, Event, Facts, Line, Option, Send
 from edge.entries import EntryQueue
 from edge.readings import Lines, Noise
 from edge.registry import read_options
+from edge.signs import FRAME, Ask, Signs, lines
 from edge.weighing import Weighing, Weight, Widths
 from wire.errors import ConfigError
 
@@ -149,3 +150,11 @@ def create(options: Mapping[str, object]) -> Driver:
     if not POLL_S_MIN <= poll_s <= POLL_S_MAX:
         raise ConfigError(f"driver 'mtsics': option 'poll_s' is {poll_s:g}; it may be {POLL_S_MIN} to {POLL_S_MAX:g}")
     return _MtSics(NAMES[str(chosen["of"])], least, poll_s)
+
+
+def _whole(data: bytes) -> int:
+    said = (line.decode("latin-1").strip("\x00 ") for line in lines(data))
+    return sum(bool(_WEIGHT.fullmatch(one) or _ABOUT.fullmatch(one)) for one in said)
+
+
+SIGNS: Final = Signs(FRAME, _whole, 1, (Ask(SERIAL, "its serial number"), Ask(WEIGHT, "the weight at this moment")))

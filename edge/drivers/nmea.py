@@ -23,6 +23,7 @@ from typing import Final
 from edge.driver import Driver, Event, Facts, Fault, Line, Located, Option, Send
 from edge.drivers.nmea_sentences import Clock, Height, Lexer, Minimum, read
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 from wire.errors import ConfigError
 
 LOST_S: Final = 60.0
@@ -153,3 +154,6 @@ def create(options: Mapping[str, object]) -> Driver:
     if not 1 <= every_s <= EVERY_S_MAX:
         raise ConfigError(f"driver 'nmea': option 'every_s' is {every_s:g}; it may be 1 to {EVERY_S_MAX:g}")
     return _Nmea(every_s, int(chosen["year_min"]), is_gpsd=bool(chosen["gpsd"]))
+
+
+SIGNS: Final = Signs(CHECK, lambda data: len(Lexer().feed(data)), 2)

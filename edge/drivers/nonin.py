@@ -18,8 +18,11 @@ from typing import Final
 from edge.driver import Commit, Driver, Event, Facts, Line, Option, StudyBegins
 from edge.drivers.nonin_formats import (
     FORMATS,
+    HR_NONE,
     PACKET_FRAMES,
     RATE_HZ,
+    SPO2_NONE,
+    SYNC,
     TEXT,
     Framer,
     Packets,
@@ -29,10 +32,12 @@ from edge.drivers.nonin_formats import (
     from_format_8,
     from_format_13,
     from_text,
+    heart_rate,
 )
 from edge.entries import EntryQueue
 from edge.oximetry import Measurement, Numbers, Shape, Tally, conclude
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 
 SILENCE_S: Final = 5.0
 UNSURE_SIZE_MAX: Final = 4_096
@@ -152,3 +157,55 @@ class _Nonin:
 def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one oximeter. Raises ConfigError."""
     return _Nonin(str(read_options(FACTS, options)["format"]))
+
+
+COUNTS: Final[Mapping[str, int]] = {"13": 1, TEXT: 2, "8": 8, "1": 12}
+"""Frames in a row that are the oximeter's."""
+UNPROVEN: Final = frozenset(("8", "1"))
+"""Formats without a sum: a text at another speed was seen to look like them."""
+KNOWN_BITS: Final = 0x29
+"""Of the last byte of format 8: smart point, sensor alarm, low battery; all others are reserved, and 0."""
+
+
+def _whole(data: bytes) -> int:
+    """Return the packets of formats 2 and 7, spot checks, and pairs of lines."""
+    others = (_in_a_row(name, data) // COUNTS[name] for name in COUNTS if name not in UNPROVEN)
+    return max(_packets("2", data), _packets("7", data), *others)
+
+
+def _maybe(data: bytes) -> str:
+    found = next((name for name in UNPROVEN if _in_a_row(name, data) >= COUNTS[name]), "")
+    return f"frames as of format {found}, which has no checksum" if found else ""
+
+
+def _packets(name: str, data: bytes) -> int:
+    """Return how many times 25 frames stand between one SYNC and the next."""
+    one, since, found = Framer(name), 0, 0
+    for skipped, frame in one.feed(data):
+        if skipped or not frame:
+            since = 0
+        elif (frame[0] if name == "7" else frame[1]) & SYNC:
+            found += since == PACKET_FRAMES
+            since = 1
+        else:
+            since += since > 0
+    return found
+
+
+def _in_a_row(name: str, data: bytes) -> int:
+    one, here, longest = framer(name), 0, 0
+    for skipped, frame in one.feed(data):
+        is_one = bool(frame) and (name not in UNPROVEN or _is_likely(frame))
+        here = (0 if skipped and name != TEXT else here) + 1 if is_one else 0
+        longest = max(longest, here)
+    return longest
+
+
+def _is_likely(frame: bytes) -> bool:
+    """Return whether a frame without a sum holds a pulse and a saturation as people have them, or neither."""
+    rate, spo2 = heart_rate(frame[0], frame[1]), frame[2]
+    has_values = (18 <= rate <= 321 and 20 <= spo2 <= 100) or (rate == HR_NONE and spo2 == SPO2_NONE)
+    return has_values and not any(byte & ~KNOWN_BITS for byte in frame[3:])
+
+
+SIGNS: Final = Signs(CHECK, _whole, maybe=_maybe)

@@ -19,6 +19,7 @@ from edge.driver import Driver, Facts, Line
 from edge.drivers.radiation_meter import PACE, Meter, read_pace
 from edge.drivers.radiation_poll import Question
 from edge.drivers.radiation_study import FORM, Lead, Survey
+from edge.signs import CHECK, Ask, Signs
 from wire.record import Observation
 
 HEAD_SIZE: Final = 12
@@ -118,3 +119,11 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one dosimeter. Raises ConfigError."""
     _, every_s, study_s = read_pace(FACTS, options)
     return _Radex(every_s, study_s)
+
+
+def _whole(data: bytes) -> int:
+    heads = (data[at : at + HEAD_SIZE] for at in range(len(data) - HEAD_SIZE + 1) if data.startswith(ANSWER, at))
+    return sum(check_sum(head[:10]) == head[10:] for head in heads)
+
+
+SIGNS: Final = Signs(CHECK, _whole, 1, (Ask(request(SERIAL, 0), "its serial number"),))

@@ -18,6 +18,7 @@ from edge.driver import Driver, Facts, Line
 from edge.drivers.radiation_meter import PACE, Meter, read_pace
 from edge.drivers.radiation_poll import Question
 from edge.drivers.radiation_study import FORM, Lead, Survey
+from edge.signs import FRAME, Ask, Signs, lines
 from wire.record import Observation
 
 ANSWER_SIZE_MAX: Final = 256
@@ -117,3 +118,12 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one counter. Raises ConfigError."""
     _, every_s, study_s = read_pace(FACTS, options)
     return _RadPro(every_s, study_s)
+
+
+_IDENTITY: Final = re.compile(rb"OK [ -~]{1,80};[ -~]{1,60};[0-9A-Fa-f]{8,32}")
+SIGNS: Final = Signs(
+    FRAME,
+    lambda data: sum(bool(_IDENTITY.fullmatch(line)) for line in lines(data)),
+    1,
+    (Ask(b"GET deviceId\r\n", "model, firmware and id"),),
+)

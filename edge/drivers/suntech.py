@@ -26,6 +26,7 @@ from edge.driver import Driver, Event, Facts, Fault, Line, Note, Option, Send, S
 from edge.entries import EntryQueue
 from edge.readings import Reading, observation
 from edge.registry import read_options
+from edge.signs import CHECK, Ask, Signs
 from wire.errors import ConfigError
 
 GET_CUFF, GET_RESULT = bytes.fromhex("3a79050048"), bytes.fromhex("3a7903004a")
@@ -245,3 +246,11 @@ def create(options: Mapping[str, object]) -> Driver:
     if not POLL_S_MIN <= poll_s <= POLL_S_MAX:
         raise ConfigError(f"driver 'suntech': option 'poll_s' is {poll_s:g}; it may be {POLL_S_MIN} to {POLL_S_MAX:g}")
     return _Suntech(poll_s)
+
+
+SIGNS: Final = Signs(
+    CHECK,
+    lambda data: sum(bool(answer) for _, answer in Framer().feed(data)),
+    1,
+    (Ask(GET_CUFF, "the pressure in the cuff"),),
+)

@@ -18,6 +18,7 @@ from typing import Final
 from edge.driver import Driver, Facts, Line, Option
 from edge.readings import LineDriver, Lines, Reading, damaged, observation
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 from wire.record import Observation
 
 LINE_SIZE_MAX: Final = 2_048
@@ -91,3 +92,11 @@ def create(options: Mapping[str, object]) -> Driver:
     only_named = read_options(FACTS, options)["show"] == "named"
     lines = Lines((0x0A,), LINE_SIZE_MAX)
     return LineDriver(FACTS.form, FACTS.name, lines, lambda line: read(line, only_named=only_named))
+
+
+def _whole(data: bytes) -> int:
+    found = (read(line) for line in data.split(b"\n"))
+    return sum(one is not None and not one.partial for one in found)
+
+
+SIGNS: Final = Signs(CHECK, _whole)

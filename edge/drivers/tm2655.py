@@ -21,6 +21,7 @@ The conversation is the table `MOVES`:
     follow      a result is committed; an envelope may follow into the same study
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -30,6 +31,7 @@ from edge.drivers.tm2655_records import Framer, Record, is_envelope, read, reque
 from edge.entries import EntryQueue
 from edge.readings import SILENCE_S, Noise, Reading, damaged, put_study
 from edge.registry import read_options
+from edge.signs import CHECK, Ask, Signs
 
 NAK: Final = 0x15
 ASKS_MAX: Final = 2
@@ -243,3 +245,13 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one monitor. Raises ConfigError."""
     chosen = read_options(FACTS, options)
     return _Tm2655(str(chosen["ask"]), envelope=bool(chosen["envelope"]))
+
+
+def _whole(data: bytes) -> int:
+    """Return how many records hold their check, and answers that say that there is none."""
+    records = sum(bool(_HEAD.match(record.text or "")) for record in Framer().feed(data))
+    return records + data.count(b"\x16\x16\x0100\x06") + data.count(b"\x16\x16\x0100\x15")
+
+
+_HEAD: Final = re.compile(r"[ -~]{1,16}\x1e\d{10}\x1e")
+SIGNS: Final = Signs(CHECK, _whole, 1, (Ask(request("RB"), "the last result, which it keeps"),))

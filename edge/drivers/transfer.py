@@ -16,6 +16,8 @@ the sender offers it again. A transfer that breaks off is kept as far as it came
 Of an SCP-ECG the leads are kept as a WAVEFORM, too (`transfer_leads`), so that the centre can look at them at once.
 """
 
+import re
+from binascii import crc_hqx
 from collections.abc import Mapping
 from typing import Final
 
@@ -37,8 +39,10 @@ from edge.driver import (
 from edge.drivers import transfer_scp
 from edge.drivers.transfer_files import Broken, File, Offer, Out, Receiver, Say
 from edge.drivers.transfer_xmodem import XmodemReceiver
+from edge.drivers.transfer_zframes import Decoder, Header
 from edge.drivers.transfer_zmodem import ZmodemReceiver
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 from wire.record import FORMS, Partial, Picture, Result
 
 SHORT_TEXT_MAX: Final = 40
@@ -190,3 +194,24 @@ def create(options: Mapping[str, object]) -> Driver:
     receiver: Receiver = ZmodemReceiver() if chosen["protocol"] == "zmodem" else XmodemReceiver()
     texts = (str(chosen[name]) for name in ("encoding", "form", "model"))
     return _Transfer(receiver, *texts, wants_leads=bool(chosen["leads"]))
+
+
+def _whole(data: bytes) -> int:
+    """Return how many ZMODEM headers and XMODEM blocks with a CRC hold their checks."""
+    decoder, found = Decoder(), 0
+    decoder.feed(data)
+    while (item := decoder.next()) is not None:
+        found += isinstance(item, Header)
+    return found + sum(_is_block(data, begin.start()) for begin in _BLOCK.finditer(data))
+
+
+def _is_block(data: bytes, at: int) -> bool:
+    """Return whether a block of XMODEM begins here: its number, the number's complement, and CRC-16 over the data."""
+    whole = at + 3 + (128 if data[at] == 1 else 1024) + 2
+    return len(data) >= whole and data[at + 1] ^ data[at + 2] == 0xFF and not crc_hqx(data[at + 3 : whole], 0)
+
+
+_BLOCK: Final = re.compile(rb"[\x01\x02](?=[\x00-\xff]{2})")
+
+
+SIGNS: Final = Signs(CHECK, _whole)

@@ -21,6 +21,7 @@ from typing import Final
 from edge.driver import Driver, Event, Facts, Fault, Line, Note, Option, Send
 from edge.drivers.lab_answering import FORM, Answering, Report, observation
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 
 START, CR = 0x3E, 0x0D
 HEAD_SIZE: Final = 9
@@ -177,3 +178,6 @@ class _VesMatic(Answering):
 def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one instrument. Raises ConfigError."""
     return _VesMatic(answers=read_options(FACTS, options)["answer"] == "ack")
+
+
+SIGNS: Final = Signs(CHECK, lambda data: sum(map(is_sound, Frames().feed(data))))
