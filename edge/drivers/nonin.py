@@ -80,7 +80,7 @@ class _Nonin:
         return self._queue.release()
 
     def tick(self, now: float) -> list[Event]:
-        if self._measurement.is_open and now - self._heard_at >= SILENCE_S:
+        if self._measurement.is_open and now >= self._heard_at + SILENCE_S:  # as `deadline` reckons
             self._measurement.end("the oximeter fell silent", now, self._framers[0].rest())
         return [*self._queue.tick(now), *self._queue.release()]
 

@@ -33,6 +33,19 @@ def test_a_pulse_over_127_is_read_from_two_bytes(rate):
     assert heart_rate(rate >> 7, rate & 0x7F) == rate
 
 
+def test_a_finger_that_is_out_ends_the_study_at_the_deadline_whatever_the_fractions_of_a_second():
+    """11.67 s + 5 s - 11.67 s is less than 5 s for a computer: the deadline stood where it was, for ever."""
+    _, bench, wire = measured()
+    packets = b"".join(data for direction, _, data in wire.carried if direction == "<")[: 125 * 36]
+    bench = Bench("nonin", {"format": "2"})
+    for at in range(36):
+        bench.wait(at / 3 - bench.now)
+        bench.feed(packets[125 * at : 125 * (at + 1)])
+    bench.wait(400)
+    assert bench.studies
+    assert bench.open is None
+
+
 def test_the_samples_packet_is_pulse_72_saturation_97():
     bench = Bench("nonin")
     bench.feed(sample("nonin/df2-packet-hr72-spo2-97.bin") * 3 * 12)
