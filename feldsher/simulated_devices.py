@@ -19,6 +19,7 @@ from hardware.simulated import (
     kx21,
     oximeter,
     radex,
+    printing_device,
     radpro,
     scales,
     scanner,
@@ -117,6 +118,14 @@ def _meter(make: _Made, args: Namespace, start: int) -> Device:
     return make(args.seed + start, args.count * READINGS_COUNT, args.every, args.fault)
 
 
+def _printing(style: str) -> Kind:
+    def make(args: Namespace, start: int) -> Device:
+        ids = [_patient(args, at) for at in range(start, start + args.count)]
+        return printing_device.PrintingDevice(style, args.seed + start, ids, args.every, args.fault)
+
+    return Kind(printing_device.FAULTS, make)
+
+
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
@@ -144,3 +153,4 @@ KINDS: Final[Mapping[str, Kind]] = {
     "tanita": Kind(scales.TANITA_FAULTS, lambda args, start: _monitor(scales.Tanita, args, start)),
     "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),
 }
+    **{f"printer-{style}": _printing(style) for style in printing_device.STYLES},

@@ -15,6 +15,7 @@ from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import Hl7Sender
 from hardware.simulated.kx21 import Kx21
 from hardware.simulated.oximeter import Oximeter
+from hardware.simulated.printing_device import PrintingDevice
 from hardware.simulated.radex import Radex
 from hardware.simulated.radpro import RadPro
 from hardware.simulated.results import message
@@ -65,6 +66,10 @@ def ecgs(protocol, *faults, count=1, **how):
     return FileSender(files, protocol, faults, 5.0)
 
 
+def tickets(style, *faults, count=2):
+    return PrintingDevice(style, 7, [patient_label(7, at) for at in range(count)], 10.0, faults)
+
+
 def controls_between_patients():
     messages = [message("xp100", 7, patient_label(7, at), at=at, is_control=at == 1) for at in range(3)]
     return Analyser(messages, every_s=5.0)
@@ -113,6 +118,12 @@ DEVICES = {
     "gmc-live": lambda: Gmc(7, 6),
     "gmc-heartbeat": lambda: Gmc(7, 5, faults=["wide", "heartbeat", "first-value"]),
     "gmc-history": lambda: Gmc(7, 3, faults=["short-read"]),
+    "printer-escpos": lambda: tickets("escpos", "polls"),
+    "printer-breaks-off": lambda: tickets("escpos", "breaks-off", "no-page"),
+    "printer-absurd": lambda: tickets("escpos", "absurd", "unknown"),
+    "printer-column": lambda: tickets("column", count=1),
+    "printer-escp": lambda: tickets("escp", count=1),
+    "printer-plain": lambda: tickets("plain"),
     "radex-live": lambda: Radex(7, 6),
     "radex-damaged": lambda: Radex(7, 9, faults=["bad-sum", "late-answer"]),
     "radpro-live": lambda: RadPro(7, 6),
