@@ -14,11 +14,14 @@ from edge import registry
 from edge.driver import (
     HEADLINE_LINES_MAX,
     RAW_SIZE_MAX,
+    Asking,
     Commit,
     Event,
     Fault,
     Located,
     Note,
+    OperatorScanned,
+    OrdersWanted,
     PatientReleased,
     PatientScanned,
     Reserve,
@@ -30,6 +33,7 @@ from wire.errors import Misuse
 from wire.record import RECORDS, Observation, Result
 from wire.tag import SIZE_MAX, Tag
 from wire.waveform import Waveform
+from wire.worklist import Order
 
 TICKS_MAX: Final = 10_000
 """Deadlines within one wait. More is a driver whose deadline does not move on."""
@@ -79,10 +83,12 @@ class Bench:
         self.sent = b""
         self.durable = b""
         self.studies: list[Seen] = []
-        self.scans: list[PatientScanned | PatientReleased | Located] = []
+        self.scans: list[PatientScanned | PatientReleased | OperatorScanned | Located] = []
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self.open: Seen | None = None
+        self.worklist: list[Order] = []
+        """What is ordered, for a driver that asks."""
 
     def feed(self, data: bytes) -> bytes:
         """Let the device say `data`; return what the driver sends at once."""
@@ -135,13 +141,21 @@ class Bench:
             case StudyEnds():
                 _hold(len(event.headline) <= HEADLINE_LINES_MAX, f"a headline has {HEADLINE_LINES_MAX} lines at most")
                 self._end(event)
-            case PatientScanned() | PatientReleased() | Located():
+            case PatientScanned() | PatientReleased() | OperatorScanned() | Located():
                 self.scans.append(event)
+            case OrdersWanted(token, ids):
+                return self._look_up(token, ids)
             case Fault():
                 self.faults.append(event)
             case Note(text):
                 self.notes.append(text)
         return []
+
+    def _look_up(self, token: int, ids: tuple[str, ...]) -> list[Event]:
+        if not isinstance(self.driver, Asking):
+            raise Misuse("a driver that wants orders has `ordered`")
+        found = [one for one in self.worklist if not ids or one.sample in ids or one.patient in ids]
+        return self.driver.ordered(token, found, self.now)
 
     def _answer(self, token: int | None, commit: Commit | None) -> list[Event]:
         if token is not None:

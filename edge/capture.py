@@ -14,9 +14,13 @@ Whose study is it? Nothing is guessed (docs/devices.md, "Binding"):
 * A study that is open when a label is scanned keeps what it had.
 * An id that the device gives is kept as received. If it disagrees with the label, the study is kept whole, keeps both
   and is marked `patient_conflict`.
+* With a worklist in force, what was scanned or what the device gives is looked up in it (`edge.binding`): the number of a
+  tube names its patient, and who is not on the list is kept and flagged (`unlisted`).
 * A control is no patient's: no patient stands in its summary.
 
-Where and when? A GPS on one port (`Located`) says where each study begins within the next `PLACE_S_MAX`, and how far
+Whose hands? A badge names the operator of every study that begins afterwards, until another badge or `OPERATOR_S_MAX`.
+
+Where and when? A GPS on one port (`Located`) says where each study begins within the next minute, and how far
 the kit's clock is from the satellites'. The clock itself is not set.
 
 After a crash nothing of this module is left and nothing is needed: open studies are recovered by `node.journal`, the
@@ -30,9 +34,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from edge import registry
+from edge.binding import Bound, NoOrders, Orders, owner_of, whose
 from edge.driver import (
     HEADLINE_LINES_MAX,
     RAW_SIZE_MAX,
+    Asking,
     Commit,
     Driver,
     Event,
@@ -40,6 +46,8 @@ from edge.driver import (
     Fault,
     Located,
     Note,
+    OperatorScanned,
+    OrdersWanted,
     PatientReleased,
     PatientScanned,
     Reserve,
@@ -48,6 +56,7 @@ from edge.driver import (
     StudyBegins,
     StudyEnds,
 )
+from edge.whereabouts import Whereabouts
 from node.clock import Clock
 from wire import kinds, record
 from wire.errors import DiskError, DiskFull, Misuse
@@ -56,13 +65,16 @@ from wire.waveform import Waveform
 
 BINDING_S_MAX: Final = 600.0
 """A label is good for this long after the last study that began under it."""
-PLACE_S_MAX: Final = 60.0
-"""A place is good for this long; a study that begins later has none."""
+OPERATOR_S_MAX: Final = 12 * 3600.0
+"""A badge is good for a shift."""
 CLOSE_RETRY_S: Final = 5.0
 CLOSING_COUNT_MAX: Final = 64
 """Studies that wait for room on the disk to be closed; more are left to recovery."""
 NOTES_COUNT_MAX: Final = 64
 """Notes kept for one entry of a study; the rest are counted."""
+KEEPER: Final = "lines"
+KEEPER_OPTIONS: Final[Mapping[str, object]] = {"mode": "bursts", "form": "unknown"}
+"""The driver that keeps what comes on a port whose own driver must not read it: it understands and sends nothing."""
 STEPS_MAX: Final = 100_000
 """Events of one call. More is a driver that talks to itself."""
 
@@ -97,21 +109,25 @@ class Happened:
     summary: Mapping[str, object] | None = None
 
 
-KINDS: Final = ("opened", "committed", "closed", "refused", "fault", "note", "patient", "released")
+KINDS: Final = ("opened", "committed", "closed", "refused", "fault", "note", "patient", "released", "operator")
 
 
 @dataclass(slots=True)
 class _Open:
-    """A study that is being written."""
+    """A study that is being written. `flaw`: why it is partial, whatever the driver says at its end."""
 
     begins: StudyBegins
     patient: PatientScanned | None
     place: record.Place | None
     opened_ms: int
+    operator: OperatorScanned | None = None
+    owner: str = ""
+    """The patient whom the worklist means by the label, at the beginning; "": nobody."""
     journal: StudyJournal | None = None
     entries: int = 0
     notes: list[str] = field(default_factory=list)
     notes_dropped: int = 0
+    flaw: str = ""
 
 
 @dataclass(slots=True)
@@ -125,6 +141,10 @@ class _Port:
     study: _Open | None = None
     heard_ms: int = 0
     outgoing: bytearray = field(default_factory=bytearray)
+    on_trial: bool = False
+    """Nobody knows yet that the line is set right: nothing that is read is committed."""
+    aside: str = ""
+    """Why what comes is kept as it comes, and is not given to the port's driver."""
 
 
 @dataclass(slots=True)
@@ -144,7 +164,10 @@ class Capture:
         kit: str,
         on_event: Callable[[Happened], None] | None = None,
         binding_s_max: float = BINDING_S_MAX,
+        orders: Orders | None = None,
     ) -> None:
+        self.orders: Orders = orders or NoOrders()
+        """The worklist, which the kit's owner may replace."""
         self._studies = studies
         self._clock = clock
         self._kit = kit
@@ -153,7 +176,8 @@ class Capture:
         self._ports: dict[str, _Port] = {}
         self._patient: PatientScanned | None = None
         self._patient_until = 0.0
-        self._place: tuple[record.Place, float] | None = None
+        self._operator: tuple[OperatorScanned, float] | None = None
+        self._whereabouts = Whereabouts(clock)
         self._closing: deque[_Closing] = deque()
         self._close_at = 0.0
         self._failed = False
@@ -229,6 +253,55 @@ class Capture:
         line.heard_ms = self._clock.time_ms()
         self._drive(line, lambda driver: driver.lost(now), now)
 
+    def dropped(self, port: str, count: int, now: float) -> None:
+        """So many bytes of the line are lost: nothing is joined over the gap, and an open study is flagged."""
+        line = self._ports[port]
+        text = f"{count} bytes of the line were lost: the kit was busy for too long"
+        self._tell(line, "fault", f"lost-bytes: {text}")
+        self._flaw(line, text)
+        self.lost(port, now)
+
+    def trial(self, port: str, *, on: bool) -> None:
+        """Nothing that is read on the port is committed while this is on."""
+        self._ports[port].on_trial = on
+
+    def begin_anew(self, port: str, now: float) -> None:
+        """The line is set otherwise: what was heard of a message belongs to no other."""
+        line = self._ports[port]
+        if line.study is not None:
+            self._end(line, StudyEnds(partial="the line was set to another speed"), now)
+        self._start_anew(line)
+
+    def set_aside(self, port: str, reason: str, data: bytes, now: float) -> None:
+        """Another device speaks: keep what comes, `data` first, raw and flagged, and send nothing until `take_back`."""
+        line = self._ports[port]
+        self._tell(line, "fault", f"wrong-device: {reason}")
+        self._leave(line, reason, now)
+        line.aside = reason
+        self._start_anew(line)
+        if data:
+            self.receive(port, data, now)
+
+    def take_back(self, port: str, data: bytes, now: float) -> bytes:
+        """The port's own device speaks again, `data` first; return what to send it."""
+        line = self._ports[port]
+        self._leave(line, line.aside, now)
+        line.aside = ""
+        self._start_anew(line)
+        return self.receive(port, data, now) if data else b""
+
+    def _leave(self, line: _Port, reason: str, now: float) -> None:
+        """The driver hears no more of this device; a study that is open ends as what it is."""
+        self._drive(line, lambda driver: driver.lost(now), now)
+        if line.study is not None:
+            self._end(line, StudyEnds(partial=reason), now)
+
+    def _flaw(self, line: _Port, text: str) -> None:
+        """Flag the study that is open, with a note in it."""
+        if line.study is not None:
+            line.study.flaw = line.study.flaw or text
+            self._note(line, text)
+
     def detach(self, port: str, now: float) -> None:
         """Give the port up; a study that is open on it ends as partial."""
         self.lost(port, now)
@@ -288,8 +361,13 @@ class Capture:
                 self._end(line, event, now)
             case PatientScanned() | PatientReleased():
                 self._bind(line, event, now)
+            case OperatorScanned():
+                self._operator = event, now + OPERATOR_S_MAX
+                self._tell(line, "operator", "a badge was read" + (", its check digit holds" if event.checked else ""))
+            case OrdersWanted(token, ids):
+                return self._look_up(line, token, ids, now)
             case Located():
-                self._locate(line, event, now)
+                self._whereabouts.heard(line.name, event, now)
             case Fault(code, text):
                 self._tell(line, "fault", f"{code}: {text}")
             case Note(text):
@@ -306,6 +384,13 @@ class Capture:
             return []
         return events
 
+    def _look_up(self, line: _Port, token: int, ids: tuple[str, ...], now: float) -> list[Event]:
+        if not isinstance(line.driver, Asking):
+            self._tell(line, "fault", f"driver: {line.driver_name} asks for orders and takes none")
+            return []
+        asking, found = line.driver, self.orders.about(ids)
+        return self._ask(line, lambda _: asking.ordered(token, found, now), now)
+
     def _reserve(self, line: _Port, token: int, now: float) -> list[Event]:
         room = not self._failed and self._studies.has_room()
         if not room:
@@ -314,7 +399,12 @@ class Capture:
 
     def _start_anew(self, line: _Port) -> None:
         line.study = None
+        if line.aside:
+            line.driver = registry.create(KEEPER, KEEPER_OPTIONS)
+            line.facts = registry.find(KEEPER).FACTS
+            return
         line.driver = registry.create(line.driver_name, line.options)
+        line.facts = registry.find(line.driver_name).FACTS
 
     def _driver_failed(self, line: _Port, reason: str, now: float) -> None:
         self._tell(line, "fault", f"driver: {line.driver_name} failed and was started anew: {reason}")
@@ -329,12 +419,18 @@ class Capture:
             self._end(line, StudyEnds(partial="the driver began another study"), now)
         is_now = not begins.is_earlier
         patient = self.label(now) if is_now and line.bind == "scan" else None
-        place = self._place_of_begin(now) if is_now else None
-        line.study = _Open(begins, patient, place, line.heard_ms)
+        place = self._whereabouts.at(now) if is_now else None
+        operator = self._operator[0] if is_now and self._operator and now < self._operator[1] else None
+        owner = owner_of(patient.id, self.orders) if patient is not None else ""
+        line.study = _Open(begins, patient, place, line.heard_ms, operator, owner)
+        if line.aside:
+            self._flaw(line, line.aside)
 
     def _commit(self, line: _Port, commit: Commit, now: float) -> bool:
         """Append one entry; True when it is durable. A study's file is made by its first entry."""
         study = line.study
+        if line.on_trial and not line.aside:
+            return False
         if study is None:
             self._tell(line, "fault", "driver: an entry outside a study was dropped")
             return False
@@ -344,7 +440,7 @@ class Capture:
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
         head = [] if study.journal is not None else _head(line, study)
         waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
-        named = _named_by_device(study, commit.patient_id)
+        named = self._named_by_device(study, commit.patient_id)
         return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *_note_tags(study)])
 
     def _dated(self, sampled: Sampled, now: float) -> Waveform:
@@ -372,12 +468,22 @@ class Capture:
         self._tell(line, "committed", f"entry {study.entries}")
         return True
 
+    def _named_by_device(self, study: _Open, patient_id: str) -> list[Tag]:
+        """Return the patient as the device names them; a label that was scanned stands alone."""
+        if study.patient is not None or not patient_id:
+            return []
+        bound = whose("", (patient_id,), self.orders)
+        return [record.Patient(bound.patient, bound.source, time_ms=study.opened_ms).to_tag()]
+
     def _end(self, line: _Port, ends: StudyEnds, now: float) -> None:
         study, line_name = line.study, line.name
         if study is None:
             return
-        if study.journal is not None and study.notes:
-            self._append(line, study, _note_tags(study))
+        if study.journal is not None and not ends.qc and (remark := self._bound(study, ends).remark):
+            study.notes.append(remark)  # not into the log, which lies on the card in the clear
+        why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
+        if study.journal is not None and (why or study.notes):
+            self._append(line, study, [*why, *_note_tags(study)])
         line.study = None
         if study.journal is None:
             return
@@ -408,9 +514,7 @@ class Capture:
 
     def _summary(self, line: _Port, study: _Open, ends: StudyEnds) -> dict[str, object]:
         """Return the SUMMARY map of `docs/formats/study.md`."""
-        scanned = study.patient.id if study.patient is not None and not ends.qc else ""
-        conflict = bool(scanned and ends.patient_ids and scanned not in ends.patient_ids)
-        own = "" if ends.qc else next(iter(ends.patient_ids), "")
+        bound = Bound() if ends.qc else self._bound(study, ends)
         return {
             "study": study.journal.study_id if study.journal is not None else b"",
             "kit": self._kit,
@@ -418,14 +522,19 @@ class Capture:
             "opened_ms": study.opened_ms,
             "closed_ms": self._clock.time_ms(),
             "device": ends.model or study.begins.model or line.facts.name,
-            "patient": scanned or own,
-            "patient_conflict": conflict,
+            "patient": bound.patient,
+            "patient_conflict": bound.conflict,
+            "unlisted": bound.unlisted,
+            "operator": study.operator.id if study.operator is not None else "",
             "entries": study.entries,
             "qc": ends.qc,
-            "partial": bool(ends.partial),
+            "partial": bool(ends.partial or study.flaw),
             "recovered": False,
             "headline": [list(item) for item in ends.headline[:HEADLINE_LINES_MAX]],
         }
+
+    def _bound(self, study: _Open, ends: StudyEnds) -> Bound:
+        return whose(study.patient.id if study.patient is not None else "", ends.patient_ids, self.orders)
 
     # Patients, notes, and telling
 
@@ -439,33 +548,6 @@ class Capture:
         for other in self._ports.values():
             if other.study is not None and other.bind == "scan" and other.study.patient != event:
                 self._note(other, "a label was scanned while this study was open; it was not tied to it")
-
-    def _locate(self, line: _Port, event: Located, now: float) -> None:
-        """Keep where the kit is, and what its clock said when the satellites' said `utc`."""
-        gps_time, offset_ms = "", 0
-        if event.utc is not None:
-            heard_ms = self._clock.time_ms() - round((now - event.at) * 1000)
-            gps_time = event.utc.isoformat(timespec="milliseconds")
-            offset_ms = heard_ms - round(event.utc.timestamp() * 1000)
-        place = record.Place(
-            event.latitude,
-            event.longitude,
-            event.altitude_m,
-            event.satellites,
-            event.hdop,
-            gps_time,
-            offset_ms,
-            port=line.name,
-            sentences=event.sentences,
-        )
-        self._place = place, event.at
-
-    def _place_of_begin(self, now: float) -> record.Place | None:
-        """Return where a study begins, as far as that was known within the last minute."""
-        if self._place is None or now - self._place[1] > PLACE_S_MAX:
-            return None
-        place, at = self._place
-        return replace(place, age_ms=round((now - at) * 1000))
 
     def _note(self, line: _Port, text: str) -> None:
         self._tell(line, "note", text)
@@ -495,16 +577,13 @@ def _head(line: _Port, study: _Open) -> list[Tag]:
     begins, facts = study.begins, line.facts
     tags = [record.Device(facts.name, facts.version, line.name, begins.model, begins.serial).to_tag()]
     tags += [study.place.to_tag()] if study.place is not None else []
+    if study.operator is not None:
+        tags.append(record.Operator(study.operator.id, study.operator.checked, study.opened_ms).to_tag())
     if study.patient is not None:
-        tags.append(record.Patient(study.patient.id, "barcode", study.patient.checked, study.opened_ms).to_tag())
+        patient = study.owner or study.patient.id
+        source = "barcode" if patient == study.patient.id else "worklist"
+        tags.append(record.Patient(patient, source, study.patient.checked, study.opened_ms).to_tag())
     return tags
-
-
-def _named_by_device(study: _Open, patient_id: str) -> list[Tag]:
-    """Return the patient as the device names them; a label that was scanned stands alone."""
-    if study.patient is not None or not patient_id:
-        return []
-    return [record.Patient(patient_id, "device", time_ms=study.opened_ms).to_tag()]
 
 
 def _note_tags(study: _Open) -> list[Tag]:

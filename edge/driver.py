@@ -11,13 +11,14 @@ The one promise that everything else rests on: **a driver never releases a devic
 One driver is one module that has `FACTS` and `create(options)`; `edge.registry` finds it by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from wire.tag import Tag
 from wire.waveform import Waveform
+from wire.worklist import Order
 
 Headline = tuple[str, str, str]
 """Name, value and unit, as they should stand on one line of a list."""
@@ -133,7 +134,40 @@ class Note:
     text: str
 
 
-Event = Send | Reserve | StudyBegins | Commit | StudyEnds | PatientScanned | PatientReleased | Located | Fault | Note
+@dataclass(frozen=True, slots=True)
+class OperatorScanned:
+    """A badge was read: who works with the devices from now on."""
+
+    id: str
+    checked: bool
+    symbology: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersWanted:
+    """The device asks what is ordered. Answered at once by `Asking.ordered(token)`, from the kit's worklist.
+
+    `ids`: of patients or samples; none: all that is ordered.
+    """
+
+    token: int
+    ids: tuple[str, ...]
+
+
+Event = (
+    Send
+    | Reserve
+    | StudyBegins
+    | Commit
+    | StudyEnds
+    | PatientScanned
+    | PatientReleased
+    | OperatorScanned
+    | OrdersWanted
+    | Located
+    | Fault
+    | Note
+)
 
 
 class Driver(Protocol):
@@ -156,6 +190,15 @@ class Driver(Protocol):
 
     def deadline(self) -> float | None:
         """When `tick` wants to be called next."""
+        ...
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A driver that says `OrdersWanted`."""
+
+    def ordered(self, token: int, orders: Sequence[Order], now: float) -> list[Event]:
+        """These lines of the worklist have one of the ids: empty when there is none."""
         ...
 
 

@@ -69,6 +69,13 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
         help="analyser, hl7: whose manner; ecg: by which protocol (default: its first)",
     )
     device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
+    device.add_argument(
+        "--ask",
+        action="append",
+        default=[],
+        metavar="SAMPLE",
+        help="analyser: ask the host for the orders of this tube",
+    )
     device.add_argument("--encoding", default="utf-8", help="analyser, hl7: character set of names (default utf-8)")
     device.add_argument("--format", choices=("1", "2", "7", "8", "13", "ascii"), default="2", help="oximeter")
     device.add_argument("--finger", type=float, default=20.0, metavar="SECONDS", help="oximeters: a finger stays in")

@@ -11,15 +11,17 @@ from typing import Final, Protocol, TypeVar
 from hardware.simulated import (
     abacus,
     analyser,
+    asking_analyser,
     bc2800,
     contec,
     gmc,
     gps,
     hbp9030,
     kx21,
+    label_printer,
     oximeter,
-    radex,
     printing_device,
+    radex,
     radpro,
     scales,
     scanner,
@@ -70,6 +72,14 @@ def _messages(tell: Callable[..., Said], styles: Sequence[str], args: Namespace,
 
 
 def _analyser(args: Namespace, start: int) -> Device:
+    if args.ask:
+        samples = [args.ask[at % len(args.ask)] for at in range(start, start + max(args.count, len(args.ask)))]
+        faults = [one for one in args.fault if one in asking_analyser.FAULTS]
+        if len(faults) < len(args.fault):
+            raise UsageError(f"--ask knows the faults: {', '.join(asking_analyser.FAULTS)}")
+        return asking_analyser.AskingAnalyser(samples, faults, args.every, args.seed)
+    if one := next((one for one in args.fault if one in asking_analyser.FAULTS), ""):
+        raise UsageError(f"--fault {one}: only of an analyser that asks (--ask SAMPLE)")
     return analyser.Analyser(_messages(message, STYLES, args, start), args.fault, args.every)
 
 
@@ -109,6 +119,14 @@ def _hbp9030(args: Namespace, start: int) -> Device:
     return hbp9030.Hbp9030(args.seed + start, ids, args.every, args.fault)
 
 
+def _printing(style: str) -> Kind:
+    def make(args: Namespace, start: int) -> Device:
+        ids = [_patient(args, at) for at in range(start, start + args.count)]
+        return printing_device.PrintingDevice(style, args.seed + start, ids, args.every, args.fault)
+
+    return Kind(printing_device.FAULTS, make)
+
+
 def _contec(args: Namespace, start: int) -> Device:
     return contec.Contec(args.seed + start, args.count, args.finger, args.fault)
 
@@ -118,21 +136,13 @@ def _meter(make: _Made, args: Namespace, start: int) -> Device:
     return make(args.seed + start, args.count * READINGS_COUNT, args.every, args.fault)
 
 
-def _printing(style: str) -> Kind:
-    def make(args: Namespace, start: int) -> Device:
-        ids = [_patient(args, at) for at in range(start, start + args.count)]
-        return printing_device.PrintingDevice(style, args.seed + start, ids, args.every, args.fault)
-
-    return Kind(printing_device.FAULTS, make)
-
-
 def _patient(args: Namespace, at: int) -> str:
     ids: list[str] = args.patient
     return ids[at % len(ids)] if ids else scanner.patient_label(args.seed, at)
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "analyser": Kind(analyser.FAULTS, _analyser),
+    "analyser": Kind({**analyser.FAULTS, **asking_analyser.FAULTS}, _analyser),
     "andscale": Kind(scales.AND_FAULTS, lambda args, start: _monitor(scales.AndScale, args, start)),
     "hbp9030": Kind(hbp9030.FAULTS, _hbp9030),
     "contec": Kind(contec.FAULTS, _contec),
@@ -144,8 +154,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "abacus": Kind(abacus.FAULTS, lambda args, start: _monitor(abacus.Abacus, args, start)),
     "bc2800": Kind(bc2800.FAULTS, lambda args, start: _monitor(bc2800.Bc2800, args, start)),
     "kx21": Kind(kx21.FAULTS, lambda args, start: _monitor(kx21.Kx21, args, start)),
+    "label-printer": Kind(label_printer.FAULTS, lambda args, start: label_printer.LabelPrinter(args.count, args.fault)),
     "vesmatic": Kind(vesmatic.FAULTS, lambda args, start: _monitor(vesmatic.VesMatic, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
+    **{f"printer-{style}": _printing(style) for style in printing_device.STYLES},
     "radpro": Kind(radpro.FAULTS, lambda args, start: _meter(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _meter(radex.Radex, args, start)),
     "scanner": Kind(scanner.FAULTS, _scanner),
@@ -153,4 +165,3 @@ KINDS: Final[Mapping[str, Kind]] = {
     "tanita": Kind(scales.TANITA_FAULTS, lambda args, start: _monitor(scales.Tanita, args, start)),
     "tm2655": Kind(tm2655.FAULTS, lambda args, start: _monitor(tm2655.Tm2655, args, start)),
 }
-    **{f"printer-{style}": _printing(style) for style in printing_device.STYLES},

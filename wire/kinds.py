@@ -35,6 +35,8 @@ CORRECTION: Final = 0x02
 NOTE: Final = 0x03
 RECORD: Final = 0x04
 """One record of a store's log (`node.log`); its owner knows what is in it."""
+OPERATOR: Final = 0x05
+"""CBOR map: whose badge was read."""
 
 # Capture (0x000B)
 DEVICE: Final = 0x01
@@ -94,6 +96,7 @@ NAMES: Final = {
     (DATABASE, PATIENT): "PATIENT",
     (DATABASE, CORRECTION): "CORRECTION",
     (DATABASE, NOTE): "NOTE",
+    (DATABASE, OPERATOR): "OPERATOR",
     (CAPTURE, DEVICE): "DEVICE",
     (CAPTURE, RAW): "RAW",
     (CAPTURE, RESULT): "RESULT",

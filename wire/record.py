@@ -253,12 +253,24 @@ class Partial(_TagRecord):
 
 @dataclass(frozen=True)
 class Patient(_TagRecord):
-    """Whose study it is. `source`: barcode, device or manual; `checked`: the check digit holds."""
+    """Whose study it is. `source`: barcode, device, manual, or worklist (looked up there by the number of a sample);
+    `checked`: the check digit of what was scanned holds."""
 
     KIND = (kinds.DATABASE, kinds.PATIENT)
     CHECKS: ClassVar[Mapping[str, Check]] = {"id": _text, "source": _text, "checked": _flag, "time_ms": _integer}
     id: str
     source: str
+    checked: bool = False
+    time_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Operator(_TagRecord):
+    """Who worked with the device, by their badge; `checked`: its check digit holds."""
+
+    KIND = (kinds.DATABASE, kinds.OPERATOR)
+    CHECKS: ClassVar[Mapping[str, Check]] = {"id": _text, "checked": _flag, "time_ms": _integer}
+    id: str
     checked: bool = False
     time_ms: int = 0
 
@@ -296,6 +308,8 @@ class Summary(_TagRecord):
         "entries": _integer,
         **dict.fromkeys(("qc", "partial", "recovered"), _flag),
         "headline": _list_of(_texts(3), HEADLINE_COUNT_MAX),
+        "unlisted": _flag,
+        "operator": _text,
     }
     study: bytes
     kit: str
@@ -310,6 +324,9 @@ class Summary(_TagRecord):
     partial: bool = False
     recovered: bool = False
     headline: tuple[tuple[str, str, str], ...] = ()
+    unlisted: bool = False
+    """The kit had a worklist, and what names the patient is not on it."""
+    operator: str = ""
 
 
 @dataclass(frozen=True)
@@ -394,6 +411,6 @@ def _headed(tag: Tag, kind: tuple[int, int], what: str) -> tuple[dict[str, Any],
 
 
 RECORDS: Final[Mapping[tuple[int, int], type[_TagRecord]]] = {
-    one.KIND: one for one in (Device, Result, Place, Partial, Patient, Correction, Note, Summary)
+    one.KIND: one for one in (Device, Result, Place, Partial, Patient, Operator, Correction, Note, Summary)
 }
 """The class of each type of tag that holds a map."""

@@ -4,7 +4,7 @@ Blood counts, chemistry, hormones, GeneXpert. Written from CLSI LIS01-A2 section
 sections 4 to 14 (records). Tried on recorded bytes of Roche cobas c111, Siemens DCA Vantage, Cepheid GeneXpert and
 Sysmex XP-100; on no unit of our own.
 
-The conversation is the table `MOVES` over the states below; we are always the receiver.
+The conversation is the table `MOVES` over the states below, in which we are the receiver.
 
     neutral      nobody speaks
     asked        the analyser said ENQ; we ask the disk whether there is room
@@ -25,6 +25,11 @@ Which frames make one study (`astm_message`):
   taken twice. Otherwise it ends, marked partial.
 * EOT that comes late after L means that our last ACK was lost: the message will be sent again, and is awaited likewise.
 
+With the option `orders` an analyser that asks for its work orders (record Q) is answered from the kit's worklist. What
+may be a question is acknowledged without a commit (`astm_orders.Held`), for it changes nothing and can be asked again.
+The answer goes out by `astm_sender`, a machine of its own that has the line only while nobody else speaks: never
+between an ENQ of the analyser and its EOT. Without the option we never send but answers to frames.
+
 Quirks, each seen in a recording or reported from the field: frame numbers that repeat for different frames (Yumizen
 H500: `1,1,1`), so a duplicate is the same number *and* the same bytes, and a number out of order is accepted with a
 note; ENQ and EOT with nothing between as a sign of life; ETB at the end of every record but the last (cobas c111); the
@@ -32,7 +37,7 @@ whole message in one frame of 26,652 bytes; CR without LF; delimiters of its own
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +51,7 @@ from edge.driver import (
     Line,
     Note,
     Option,
+    OrdersWanted,
     Reserve,
     Send,
     StudyBegins,
@@ -54,12 +60,15 @@ from edge.driver import (
 from edge.drivers import astm_records as lis
 from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
 from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
+from edge.drivers.astm_orders import QUESTION, RESULTS, Held, Question, answer, matching, read_question
+from edge.drivers.astm_sender import TEXT_SIZE_MAX, Sender
 from edge.registry import read_options
 from edge.signs import CHECK, Signs, calls
 from node import config
-from wire.errors import Misuse
+from wire.errors import ConfigError, Misuse
 from wire.record import Partial
 from wire.tag import Tag
+from wire.worklist import Order
 
 SILENCE_S: Final = 30.0
 """LIS01-A2 6.5.2.4: the receiver's timer."""
@@ -88,8 +97,11 @@ FACTS: Final = Facts(
         Option("encoding", "auto", "character set of names and comments", ("auto", *charset.ENCODINGS)),
         Option("controls", "CTRL,CONTROL,QC", "specimen names of control material, separated by commas"),
         Option("codes", "", "file with the clinic's own table of codes and units, beside the kit's"),
+        Option("orders", False, "answer the analyser's questions for work orders from the kit's worklist"),
+        Option("frame_size", TEXT_SIZE_MAX, "characters of text in a frame of such an answer, 64 to 63993"),
     ),
 )
+FRAME_TEXT_MIN, FRAME_TEXT_MAX = 64, 63_993
 
 GIVEN_UP: Final = (b"\x04", b"\x05")
 """After an ENQ: it was given up before we read it. A late ACK would be taken for that of a frame."""
@@ -124,8 +136,18 @@ MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 class _Astm:
     """One analyser on one port. See the module's text."""
 
-    def __init__(self, encoding: str, controls: frozenset[str], table: codes.Codes) -> None:
+    def __init__(
+        self, encoding: str, controls: frozenset[str], table: codes.Codes, frame_size: int, *, orders: bool
+    ) -> None:
         self._encoding, self._controls, self._table = encoding, controls, table
+        self._tongue = "ascii" if encoding == "auto" else encoding
+        """In which names are written to the analyser: one of a set that nobody has named is left out."""
+        self._answers_questions = orders
+        self._sender = Sender(frame_size)
+        self._held: Held | None = None
+        """The frames of a message that may be a question."""
+        self._question: Question | None = None
+        """The one whose orders are looked up."""
         self._state = NEUTRAL
         self._lexer = Lexer()
         self._input = bytearray()
@@ -167,9 +189,13 @@ class _Astm:
 
     def tick(self, now: float) -> list[Event]:
         self._now = now
+        if self._sender.is_speaking:
+            return self._sender.tick(now)
         due = self.deadline()
         if due is None or now < due:
             return []
+        if (calls_at := self._calls_at()) is not None and now >= calls_at:
+            return self._sender.call(now)
         if self._lexer.is_in_doubt or (self._lexer.in_frame and (self._state == RECEIVING or self._lexer.awaits_lf)):
             piece = self._lexer.quiet()
             return [*self._piece(piece), *self._read_on()] if piece is not None else []
@@ -184,9 +210,32 @@ class _Astm:
     def lost(self, now: float) -> list[Event]:
         self._now = now
         self._token += 1
-        return self._move("LOST")
+        return [*self._sender.lost(now), *self._move("LOST")]
+
+    def ordered(self, token: int, orders: Sequence[Order], now: float) -> list[Event]:
+        """These lines of the worklist are about what the analyser asks for."""
+        self._now = now
+        question, self._question = self._question, None
+        if question is None or token != self._token:
+            return []
+        found, doubts = matching(question, orders)
+        faults = [Fault("orders", f"the worklist does not settle a question of the analyser: {one}") for one in doubts]
+        return [*faults, *self._reply(question, found)]
 
     def deadline(self) -> float | None:
+        if self._sender.is_speaking:
+            return self._sender.deadline()
+        times = [at for at in (self._listens_until(), self._calls_at()) if at is not None]
+        return min(times, default=None)
+
+    def _calls_at(self) -> float | None:
+        """When we may ask for the line, which nobody has now; None while there is nothing to say."""
+        at = self._sender.calls_at if self._state == NEUTRAL else None
+        if at is None or self._lexer.awaits_lf or self._lexer.is_in_doubt:
+            return None
+        return max(at, self._heard_at + FRAME_SILENCE_S) if self._lexer.in_frame else at
+
+    def _listens_until(self) -> float | None:
         if self._state in {ASKED, STORING}:
             return None
         if self._lexer.is_in_doubt or self._lexer.awaits_lf:
@@ -208,6 +257,10 @@ class _Astm:
         events: list[Event] = []
         data, at = bytes(self._input), 0
         while at < len(data) and self._state not in {ASKED, STORING}:
+            if self._sender.is_speaking:
+                events += self._sender.feed(data[at], self._now)
+                at += 1
+                continue
             piece, at = self._lexer.feed(data, at)
             if piece is not None and not (piece.kind == "ENQ" and data[at : at + 1] in GIVEN_UP):
                 events += self._piece(piece)
@@ -247,7 +300,7 @@ class _Astm:
 
     def _begin_transfer(self, raw: bytes) -> None:
         self._rest, self._carry = raw, b""
-        self._last = self._refused = None
+        self._last = self._refused = self._held = None
 
     def _greet(self, _: Piece) -> list[Event]:
         return self._say(ACK)
@@ -290,7 +343,55 @@ class _Astm:
         refused, self._refused = self._refused, None
         is_again = refused is not None and refused.is_same(piece)
         self._frame = refused.again(piece) if refused is not None and is_again else cut(self._carry, piece)
+        if self._answers_questions and not is_again and self._is_held(self._frame):
+            return self._hold(self._frame)
         return self._next_part(self._frame)
+
+    # Actions: questions
+
+    def _is_held(self, frame: Frame) -> bool:
+        """Take in a frame of what may be a question; when it is none, what was held becomes part of this frame."""
+        message = self._message
+        is_between = message is None or bool(message.interrupted) or message.is_done
+        held = self._held or (Held() if is_between and not self._carry else None)
+        if held is None:
+            return False
+        if held.judge([record for _, record in frame.pending], frame.piece) == RESULTS:
+            frame.pending.extendleft((0, record) for record in reversed(held.records))
+            self._held = None
+            return False
+        self._held = held
+        return True
+
+    def _hold(self, frame: Frame) -> list[Event]:
+        self._state = RECEIVING
+        self._keep(frame.piece.raw)
+        self._carry, self._last, self._frame = frame.carry, frame, None
+        return self._say(ACK)
+
+    def _settle_held(self) -> list[Event]:
+        """The transfer is over: a whole question is looked up, and one that broke off will be asked again."""
+        held, self._held = self._held, None
+        if held is None or held.verdict != QUESTION:
+            return []
+        self._rest = b""
+        if not held.is_done:
+            return [Note("a question of the analyser broke off; it must ask again")]
+        question = read_question(held.records, self._tongue)
+        if question.cancels:
+            self._sender.cancel()
+            return [Note("the analyser took its question back")]
+        if question.wrong:
+            text = f"a question of the analyser was not answered with orders: {question.wrong}"
+            return [Fault("orders", text), *self._reply(question, [])]
+        self._token += 1
+        self._question = question
+        return [OrdersWanted(self._token, question.ids)]
+
+    def _reply(self, question: Question, orders: Sequence[Order]) -> list[Event]:
+        key = question.asked or question.is_all
+        events = self._sender.put(key, answer(question, orders, self._tongue))
+        return [*events, Note(f"the analyser asked for orders: it is told of {len(orders)} in the worklist")]
 
     def _next_part(self, frame: Frame) -> list[Event]:
         """Commit as much of the frame as belongs to one study; record L's frame together with the RESULT."""
@@ -351,6 +452,14 @@ class _Astm:
     # Actions: ends
 
     def _finish(self, piece: Piece) -> list[Event]:
+        self._sender.free(self._now)
+        is_undecided = self._held is not None and self._held.verdict != QUESTION
+        asked = self._settle_held()
+        if is_undecided and self._message is None:
+            return self._interrupt("EOT before the end of the message", piece.raw)
+        return [*asked, *self._finish_study(piece)]
+
+    def _finish_study(self, piece: Piece) -> list[Event]:
         message = self._message
         if message is None:
             return []
@@ -372,6 +481,9 @@ class _Astm:
 
     def _interrupt(self, reason: str, raw: bytes) -> list[Event]:
         """Keep what came, and the study open for a while: it may go on."""
+        if self._held is not None and self._held.is_done:
+            self._held.is_done = False  # without its EOT a question is not over: it comes again
+        self._settle_held()
         self._keep(raw)
         begins: list[Event] = []
         if self._message is None and STX in self._rest:
@@ -435,7 +547,12 @@ def create(options: Mapping[str, object]) -> Driver:
     controls = frozenset(word.strip().upper() for word in str(chosen["controls"]).split(",") if word.strip())
     path = str(chosen["codes"])
     table = codes.with_clinic(path, config.read(Path(path))) if path else codes.built_in()
-    return _Astm(str(chosen["encoding"]), controls, table)
+    size = int(chosen["frame_size"])
+    if not FRAME_TEXT_MIN <= size <= FRAME_TEXT_MAX:
+        raise ConfigError(
+            f"driver {FACTS.name!r}: option 'frame_size' is {size}; it may be {FRAME_TEXT_MIN} to {FRAME_TEXT_MAX}"
+        )
+    return _Astm(str(chosen["encoding"]), controls, table, size, orders=bool(chosen["orders"]))
 
 
 def _whole(data: bytes) -> int:

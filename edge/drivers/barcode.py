@@ -17,9 +17,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edge.driver import Driver, Event, Facts, Fault, Line, Option, PatientReleased, PatientScanned, Send
+from edge.driver import (
+    Driver,
+    Event,
+    Facts,
+    Fault,
+    Line,
+    OperatorScanned,
+    Option,
+    PatientReleased,
+    PatientScanned,
+    Send,
+)
 from edge.registry import read_options
 from edge.signs import Signs
+from wire.errors import ConfigError
 
 LABEL_SIZE_MAX: Final = 64
 """A label, bytes. Longer ones are no patient's."""
@@ -40,6 +52,8 @@ FACTS: Final = Facts(
         Option("scheme", "none", "check digit of the clinic's labels", ("none", "mod10", "ean13", "mod97", "code39")),
         Option("prefix", "", "what every patient label begins with; it is cut off"),
         Option("release", "", "the label that ends a patient's visit"),
+        Option("badge", "", "what every operator's badge begins with; it is cut off (none: badges are not known)"),
+        Option("badge_scheme", "none", "check digit of the badges", ("none", "mod10", "ean13", "mod97", "code39")),
         Option("answer", "none", "answer every label with ACK or NAK", ("none", "ack")),
     ),
 )
@@ -92,9 +106,10 @@ SCHEMES: Final[Mapping[str, Callable[[str], bool]]] = {
 class _Barcode:
     """See the module's text. Holds at most one label."""
 
-    def __init__(self, scheme: str, prefix: str, release: str, *, answers: bool) -> None:
+    def __init__(self, scheme: str, prefix: str, release: str, badge: str, badge_scheme: str, *, answers: bool) -> None:
         self._verify = SCHEMES.get(scheme)
         self._scheme, self._prefix, self._release, self._answers = scheme, prefix, release, answers
+        self._badge, self._badge_scheme = badge, badge_scheme
         self._label = bytearray()
         self._too_long = False
         self._heard_at = 0.0
@@ -151,6 +166,8 @@ class _Barcode:
         symbology, text = (aim.group(), text[aim.end() :]) if aim is not None else ("", text)
         if self._release and text == self._release:
             return PatientReleased()
+        if self._badge and text.startswith(self._badge):
+            return self._read_badge(text[len(self._badge) :], symbology)
         if not text.startswith(self._prefix):
             return self._refusal(f"does not begin with {self._prefix!r}")
         label = text[len(self._prefix) :]
@@ -159,6 +176,14 @@ class _Barcode:
         if self._verify is not None and not self._verify(label):
             return self._refusal(f"its check digit ({self._scheme}) does not hold: scan again")
         return PatientScanned(label, self._verify is not None, symbology)
+
+    def _read_badge(self, badge: str, symbology: str) -> Event:
+        verify = SCHEMES.get(self._badge_scheme)
+        if not badge or not badge.isprintable():
+            return self._refusal("a badge that is empty, or with control characters")
+        if verify is not None and not verify(badge):
+            return self._refusal(f"the check digit of a badge ({self._badge_scheme}) does not hold: scan again")
+        return OperatorScanned(badge, verify is not None, symbology)
 
     @staticmethod
     def _refusal(reason: str) -> Fault:
@@ -169,7 +194,12 @@ def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one scanner. Raises ConfigError."""
     chosen = read_options(FACTS, options)
     scheme, prefix, release = (str(chosen[name]) for name in ("scheme", "prefix", "release"))
-    return _Barcode(scheme, prefix, release, answers=chosen["answer"] == "ack")
+    badge, badge_scheme = str(chosen["badge"]), str(chosen["badge_scheme"])
+    if badge and prefix and (badge.startswith(prefix) or prefix.startswith(badge)):
+        raise ConfigError(
+            f"driver {FACTS.name!r}: options 'prefix' {prefix!r} and 'badge' {badge!r} cannot be told apart"
+        )
+    return _Barcode(scheme, prefix, release, badge, badge_scheme, answers=chosen["answer"] == "ack")
 
 
 SIGNS: Final = Signs()

@@ -110,6 +110,11 @@ class Analyser:
     def is_done(self) -> bool:
         return not self._queue and self._state in {"idle", "off"}
 
+    @property
+    def has_line(self) -> bool:
+        """It has called or is sending: what comes is an answer."""
+        return self._state in {"asking", "sending"}
+
     # What happens
 
     def _time_is_up(self, now: float) -> bytes:

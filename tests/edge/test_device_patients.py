@@ -2,13 +2,20 @@
 
 import pytest
 
+from edge.binding import NoOrders, whose
+from hardware.simulated.asking_analyser import AskingAnalyser
 from hardware.simulated.contec import live, packet
 from hardware.simulated.hbp9030 import line_of
 from hardware.simulated.scales import and_line
 from hardware.simulated.suntech import cuff_answer, result_answer
 from hardware.simulated.tm2655 import framed, result_text
+from tests.edge.test_astm import transfer
 from tests.edge.van import Van, studies_in
+from tests.edge.virtual import CaptureHost, Wire
 from tests.sim.disk import SimDisk
+from wire.errors import ConfigError
+from wire.record import Operator
+from wire.worklist import Order
 
 FIRST, SECOND = "24310077", "24310085"
 
@@ -90,3 +97,129 @@ def test_a_monitors_result_belongs_to_the_label_before_it():
         van.hear("device", framed(result_text(f"260801090{at}", "E00", 121 + at, 93, 79, 66)), at * 60.0 + 35.0)
         settle(van, at * 60.0 + 59.0)
     assert [one.patient for one in summaries(van)] == [FIRST, SECOND]
+
+
+# The worklist, badges, and what disagrees
+
+LISTED = [
+    Order(FIRST, "Petrenko", sample="S1", tests=("WBC",)),
+    Order(FIRST, "Petrenko", sample="S2", tests=("GLU",)),
+    Order(SECOND, "Bondar", sample="S3", tests=("WBC",)),
+]
+
+
+class Listed:
+    """A worklist that is in force."""
+
+    is_in_force = True
+
+    def about(self, ids):
+        return [one for one in LISTED if not ids or one.patient in ids or one.sample in ids]
+
+
+@pytest.mark.parametrize(
+    ("label", "ids", "patient", "source", "conflict", "unlisted"),
+    [
+        ("", (), "", "", False, False),
+        (FIRST, (), FIRST, "barcode", False, False),
+        ("S1", (), FIRST, "worklist", False, False),
+        ("99", (), "99", "barcode", False, True),
+        ("", ("S3",), SECOND, "worklist", False, False),
+        ("", (SECOND,), SECOND, "device", False, False),
+        ("", (SECOND, "S3"), SECOND, "device", False, False),
+        ("", ("S1", "S3"), FIRST, "worklist", True, False),
+        ("", ("99", "S1"), FIRST, "worklist", True, False),
+        ("", ("99",), "99", "device", False, True),
+        (FIRST, ("S2",), FIRST, "barcode", False, False),
+        (FIRST, (FIRST, "7"), FIRST, "barcode", False, False),
+        (FIRST, ("S3",), FIRST, "barcode", True, False),
+        (FIRST, ("99",), FIRST, "barcode", True, False),
+        (FIRST, ("99", "S1"), FIRST, "barcode", True, False),
+        (FIRST, (SECOND,), FIRST, "barcode", True, False),
+        ("S1", ("S2",), FIRST, "worklist", False, False),
+        ("99", ("S1",), "99", "barcode", True, True),
+        ("99", ("99",), "99", "barcode", False, True),
+    ],
+)
+def test_label_worklist_and_device_are_compared_and_nothing_is_guessed(label, ids, patient, source, conflict, unlisted):
+    bound = whose(label, ids, Listed())
+    assert (bound.patient, bound.source, bound.conflict, bound.unlisted) == (patient, source, conflict, unlisted)
+
+
+@pytest.mark.parametrize(("label", "ids"), [("", ()), ("1", ()), ("1", ("1",)), ("1", ("2",)), ("", ("2", "3"))])
+def test_without_a_worklist_nobody_is_unlisted(label, ids):
+    bound = whose(label, ids, NoOrders())
+    assert not bound.unlisted
+    assert bound.patient == (label or next(iter(ids), ""))
+    assert bound.conflict == bool(label and ids and label not in ids)
+
+
+def test_a_tube_that_the_analyser_reports_is_its_patients_by_the_worklist():
+    van = van_with("astm")
+    van.capture.orders = Listed()
+    van.hear("device", transfer(b"H|\\^&|||X\r", b"P|1\r", b"O|1|S3||^^^WBC\r", b"R|1|^^^WBC|5.5\r", b"L|1|N\r"), 1.0)
+    van.capture.stop(400.0)
+    (study,) = studies_in(van.stores)
+    assert study.summary.patient == SECOND
+    assert not study.summary.unlisted
+    assert [(one.id, one.source) for one in study.patients] == [(SECOND, "worklist")]
+
+
+def test_a_label_that_is_not_on_the_list_keeps_its_study_and_flags_it():
+    van = van_with("hbp9030")
+    van.capture.orders = Listed()
+    scan(van, "99", 0.0)
+    van.hear("device", line_of("2026,08,01,09,00", "", (121, 79, 66)) + b"\r", 1.0)
+    van.capture.stop(400.0)
+    (study,) = studies_in(van.stores)
+    assert study.summary.patient == "99"
+    assert study.summary.unlisted
+    assert "99 is not on the worklist" in study.notes
+    assert not any("99" in text for text in van.told("note"))
+
+
+def test_the_number_of_a_tube_as_label_names_the_patient():
+    van = van_with("hbp9030")
+    van.capture.orders = Listed()
+    scan(van, "S1", 0.0)
+    van.hear("device", line_of("2026,08,01,09,00", "", (121, 79, 66)) + b"\r", 1.0)
+    van.capture.stop(400.0)
+    (study,) = studies_in(van.stores)
+    assert study.summary.patient == FIRST
+    assert [(one.id, one.source) for one in study.patients] == [(FIRST, "worklist")]
+
+
+def test_a_badge_goes_with_the_studies_that_begin_after_it_for_a_shift():
+    van = Van(
+        SimDisk(),
+        ports={
+            "device": ("hbp9030", {}, "scan"),
+            "labels": ("barcode", {"prefix": "P", "badge": "OP-", "badge_scheme": "mod10"}, "scan"),
+        },
+    )
+    measured = line_of("2026,08,01,09,00", "", (121, 79, 66)) + b"\r"
+    van.hear("device", measured, 0.0)
+    scan(van, "OP-18", 1.0)
+    scan(van, "OP-19", 2.0)  # its check digit does not hold
+    van.hear("device", measured, 3.0)
+    van.hear("device", measured, 13 * 3600.0)
+    van.capture.stop(14 * 3600.0)
+    studies = studies_in(van.stores)
+    assert [study.summary.operator for study in studies] == ["", "18", ""]
+    assert [one.checked for one in studies[1].all(Operator)] == [True]
+    assert not studies[1].patients
+
+
+def test_a_badge_that_looks_like_a_label_is_a_fault_of_the_configuration():
+    with pytest.raises(ConfigError, match="cannot be told apart"):
+        van_with("barcode", prefix="P", badge="PX")
+
+
+def test_an_analyser_asks_through_capture():
+    van = van_with("astm", orders=True)
+    van.capture.orders = Listed()
+    device = AskingAnalyser(["S3"])
+    Wire(device, CaptureHost(van.capture, "device")).run()
+    assert device.told == {"S3": ["WBC"]}
+    (summary,) = summaries(van, 1000.0)
+    assert summary.patient == SECOND
