@@ -6,7 +6,7 @@ name = "analyser"                 # how the log, the panel and the studies call 
 path = "/dev/serial/by-path/platform-…-port0"   # or tcp-listen://192.168.7.1:6661, tcp://192.168.7.30:4001
 driver = "astm"                   # `feldsher kit devices` lists the drivers
 bind = "scan"                     # whose study: "scan" (the label read before) or "device" (the device's own id only)
-baud = 9600                       # left out: the driver's first line setting
+baud = 9600                       # left out: the driver's first line setting; "auto": it is found out (docs/devices.md)
 parity = "N"                      # "N", "E" or "O"
 data_bits = 8
 stop_bits = 1
@@ -66,7 +66,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from edge import registry, tcp_ports
+from edge import registry, speed, tcp_ports
 from edge.day import parse_quiet
 from node import config
 from node.roads import check_calling
@@ -74,6 +74,7 @@ from node.secret import require_private
 from node.url import ADDRESSED, parse_url
 from wire.errors import ConfigError, UsageError
 
+AUTO: Final = "auto"
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
 Price = Annotated[float, Meta(ge=0, le=1e6)]
 Minutes = Annotated[float, Meta(ge=0, le=1e5)]
@@ -85,13 +86,13 @@ SECRET: Final = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
 
 
 class Port(Struct, forbid_unknown_fields=True, frozen=True):
-    """One device on one line. `baud` 0: as the driver says."""
+    """One device on one line. `baud` 0: as the driver says; AUTO: as the device speaks."""
 
     name: Name
     path: str
     driver: str
     bind: Literal["scan", "device"] = "scan"
-    baud: Annotated[int, Meta(ge=0, le=4_000_000)] = 0
+    baud: Annotated[int, Meta(ge=0, le=4_000_000)] | Literal["auto"] = 0
     parity: Literal["N", "E", "O"] = "N"
     data_bits: Literal[7, 8] = 8
     stop_bits: Literal[1, 2] = 1
@@ -230,9 +231,22 @@ def check(kit: KitConfig, name: str) -> None:
             registry.create(port.driver, port.options)
             if tcp_ports.is_tcp(port.path):
                 tcp_ports.opener_of(port.path)
+            if port.baud == AUTO:
+                _check_auto(port)
         except ConfigError as error:
             raise ConfigError(f"{name}: port[{at}] ({port.name}): {error}") from error
     _check_policy(kit, name)
+
+
+def _check_auto(port: Port) -> None:
+    """Where the speed is to be found out, it must be possible. Raises ConfigError."""
+    reason = speed.why_not(registry.signs(port.driver), registry.find(port.driver).FACTS.lines, port.driver)
+    if tcp_ports.is_tcp(port.path):
+        reason = "a TCP connection has no speed: leave baud out"
+    elif (port.parity, port.data_bits, port.stop_bits) != ("N", 8, 1):
+        reason = reason or "the driver's own settings are tried, parity and bits with them: leave those out"
+    if reason:
+        raise ConfigError(f'baud = "auto": {reason}')
 
 
 def _check_policy(kit: KitConfig, name: str) -> None:

@@ -17,12 +17,12 @@ from tinydb.table import Document
 
 from edge import registry
 from edge.catalog import Catalog
-from edge.config import KitConfig, Port
+from edge.config import AUTO, KitConfig, Port
 from edge.driver import Line
 from edge.kit import Kit
 from edge.linking import Linking
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
-from edge.ports import Appeared, Dropped, Heard, PortOwner, Vanished
+from edge.ports import Appeared, Dropped, Heard, PortOwner, Tuned, Vanished
 from edge.study_progress import StudyProgress
 from hardware.leds import meaning
 from node import daemon, entropy
@@ -73,8 +73,8 @@ def lamps() -> Lamps:
 
 
 def line_of(port: Port) -> Line:
-    """Return the settings of the port's line: what the configuration says, or else the driver's first."""
-    if not port.baud:
+    """Return the settings that a port's line begins with: the configuration's, or else the driver's first."""
+    if not port.baud or port.baud == AUTO:
         return registry.find(port.driver).FACTS.lines[0]
     return Line(port.baud, port.data_bits, port.parity, port.stop_bits)
 
@@ -141,6 +141,7 @@ class Daemon:
             "leds": {led: [rhythm, meaning(led, rhythm)] for led, rhythm in rhythms(kit.panel.condition).items()},
             "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
+            "devices": kit.ports.status(now),
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},
             "studies": self._studies.describe(kit.spool, self._listed, link.sending, link.rate_bps, ways),
@@ -153,7 +154,8 @@ class Daemon:
 
     def _own(self, port: Port) -> PortOwner:
         wake = _quiet(lambda: self._loop.call_soon_threadsafe(self._step))
-        return PortOwner(port.name, port.path, line_of(port), self._clock, wake)
+        line = self.kit.ports.line(port.name) or line_of(port)
+        return PortOwner(port.name, port.path, line, self._clock, wake)
 
     async def _call(self) -> None:
         """Call one gateway after the other, each for as long as it answers."""
@@ -218,6 +220,7 @@ class Daemon:
                     self._take(name, owner, item)
             for name, data in self.kit.tick(self._clock.now()).items():
                 self._ports[name].write(data)
+            self._retune()
         except DiskError as error:
             self._failed.set_exception(error)
             return
@@ -243,12 +246,18 @@ class Daemon:
                 owner.write(self.kit.heard(name, data, now), heard_at)
             case Appeared(device):
                 log.info("port %s: open (%s)", name, device)
-                self.kit.present(name)
+                self.kit.present(name, device)
             case Vanished(reason):
                 log.warning("port %s: %s", name, reason)
-                self.kit.lost(name, now)
+                self.kit.lost(name, now, reason)
             case Dropped(bytes_count):
-                log.error("port %s: %d bytes were lost: the kit was busy for too long", name, bytes_count)
+                self.kit.dropped(name, bytes_count, now)
+            case Tuned(line):
+                log.debug("port %s: set to %s", name, line)
+
+    def _retune(self) -> None:
+        for name, line in self.kit.ports.take_retunes():
+            self._ports[name].retune(line)
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -21,6 +21,7 @@ from edge import imports
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
 from edge.panel import Condition, Lamps, Panel
+from edge.watched_ports import Ports
 from node.admission import Admits, admits_usually
 from node.clock import Clock
 from node.disk import Disk
@@ -137,26 +138,33 @@ class Kit:
         self.capture = Capture(self.studies, clock, enrolment.name, self._captured)
         for port in config.port:
             self.capture.attach(port.name, port.driver, port.options, port.bind)
+        self.ports = Ports(config.port, self.capture, disk, self._speed_told)
         self._missing.update(self.capture.ports)
         self.caller = self._call()
         self.link = Link(self)
 
     # Devices
 
-    def present(self, port: str) -> None:
-        """The port is open: its device can be heard."""
+    def present(self, port: str, device: str = "") -> None:
+        """The port is open: its device can be heard. `device`: what its name stands for at present."""
         self._missing.discard(port)
+        self.ports.appeared(port, device, self._clock.now())
 
     def heard(self, port: str, data: bytes, now: float) -> bytes:
         """Take what a device sent; return what to send it. What is acknowledged in it has been committed."""
-        answer = self.capture.receive(port, data, now)
+        answer = self.ports.heard(port, data, now)
         self.settle(now)
         return answer
 
-    def lost(self, port: str, now: float) -> None:
+    def lost(self, port: str, now: float, reason: str = "") -> None:
         """The port vanished."""
         self._missing.add(port)
-        self.capture.lost(port, now)
+        self.ports.vanished(port, reason, now)
+        self.settle(now)
+
+    def dropped(self, port: str, count: int, now: float) -> None:
+        """So many bytes of the port were lost before they were taken."""
+        self.ports.dropped(port, count, now)
         self.settle(now)
 
     # Files that somebody brings
@@ -189,13 +197,13 @@ class Kit:
 
     def tick(self, now: float) -> Mapping[str, bytes]:
         """Let time pass for the devices; return what to send them, by port. To be called at `deadline()`."""
-        sends = self.capture.tick(now)
+        sends = self.ports.tick(now)
         self.settle(now)
         return sends
 
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called. The link has a deadline of its own."""
-        return self.capture.deadline()
+        return self.ports.deadline()
 
     # The link, as its bearers see it
 
@@ -304,6 +312,10 @@ class Kit:
         """Write one line to the log."""
         self._on_event(kind, text)
 
+    def _speed_told(self, text: str, *, is_alarm: bool) -> None:
+        """What the search for a device's speed has to say."""
+        self.alarm(text) if is_alarm else self.note("speed", text)
+
     def _captured(self, happened: Happened) -> None:
         if happened.kind in {"fault", "refused"}:
             self._attention_until = self._clock.now() + ATTENTION_S
@@ -325,6 +337,7 @@ class Kit:
         self.panel.condition = Condition(
             devices_present=len(self.capture.ports) - len(self._missing),
             devices_missing=len(self._missing),
+            devices_wrong=len(self.ports.wrong),
             capturing=self.capture.capturing,
             link_up=self.caller.state is CallerState.UP,
             waiting=self._counts.waiting,

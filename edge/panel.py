@@ -19,6 +19,7 @@ class Condition:
     recovering: bool = False
     devices_present: int = 0
     devices_missing: int = 0
+    devices_wrong: int = 0
     capturing: int = 0
     link_up: bool = False
     waiting: int = 0
@@ -49,6 +50,7 @@ def rhythms(condition: Condition) -> dict[str, str]:
     rules: dict[str, tuple[tuple[bool, str], ...]] = {
         "power": ((c.recovering, SLOW), (c.stick_busy, FAST), (c.stick_ready, DOUBLE), (True, ON)),
         "device": (
+            (c.devices_wrong > 0, DOUBLE),
             (c.capturing > 0, FAST),
             (c.devices_missing > 0, SLOW),
             (c.devices_present > 0, ON),

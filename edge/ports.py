@@ -14,6 +14,7 @@ Unplugging is many things to pyserial: `SerialException` ("device reports readin
 `OSError` (EIO, ENXIO), `TypeError` when the descriptor went in the middle of a call. All of them are "vanished".
 """
 
+import termios
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from wire.errors import DeviceError
 
 QUEUE_SIZE_MAX: Final = 1 << 18
 QUEUE_COUNT_MAX: Final = 1 << 16
+CHANGES_COUNT_MAX: Final = 1_024
+"""Comings and goings of the port that are kept beyond that."""
 READ_S: Final = 0.2
 """A read comes back at least this often, to see whether we are to stop."""
 RETRY_S_MIN: Final = 0.25
@@ -76,7 +79,15 @@ class Dropped:
     now: float
 
 
-Item = Heard | Appeared | Vanished | Dropped
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The line is set to this: what comes after it came at it."""
+
+    line: Line
+    now: float
+
+
+Item = Heard | Appeared | Vanished | Dropped | Tuned
 
 
 class Recorder:
@@ -108,25 +119,38 @@ class Recorder:
 
 
 class _Queue:
-    """What was read and not yet taken; bounded in bytes and in items."""
+    """What was read and not yet taken; bounded in bytes and in items. That the port came or went is never dropped."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
         self._size = 0
         self._dropped = 0
+        self._dropped_at = 0.0
         self._lock = threading.Lock()
 
     def put(self, item: Item) -> None:
-        size = len(item.data) if isinstance(item, Heard) else 0
         with self._lock:
-            if self._size + size > QUEUE_SIZE_MAX or len(self._items) >= QUEUE_COUNT_MAX:
-                self._dropped += size
-                return
-            if self._dropped:
-                self._items.append(Dropped(self._dropped, item.now))
-                self._dropped = 0
+            if isinstance(item, Heard):
+                size = len(item.data)
+                if self._size + size > QUEUE_SIZE_MAX or len(self._items) >= QUEUE_COUNT_MAX:
+                    self._dropped, self._dropped_at = self._dropped + size, item.now
+                    return
+                self._size += size
+            self._own_up()
+            if len(self._items) >= QUEUE_COUNT_MAX + CHANGES_COUNT_MAX:
+                self._forget_a_change()
             self._items.append(item)
-            self._size += size
+
+    def _own_up(self) -> None:
+        """Say what was dropped, where it was."""
+        if self._dropped:
+            self._items.append(Dropped(self._dropped, self._dropped_at))
+            self._dropped = 0
+
+    def _forget_a_change(self) -> None:
+        """A port that comes and goes all the time while nobody takes: how often it did is forgotten, not how it is."""
+        old = next(at for at, item in enumerate(self._items) if isinstance(item, Appeared | Vanished | Tuned))
+        del self._items[old]
 
     @property
     def is_half_full(self) -> bool:
@@ -135,6 +159,7 @@ class _Queue:
 
     def take(self) -> list[Item]:
         with self._lock:
+            self._own_up()
             items = list(self._items)
             self._items.clear()
             self._size = 0
@@ -151,7 +176,7 @@ class _Serial(serial.Serial):
         return str(Path(self.name or "").resolve())
 
     def _reset_input_buffer(self) -> None:
-        """Keep what is there."""
+        """Keep what is there when it is opened."""
 
 
 class PortOwner:
@@ -175,6 +200,8 @@ class PortOwner:
         self._thread = threading.Thread(target=self._run, name=f"port {name}", daemon=True)
         self._reason = ""
         self._last_heard_at = 0.0
+        self._wanted: Line | None = None
+        """Another setting, that the thread is to make."""
 
     def start(self) -> None:
         """Begin to open and read."""
@@ -194,6 +221,10 @@ class PortOwner:
     def take(self) -> list[Item]:
         """Return what came since the last call, oldest first."""
         return self._queue.take()
+
+    def retune(self, line: Line) -> None:
+        """Set the line otherwise, without closing it; `Tuned` stands among what is taken where it came into force."""
+        self._wanted = line
 
     def write(self, data: bytes, heard_at: float | None = None) -> bool:
         """Send to the device; False when the port is gone or takes nothing: the device will ask again.
@@ -235,19 +266,30 @@ class PortOwner:
                 if port.can_wait and self._queue.is_half_full:
                     self._stopping.wait(WAIT_S)
                     continue
+                if self._wanted is not None:
+                    self._tune(port)
                 data = port.read(1)
                 if data:
                     data += port.read(min(port.in_waiting, READ_SIZE))
                     self._note("<", data)
                     self._last_heard_at = self._clock.now()
                     self._put(Heard(data, self._last_heard_at))
-        except (serial.SerialException, OSError, TypeError) as error:
+        except (serial.SerialException, OSError, TypeError, termios.error) as error:
             self._serial = None
             self._say_vanished(f"{self.path}: the port vanished: {error}")
         finally:
             self._serial = None
             _close(port)
         self._stopping.wait(RETRY_S_MIN)
+
+    def _tune(self, port: "Opened") -> None:
+        line, self._wanted = self._wanted, None
+        if line is not None and isinstance(port, _Serial):
+            port.apply_settings(
+                {"baudrate": line.baud, "bytesize": line.data_bits, "parity": line.parity, "stopbits": line.stop_bits}
+            )
+            self.line, self._open = line, opener_of(self.path, line)
+            self._put(Tuned(line, self._clock.now()))
 
     def _say_vanished(self, reason: str) -> None:
         if reason != self._reason:

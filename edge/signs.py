@@ -11,7 +11,7 @@ document says that it reads, and a test holds it against every simulated device:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 CHECK: Final = "checksum"
 FRAME: Final = "form"
@@ -54,7 +54,10 @@ def _none(_data: bytes) -> int:
 class Signs:
     """See the module's text. `needed`: so many whole messages in one stretch of bytes leave no doubt.
 
-    `maybe` says why bytes may be this device's although nothing in them proves it; "" when they may not.
+    `carries`: what this device sends may hold another's messages, as a file may. `one_speed`: why the speed is not
+    looked for. `maybe` says why bytes may be this device's although nothing in them proves it; "" when they may not.
+    `told_from`: a stranger on its port may be the device of any driver, or of the drivers of the kit's other ports, or
+    nobody looks for one.
     """
 
     proof: str = NOTHING
@@ -62,13 +65,16 @@ class Signs:
     needed: int = 1
     asks: tuple[Ask, ...] = ()
     maybe: Callable[[bytes], str] = _no_reason
+    carries: bool = False
+    told_from: Literal["anybody", "ports", "nobody"] = "anybody"
+    one_speed: str = ""
 
     def are_in(self, data: bytes) -> bool:
         """Return whether these bytes are this device's, without a doubt."""
         return self.proof != NOTHING and self.whole(data) >= self.needed
 
 
-UNKNOWN: Final = Signs()
+UNKNOWN: Final = Signs(told_from="nobody")
 
 
 def lines(data: bytes) -> list[bytes]:

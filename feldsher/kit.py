@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, tracing, watching
+from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, port_lines, tracing, watching
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 
@@ -94,7 +94,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
     held = status["objects"]
     lines = [*watching.silence(status, "the kit"), f"kit {status['name']}"]
     lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
-    lines += [f"  port {name}: {'present' if there else 'missing'}" for name, there in status["ports"].items()]
+    lines += port_lines.port_lines(status["ports"], status.get("devices", {}))
     label = "a label is in force" if status["label_scanned"] else "no label is in force"
     lines.append(f"  patient: {label}; studies being captured: {status['capturing']}")
     lines.append(

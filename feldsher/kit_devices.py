@@ -187,7 +187,7 @@ def _step(capture: "Capture", owner: "PortOwner", now: float) -> None:
         elif isinstance(item, Appeared):
             print(f"port: {item.device} is open", file=sys.stderr)
         elif isinstance(item, Dropped):
-            print(f"port: {item.bytes_count} bytes were lost", file=sys.stderr)
+            capture.dropped(LINE, item.bytes_count, item.now)
     owner.write(capture.tick(now).get(LINE, b""))
     if capture.disk_failed:
         raise DiskError("the disk failed while a study was written; what was committed is recovered at the next start")

@@ -38,6 +38,12 @@ CODES: Final = (
     Code("device", ON, "devices are there", "work on"),
     Code("device", FAST, "a study is being captured", "let the device finish"),
     Code("device", SLOW, "a configured device is gone", "check its cable and power"),
+    Code(
+        "device",
+        DOUBLE,
+        "another device than its own speaks on a port: cables are in each other's sockets",
+        "put the cables back as they were; what came is kept and flagged",
+    ),
     Code("link", OFF, "no link; studies wait safely in the kit", "work on"),
     Code("link", SLOW, "sent; the centre has not confirmed yet", "work on"),
     Code("link", FAST, "sending", "work on"),

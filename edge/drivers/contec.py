@@ -426,4 +426,6 @@ SEGMENTS: Final = Ask(
     "how many recordings it holds",
     lambda data: _ANSWER.fullmatch(data) is not None,
 )
-SIGNS: Final = Signs(FRAME, _whole, 8, (SEGMENTS,), _maybe)
+SIGNS: Final = Signs(
+    FRAME, _whole, 8, (SEGMENTS,), _maybe, one_speed="the speed goes with the generation: give both as they are"
+)

@@ -225,5 +225,5 @@ def _byte(name: str, chosen: Options) -> int:
     return value
 
 
-SIGNS: Final = Signs()
-"""Whatever comes is kept."""
+SIGNS: Final = Signs(told_from="ports")
+"""Whatever comes is kept, and the device may be one that another driver knows."""

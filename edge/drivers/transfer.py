@@ -214,4 +214,4 @@ def _is_block(data: bytes, at: int) -> bool:
 _BLOCK: Final = re.compile(rb"[\x01\x02](?=[\x00-\xff]{2})")
 
 
-SIGNS: Final = Signs(CHECK, _whole)
+SIGNS: Final = Signs(CHECK, _whole, carries=True)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture import PLACE_S_MAX
 from edge.driver import Located
 from edge.drivers import nmea
 from edge.drivers.nmea_sentences import SENTENCE_SIZE_MAX, Height, Lexer, Minimum, degrees, fields, moment, read
+from edge.whereabouts import PLACE_S_MAX
 from hardware.simulated.gps import BEGINS, Gps, sentence
 from tests.edge.bench import Bench
 from tests.edge.samples import sample

@@ -12,6 +12,7 @@ FLAGS = (
     "recovering",
     "devices_present",
     "devices_missing",
+    "devices_wrong",
     "capturing",
     "link_up",
     "waiting",
@@ -45,6 +46,7 @@ def test_every_code_but_no_power_occurs():
     ("condition", "led", "rhythm"),
     [
         (Condition(capturing=1, devices_missing=1), "device", FAST),
+        (Condition(capturing=1, devices_wrong=1), "device", DOUBLE),
         (Condition(link_up=False, waiting=3), "link", OFF),
         (Condition(link_up=True, waiting=3), "link", FAST),
         (Condition(link_up=True, waiting=3, held_back=True), "link", DOUBLE),
