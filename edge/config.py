@@ -57,6 +57,16 @@ money = 5.0
 Keys of the kit and addresses of its gateways are not here: they are in the enrolment file, which is a secret.
 """
 
+[label]                           # where `feldsher kit label` prints
+path = "/dev/usb/lp0"             # or a serial line, or tcp://192.168.7.40:9100
+language = "escpos"               # or "zpl"
+baud = 9600                       # of a serial line
+ask = true                        # how it is, before and after; false where the line has one direction only
+scheme = "mod10"                  # check digit and prefix as in the options of the driver barcode
+prefix = "P"
+width = 384                       # dots across: 384 for 58 mm paper, 576 for 80 mm
+encoding = "cp866"                # ESC/POS: character set of the text line
+
 import re
 import shlex
 import zoneinfo
@@ -168,6 +178,19 @@ class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
 
     port: list[Port] = []
     limits: Limits = field(default_factory=Limits)
+class LabelPrinter(Struct, forbid_unknown_fields=True, frozen=True):
+    """Where `feldsher kit label` prints, and what stands on a label."""
+
+    path: str = ""
+    language: Literal["escpos", "zpl"] = "escpos"
+    baud: Annotated[int, Meta(ge=1200, le=921_600)] = 9600
+    ask: bool = True
+    scheme: Literal["none", "mod10", "ean13", "mod97", "code39"] = "none"
+    prefix: Annotated[str, Meta(pattern="^[ -~]{0,16}$")] = ""
+    width: Annotated[int, Meta(ge=100, le=1024)] = 384
+    encoding: Literal["cp866", "cp1251", "cp437", "cp852", "cp1252"] = "cp866"
+
+
     way: list[Way] = []
     policy: Policy = field(default_factory=Policy)
 
@@ -176,6 +199,7 @@ def load(path: Path) -> KitConfig:
     """Read and check the file. Raises ConfigError that names file, key and reason."""
     kit = config.load(path, KitConfig)
     check(kit, str(path))
+    label: LabelPrinter = field(default_factory=LabelPrinter)
     _check_roads(kit, load_secrets(kit, path), str(path))
     return kit
 

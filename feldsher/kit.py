@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import enrolling, kit_devices, kit_import, kit_links, kit_stick, kit_store, port_lines, tracing, watching
+from feldsher import (
+    enrolling,
+    kit_devices,
+    kit_import,
+    kit_label,
+    kit_links,
+    kit_stick,
+    kit_store,
+    port_lines,
+    tracing,
+    watching,
+)
 from feldsher.enrolling import ENROLMENT
 from wire.errors import ConfigError, FeldsherError, UsageError
 
@@ -59,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
     kit_links.configure_links(subparsers)
     kit_import.configure_import(subparsers)
+    kit_label.configure_label(subparsers)
     kit_stick.configure_stick(subparsers)
     kit_store.configure_store(subparsers)
     kit_devices.configure_devices(subparsers)
