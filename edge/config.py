@@ -52,10 +52,6 @@ urgent_share = 0.2                # this part of each budget bulk leaves to summ
 secrets = "secrets.toml"          # {pin} in a url or a command is the value of `pin` there; mode 0600
 [policy.budget]                   # all ways together, a day
 money = 5.0
-```
-
-Keys of the kit and addresses of its gateways are not here: they are in the enrolment file, which is a secret.
-"""
 
 [label]                           # where `feldsher kit label` prints
 path = "/dev/usb/lp0"             # or a serial line, or tcp://192.168.7.40:9100
@@ -66,6 +62,10 @@ scheme = "mod10"                  # check digit and prefix as in the options of 
 prefix = "P"
 width = 384                       # dots across: 384 for 58 mm paper, 576 for 80 mm
 encoding = "cp866"                # ESC/POS: character set of the text line
+```
+
+Keys of the kit and addresses of its gateways are not here: they are in the enrolment file, which is a secret.
+"""
 
 import re
 import shlex
@@ -173,11 +173,6 @@ class Policy(Struct, forbid_unknown_fields=True, frozen=True):
     budget: DayBudget = field(default_factory=DayBudget)
 
 
-class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
-    """The whole file, and what its secrets are (`load` reads them from their own)."""
-
-    port: list[Port] = []
-    limits: Limits = field(default_factory=Limits)
 class LabelPrinter(Struct, forbid_unknown_fields=True, frozen=True):
     """Where `feldsher kit label` prints, and what stands on a label."""
 
@@ -191,15 +186,20 @@ class LabelPrinter(Struct, forbid_unknown_fields=True, frozen=True):
     encoding: Literal["cp866", "cp1251", "cp437", "cp852", "cp1252"] = "cp866"
 
 
+class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
+    """The whole file, and what its secrets are (`load` reads them from their own)."""
+
+    port: list[Port] = []
+    limits: Limits = field(default_factory=Limits)
     way: list[Way] = []
     policy: Policy = field(default_factory=Policy)
+    label: LabelPrinter = field(default_factory=LabelPrinter)
 
 
 def load(path: Path) -> KitConfig:
     """Read and check the file. Raises ConfigError that names file, key and reason."""
     kit = config.load(path, KitConfig)
     check(kit, str(path))
-    label: LabelPrinter = field(default_factory=LabelPrinter)
     _check_roads(kit, load_secrets(kit, path), str(path))
     return kit
 
