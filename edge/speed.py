@@ -28,6 +28,8 @@ QUIET_S: Final = 1.0
 BABBLE_S: Final = 10.0
 """A device that never pauses has said a whole message by then."""
 ANSWER_S: Final = 10.0
+SETTLE_S: Final = 4.0
+"""A device that is asked may first complain of what it heard at the speed before; then its right answer comes."""
 NOISE_SIZE: Final = 3
 """Fewer bytes are what a plug makes of itself."""
 DOUBT_SIZE: Final = 256
@@ -127,7 +129,8 @@ class Search:
         """When `tick` wants to be called."""
         times = []
         if self._began is not None and len(self._window) >= (DOUBT_SIZE if self._is_known else NOISE_SIZE):
-            times.append(min(self._heard_at + QUIET_S, self._began + BABBLE_S))
+            turns_at = min(self._heard_at + QUIET_S, self._began + BABBLE_S)
+            times.append(turns_at if self._asked_at is None else max(turns_at, self._asked_at + SETTLE_S))
         if self._asked_at is not None and not self._is_known:
             times.append(self._asked_at + ANSWER_S)
         return None if self.is_found else min(times, default=None)

@@ -52,7 +52,11 @@ def _add_place(device: argparse.ArgumentParser) -> None:
     place = device.add_mutually_exclusive_group()
     place.add_argument("--port", metavar="PATH", help="speak on this real serial line")
     place.add_argument("--pty-link", metavar="PATH", default="", help="make this name point to the pty")
-    device.add_argument("--baud", type=int, default=9600, help="with --port (default 9600)")
+    device.add_argument(
+        "--baud",
+        type=int,
+        help="with --port: its speed (default 9600); on a pty: a kit that has set another one hears garbage, as on a line",
+    )
 
 
 def _add_manner(device: argparse.ArgumentParser) -> None:
@@ -106,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         is_done = True
         while is_done and not stopped() and (args.repeat or not done):
             done.append(build(args, start=args.count * len(done)))
-            is_done = ptys.run(done[-1], line, clock.now, stopped)
+            is_done = ptys.run(done[-1], line, clock.now, stopped, 0 if args.port else args.baud or 0)
             del done[:-2]
     good = is_done and all(device.report.is_good for device in done)
     if args.json:
@@ -117,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _line(args: argparse.Namespace) -> Iterator[tuple[int, str]]:
     try:
-        with ptys.open_line(args.port, args.baud) if args.port else ptys.open_pty(args.pty_link) as opened:
+        with ptys.open_line(args.port, args.baud or 9600) if args.port else ptys.open_pty(args.pty_link) as opened:
             yield opened
     except OSError as error:
         raise DeviceError(f"{args.port or args.pty_link or 'pty'}: {error.strerror}") from error

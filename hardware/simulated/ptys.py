@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from hardware.simulated.device import Device
+from hardware.simulated.uart import heard_at
 from wire.errors import DeviceError
 
 WAIT_S_MAX: Final = 0.25
 READ_SIZE: Final = 4_096
+SPEEDS: Final = {
+    getattr(termios, f"B{baud}"): baud
+    for baud in (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400)
+}
 LINGER_S: Final = 0.3
 """After the last byte, so that the far end has read it."""
 
@@ -66,25 +71,43 @@ def open_line(path: str, baud: int) -> Iterator[tuple[int, str]]:
         os.close(line)
 
 
-def run(device: Device, line: int, now: Callable[[], float], stopped: Callable[[], bool] = lambda: False) -> bool:
-    """Let the device speak on `line` until it is done or `stopped`; return whether it is done."""
+def run(
+    device: Device, line: int, now: Callable[[], float], stopped: Callable[[], bool] = lambda: False, baud: int = 0
+) -> bool:
+    """Let the device speak on `line` until it is done or `stopped`; return whether it is done.
+
+    `baud`: on a pty, which has no speed of its own, who has set it to another one hears what a UART would.
+    """
     while not stopped():
-        _write(line, device.tick(now()))
+        _write(line, at_speed(line, device.tick(now()), baud))
         if device.is_done:
             select.select([], [], [], LINGER_S)
             return True
-        _write(line, _hear(device, line, now))
+        _write(line, at_speed(line, _hear(device, line, now, baud), baud))
     return device.is_done
 
 
-def _hear(device: Device, line: int, now: Callable[[], float]) -> bytes:
+def speed_of(line: int) -> int:
+    """Return the speed that the far end of a pty is set to, baud; 0 where it is none of the usual."""
+    return SPEEDS.get(termios.tcgetattr(line)[5], 0)
+
+
+def at_speed(line: int, data: bytes, baud: int, *, is_heard: bool = False) -> bytes:
+    """Return what arrives at the far end of what is sent at `baud`, or (`is_heard`) here of what it has sent."""
+    other = speed_of(line) if baud and data else 0
+    if not other or other == baud:
+        return data
+    return heard_at(data, other, baud) if is_heard else heard_at(data, baud, other)
+
+
+def _hear(device: Device, line: int, now: Callable[[], float], baud: int) -> bytes:
     due = device.deadline()
     wait_s = WAIT_S_MAX if due is None else min(max(0.0, due - now()), WAIT_S_MAX)
     readable, _, _ = select.select([line], [], [], wait_s)
     if not readable:
         return b""
     try:
-        return device.feed(os.read(line, READ_SIZE), now())
+        return device.feed(at_speed(line, os.read(line, READ_SIZE), baud, is_heard=True), now())
     except (BlockingIOError, OSError):
         return b""
 
