@@ -101,6 +101,8 @@ class Recorder:
         self._room = RECORD_SIZE_MAX
         self._began: float | None = None
         self._last = 0.0
+        self.bytes_count = 0
+        """How many bytes of both directions are in it."""
         self.is_full = False
         """Something was not written any more."""
         self._lock = threading.Lock()
@@ -114,6 +116,7 @@ class Recorder:
             self.is_full = self.is_full or len(line) > self._room
             if not self.is_full:
                 self._room -= len(line)
+                self.bytes_count += len(data)
                 self._file.write(line)
                 self._file.flush()
 

@@ -15,6 +15,9 @@ from feldsher import (
     kit_import,
     kit_label,
     kit_links,
+    kit_new_driver,
+    kit_record,
+    kit_replay,
     kit_stick,
     kit_store,
     port_lines,
@@ -75,6 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kit_store.configure_store(subparsers)
     kit_devices.configure_devices(subparsers)
     kit_devices.configure_capture(subparsers)
+    kit_record.configure(subparsers)
+    kit_replay.configure(subparsers)
+    kit_new_driver.configure(subparsers)
 
 
 def _enrol(args: argparse.Namespace) -> int:

@@ -15,8 +15,8 @@ from wire.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from edge.capture import Capture, Happened
-    from edge.driver import Facts
-    from edge.ports import PortOwner
+    from edge.driver import Facts, Line
+    from edge.ports import PortOwner, Recorder
     from node.clock import Clock
     from node.enrolment import KitEnrolment
     from node.journal import Studies
@@ -58,7 +58,7 @@ def configure_capture(subparsers: Any) -> None:  # noqa: ANN401  as above
     parser.add_argument("--count", type=int, default=0, help="end after so many studies")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write everything on the line to this transcript")
     parser.add_argument("--json", action="store_true", help="a JSON object for each study")
-    parser.set_defaults(run=run_capture)
+    parser.set_defaults(run=run_capture, seconds=0.0)
 
 
 # devices
@@ -146,8 +146,20 @@ def _drivers() -> Sequence[dict[str, Any]]:
 def run_capture(args: argparse.Namespace) -> int:
     """Capture until interrupted, or until `--count` studies are closed."""
     from edge import registry
+    from edge.ports import Recorder
+
+    usual = registry.find(args.driver).FACTS.lines[0]
+    with ExitStack() as held:
+        record = Recorder(held.enter_context(_transcript(args.record))) if args.record else None
+        capture(args, replace(usual, baud=args.baud) if args.baud else usual, record)
+    return 0
+
+
+def capture(args: argparse.Namespace, line: "Line", record: "Recorder | None") -> None:
+    """Let `args.driver` speak on `args.port` into `args.data`; what passes goes to `record`, too."""
+    from edge import registry
     from edge.capture import Capture
-    from edge.ports import PortOwner, Recorder
+    from edge.ports import PortOwner
     from node.claim import claim
     from node.clock import SystemClock
     from node.enrolment import load_kit
@@ -155,23 +167,21 @@ def run_capture(args: argparse.Namespace) -> int:
     clock, kit, shown = SystemClock(), load_kit(args.data / ENROLMENT), _Shown(json_wanted=args.json)
     with ExitStack() as held:
         held.enter_context(claim(args.data))
-        record = Recorder(held.enter_context(_transcript(args.record))) if args.record else None
         capture = Capture(_studies(args.data, clock, kit), clock, kit.name, shown.happened)
         facts = registry.find(args.driver).FACTS
-        capture.attach(LINE, args.driver, _options(args.option, facts))
-        awake = held.enter_context(_Awake())
-        line = replace(facts.lines[0], baud=args.baud) if args.baud else facts.lines[0]
+        capture.attach(LINE, args.driver, read_options(args.option, facts))
+        awake = held.enter_context(Awake())
         owner = PortOwner(LINE, args.port, line, clock, awake.wake, record)
         owner.start()
+        until = clock.now() + args.seconds if args.seconds else float("inf")
         try:
-            while not awake.is_stopped and not (args.count and shown.count >= args.count):
+            while not awake.is_stopped and clock.now() < until and not (args.count and shown.count >= args.count):
                 _step(capture, owner, clock.now())
                 awake.wait(capture.deadline(), clock.now())
         finally:
             owner.stop()
             _step(capture, owner, clock.now())
             capture.stop(clock.now())
-    return 0
 
 
 def _step(capture: "Capture", owner: "PortOwner", now: float) -> None:
@@ -206,7 +216,7 @@ def _studies(data: Path, clock: "Clock", kit: "KitEnrolment") -> "Studies":
     return studies
 
 
-def _options(pairs: Sequence[str], facts: "Facts") -> dict[str, object]:
+def read_options(pairs: Sequence[str], facts: "Facts") -> dict[str, object]:
     """Return KEY=VALUE pairs, each as the type that the driver's option has."""
     kinds = {option.name: type(option.default) for option in facts.options}
     options: dict[str, object] = {}
@@ -255,7 +265,7 @@ def _lines(summary: Mapping[str, Any]) -> list[str]:
     return [head, patient, *(f"  {name:<20} {value} {unit}" for name, value, unit in summary["headline"])]
 
 
-class _Awake:
+class Awake:
     """Waits for a port, a deadline or a signal."""
 
     def __init__(self) -> None:

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     clock = SystemClock()
     build(args)  # what is wrong with the arguments is said before a line is opened
     done: list[Device] = []
-    with _stoppable() as stopped, _line(args) as (line, path):
+    with stoppable() as stopped, _line(args) as (line, path):
         print(path, flush=True)
         is_done = True
         while is_done and not stopped() and (args.repeat or not done):
@@ -128,7 +128,7 @@ def _line(args: argparse.Namespace) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def _stoppable() -> Iterator["_Stopped"]:
+def stoppable() -> Iterator["_Stopped"]:
     stopped = _Stopped()
     before = {number: signal.signal(number, stopped.stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
