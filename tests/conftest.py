@@ -1,7 +1,7 @@
 """What every test needs: neither the log of one test's daemon nor its open database reaches into the next test.
 
-Property tests try the same cases each time, so that a commit is judged by what it changed. `make seek` has them look for
-new ones; what it finds becomes a test of its own.
+Property tests try the same cases each time, so that a commit is judged by what it changed. `make seek` has them look
+for new ones; what it finds becomes a test of its own.
 """
 
 import logging
