@@ -1,8 +1,8 @@
 """Whose study is it, when a label, the worklist and the device each have a word? Pure; docs/devices.md, "Binding".
 
 Owns nothing. Called by `edge.capture` with what was scanned before the study began, the ids that the device gave, and
-the kit's worklist. Nothing is guessed: where they disagree the study keeps all of them, the label's word stands, and it is
-flagged for the centre. Without a worklist in force the label and the device are all there is.
+the kit's worklist. Nothing is guessed: where they disagree the study keeps all of them, the label's word stands, and it
+is flagged for the centre. Without a worklist in force the label and the device are all there is.
 """
 
 from collections.abc import Sequence

@@ -4,9 +4,10 @@ Synchronous and driven from outside: bytes of ports come by `heard`, frames by t
 what must go out to a device is returned. The daemon drives it with real ports and sockets, the simulation in virtual
 time. May call `edge`, `node`, `wire`.
 
-What survives a crash at any instant: every committed entry, every object of the spool with its state. Opening a kit
-recovers: unfinished studies are closed, signed and spooled. What does not: sessions (begun anew), the label that was
-scanned (it is scanned again), and what a device had not been told is acknowledged (it sends again).
+What survives a crash at any instant: every committed entry, every object of the spool with its state, and the
+worklist. Opening a kit recovers: unfinished studies are closed, signed and spooled. What does not: sessions (begun
+anew), the label that was scanned (it is scanned again), and what a device had not been told is acknowledged (it sends
+again).
 
 A disk that fails stops all intake: devices are refused, the panel says so, and `reopen` begins anew with recovery. An
 object that alone cannot be read is set aside in `refused` with the reason, and all others go on.
@@ -22,12 +23,12 @@ from edge.capture import Capture, Happened
 from edge.config import KitConfig
 from edge.panel import Condition, Lamps, Panel
 from edge.watched_ports import Ports
+from edge.worklist import FromCentre, Worklist
 from node.admission import Admits, admits_usually
 from node.clock import Clock
 from node.disk import Disk
 from node.enrolment import Contact, KitEnrolment
 from node.entropy import Entropy
-from node.idle import NothingTaken
 from node.journal import Limits, Studies
 from node.link import Caller, CallerState, Event
 from node.rereading import UnreadableError, read_object
@@ -135,7 +136,7 @@ class Kit:
             raise ConfigError(f"kit {enrolment.name}: its enrolment names no gateway")
         self._contact = 0
         self._open_stores()
-        self.capture = Capture(self.studies, clock, enrolment.name, self._captured)
+        self.capture = Capture(self.studies, clock, enrolment.name, self._captured, orders=self.worklist)
         for port in config.port:
             self.capture.attach(port.name, port.driver, port.options, port.bind)
         self.ports = Ports(config.port, self.capture, disk, self._speed_told)
@@ -174,6 +175,7 @@ class Kit:
         if self.disk_failed:
             return
         try:
+            self.worklist.expire()
             for ask in imports.asks(self._disk):
                 imports.answer(self._disk, ask, self._label(now), self._entropy)
             for one in imports.take_up(self._disk, self.spool):
@@ -241,6 +243,7 @@ class Kit:
         """After a failed disk: open the stores anew, with recovery. Raises DiskError when the disk still fails."""
         self._open_stores()
         self.capture.reopen(self.studies)
+        self.capture.orders = self.worklist
         self._failed = self._full = False
         self._call_anew(self._clock.now())
         self._crossed = True
@@ -279,11 +282,13 @@ class Kit:
         for study in self.recovered.alarms:
             self.alarm(f"study {study.study_id.hex()}: {study.lost_bytes} bytes in a hole are lost; see broken/")
         self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self.alarm)
+        self.worklist = Worklist(self._disk, self._clock, enrolment, lambda text: self._on_event("worklist", text))
+        self.inbox = FromCentre(self._disk, self.worklist)
 
     def _call(self) -> Caller:
         identity = KeyPair.from_secret(self.enrolment.link_secret)
         gateway, psk = self.gateway.public, self.enrolment.psk
-        caller = Caller(identity, gateway, psk, self.outbox, NothingTaken(), self._entropy, trace=self.trace)
+        caller = Caller(identity, gateway, psk, self.outbox, self.inbox, self._entropy, trace=self.trace)
         caller.admits = self._admits
         return caller
 

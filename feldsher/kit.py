@@ -20,6 +20,7 @@ from feldsher import (
     kit_replay,
     kit_stick,
     kit_store,
+    kit_worklist,
     port_lines,
     tracing,
     watching,
@@ -76,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kit_label.configure_label(subparsers)
     kit_stick.configure_stick(subparsers)
     kit_store.configure_store(subparsers)
+    kit_worklist.configure_worklist(subparsers)
     kit_devices.configure_devices(subparsers)
     kit_devices.configure_capture(subparsers)
     kit_record.configure(subparsers)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from feldsher import tracing
+from feldsher import server_worklist, tracing
 from node import daemon
 from node.claim import claim
 from node.tracing import Trace
@@ -45,6 +45,7 @@ EXAMPLES: Final = {
     "kit revoke": "van-1",
     "gateway add": "north --listen udp://0.0.0.0:7700 --url udp://gw.example.org:7700 --server tcp://c.example.org:7700",
     "gateway revoke": "north",
+    **server_worklist.EXAMPLES,
     "study list": "--json",
     "study show": "8a0f3c",
     "study export": "8a0f3c --into study-8a0f3c",
@@ -66,6 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_users(commands)
     _configure_kits(commands)
     _configure_gateways(commands)
+    _configure_worklists(commands)
     _configure_studies(commands)
 
 
@@ -124,6 +126,17 @@ def _configure_gateways(commands: Any) -> None:  # noqa: ANN401
     add.add_argument("--url", action="append", default=[], metavar="URL", help="where kits find it, if not as --listen")
     _command(group, "list", _with(_gateway_list), "list the gateways")
     _command(group, "revoke", _with(_gateway_revoke), "refuse a gateway from now on").add_argument("name")
+
+
+def _configure_worklists(commands: Any) -> None:  # noqa: ANN401
+    group = _group(commands, "worklist", "whom and what a kit is to expect on a day")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        parser = _command(group, name, _with(command), text)
+        parser.set_defaults(actor=_actor())
+        return parser
+
+    server_worklist.configure(add)
 
 
 def _configure_studies(commands: Any) -> None:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Whom the station lets in: the newest roster that the server has signed, kept over restarts.
+"""Whom the station lets in: the newest roster that the server has signed, kept over restarts; what the server sends.
 
 Owns the file `roster` of its disk and the folder `roster-intake`. A roster that is older than the one held, or not
 signed by the server, changes nothing. Until the first one has come, no kit is let in: its studies wait in the kit. A
@@ -8,6 +8,7 @@ file that the disk has damaged, or cannot read, counts as none; the server gives
 import contextlib
 from typing import Final
 
+from gateway.lists import Lists
 from node.disk import Disk, put_file
 from node.landing import Landing, Whole
 from node.link import Grant
@@ -16,9 +17,13 @@ from node.spool import digest_of
 from wire import objects
 from wire.errors import AuthError, DiskError, DiskFull, FormatError
 from wire.roster import RosterEntry, verify_roster
+from wire.seal import SIGNATURE_SIZE
+from wire.worklist import WORKLIST_SIZE_MAX
 
 FILE: Final = "roster"
 SIZE_MAX: Final = 4 << 20
+SIZES_MAX: Final = {objects.ROSTER: SIZE_MAX, objects.WORKLIST: SIGNATURE_SIZE + WORKLIST_SIZE_MAX}
+"""What the server may send."""
 
 
 class Roster:
@@ -79,20 +84,25 @@ class Roster:
 
 
 class FromServer:
-    """The inbox of the link to the server (`node.seams.Inbox`): rosters, and nothing else."""
+    """The inbox of the link to the server (`node.seams.Inbox`): rosters and the kits' worklists, and nothing else."""
 
-    def __init__(self, disk: Disk, roster: Roster) -> None:
+    def __init__(self, disk: Disk, roster: Roster, lists: Lists) -> None:
         self._disk = disk
         self._roster = roster
+        self._lists = lists
         self._landing = Landing(disk, "roster-intake", 0)
         for whole in self._landing.waiting:
             self._landing.taken(whole)
 
     def offered(self, peer: bytes, offer: Offer) -> RangeSet | Custody | Receipt | Refusal:
-        if offer.kind != objects.ROSTER:
-            return Refusal(objects.NOT_WANTED, f"a gateway takes no {objects.KINDS.get(offer.kind, offer.kind)}")
-        if offer.size > SIZE_MAX:
-            return Refusal(objects.TOO_LARGE, f"a roster of {offer.size} bytes; at most {SIZE_MAX}")
+        kind = objects.KINDS.get(offer.kind, str(offer.kind))
+        size_max = SIZES_MAX.get(offer.kind)
+        if size_max is None:
+            return Refusal(objects.NOT_WANTED, f"a gateway takes no {kind}")
+        if offer.size > size_max:
+            return Refusal(objects.TOO_LARGE, f"a {kind} of {offer.size} bytes; at most {size_max}")
+        if offer.kind == objects.WORKLIST:
+            return self._lists.known(offer) or self._landing.open(peer, offer)
         return Receipt() if self._roster.holds(offer.digest) else self._landing.open(peer, offer)
 
     def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
@@ -102,12 +112,15 @@ class FromServer:
         whole = self._landing.finish(peer, object_id)
         if not isinstance(whole, Whole):
             return whole
+        kind = objects.KINDS[whole.offer.kind]
         try:
+            if whole.offer.kind == objects.WORKLIST:
+                return self._lists.take(self._disk.read(whole.path))
             self._roster.take(self._disk.read(whole.path))
         except (AuthError, FormatError) as error:
-            return Refusal(objects.NOT_ALLOWED, f"roster: {error}")
+            return Refusal(objects.NOT_ALLOWED, f"{kind}: {error}")
         except DiskFull as error:
-            return Refusal(objects.DISK_FULL, f"roster: {error}")
+            return Refusal(objects.DISK_FULL, f"{kind}: {error}")
         finally:
             self._landing.taken(whole)
         return Receipt()

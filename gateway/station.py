@@ -1,13 +1,14 @@
 """The ground station: takes custody of what kits send and passes it to the server, without being able to read it.
 
 Two links with a depot between them. Towards kits the station is a `Host`: it lets in who is on the roster. Towards the
-server it is a `Caller`: it offers what lies in the depot, hears the receipts, and takes new rosters. A receipt is given
-to the kit at once when its session lives, and otherwise when the kit offers the object again. Parcels on a stick are
-taken as what a session brings, and answered on the stick (`node/carrying.py`).
+server it is a `Caller`: it offers what lies in the depot, hears the receipts, and takes new rosters and the kits'
+worklists, which it passes on to them (`gateway.lists`). A receipt is given to the kit at once when its session lives,
+and otherwise when the kit offers the object again. Parcels on a stick are taken as what a session brings, and
+answered on the stick (`node/carrying.py`).
 
 Synchronous and driven from outside, like the links themselves: no socket, no thread, no clock of its own. May call
 `node` and `wire`. What survives a crash at any instant: every object in custody, every receipt, every partial object up
-to its last fsync, and the roster. What does not: sessions, which the callers begin anew.
+to its last fsync, the roster and the worklists. What does not: sessions, which the callers begin anew.
 
 After a failed disk the station raises DiskError, and whoever runs it opens it anew. An object that alone cannot be read
 is given up: its kit, which keeps it until the receipt, is made to call again, offers it again and brings it again.
@@ -19,12 +20,12 @@ from functools import partial
 from itertools import chain
 
 from gateway.depot import RESERVE_BYTES, Depot, FromKits, ToServer
+from gateway.lists import Lists, ToKit
 from gateway.roster import FromServer, Roster
 from node.apart import Call
 from node.carrying import Carrier, Mount
 from node.disk import Disk
 from node.entropy import Entropy
-from node.idle import NothingToSend
 from node.link import Caller, Event, Host
 from node.rereading import UnreadableError
 from node.seams import Bearer
@@ -57,8 +58,9 @@ class Station:
         self._on_event = on_event
         self.depot = Depot(disk, reserve_bytes)
         self.roster = Roster(disk, upstream.sign_public)
+        self.lists = Lists(disk, upstream.sign_public)
         inbox = FromKits(self.depot)
-        self.host = Host(identity, self.roster.grant, lambda _: NothingToSend(), inbox, entropy, trace=trace)
+        self.host = Host(identity, self.roster.grant, lambda kit: ToKit(self.lists, kit), inbox, entropy, trace=trace)
         self.host.tells_strangers = self.roster.is_known
         self._call = partial(
             Caller,
@@ -66,7 +68,7 @@ class Station:
             upstream.link_public,
             upstream.psk,
             ToServer(self.depot),
-            FromServer(disk, self.roster),
+            FromServer(disk, self.roster, self.lists),
             entropy,
             trace=trace,
         )
@@ -144,11 +146,17 @@ class Station:
         self.host.tells_strangers = self.roster.is_known
         arrived, receipts = self.depot.drain()
         revoked = self.roster.drain_revoked()
-        self._crossed = self._crossed or bool(arrived or receipts or revoked)
+        new_lists, taken = self.lists.drain()
+        self._crossed = self._crossed or bool(arrived or receipts or revoked or new_lists or taken)
+        for kit in new_lists:
+            self.host.nudge(kit, now)
+        for object_id, word in taken:
+            self.caller.answer(object_id, word, now)
         for peer, object_id, receipt in receipts:
             self.host.answer(peer, object_id, receipt, now)
         for peer in revoked:
             self.host.drop(peer)
+            self.lists.forget(peer)
         self._tell_slots(bool(receipts))
         told = (self.host.events(), self.caller.events(), *(slot.events() for slot in self._slots))
         for event in chain.from_iterable(told):

@@ -29,6 +29,7 @@ from server.library import Library
 from server.peers import Peers
 from server.people import People
 from server.restoring import Restorer
+from server.worklists import Worklists
 from wire.errors import ConfigError
 
 DATABASE: Final = "centre.db"
@@ -48,6 +49,7 @@ class Centre:
     people: People
     ingest: Ingest
     library: Library
+    worklists: Worklists
     clock: Clock
     entropy: Entropy = field(repr=False)
     restorer: Restorer = field(default_factory=Restorer, repr=False)
@@ -68,9 +70,9 @@ class Centre:
         peers = Peers(database, clock)
         people = People(database, clock, entropy, hasher)
         ingest = Ingest(database, files, keys, peers, clock)
-        return cls(
-            database, disk, files, keys, peers, people, ingest, Library(files, keys, peers, database), clock, entropy
-        )
+        library = Library(files, keys, peers, database)
+        worklists = Worklists(database, keys, peers, clock, entropy)
+        return cls(database, disk, files, keys, peers, people, ingest, library, worklists, clock, entropy)
 
     @classmethod
     def open(cls, folder: Path, database_url: str = "") -> Self:

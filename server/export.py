@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from server.library import Line
 from server.reading import Reading
-from wire.record import Device, Note, Partial, Patient, Place, Result
+from wire.record import Device, Note, Operator, Partial, Patient, Place, Result
 
 COLUMNS: Final = (
     "entry",
@@ -58,6 +58,7 @@ def study_tree(line: Line, reading: Reading) -> dict[str, Any]:
         "size": line.size,
         "devices": [record.to_map() for _, record in reading.records(Device)],
         "patients": [record.to_map() for _, record in reading.records(Patient)],
+        "operators": [record.to_map() for _, record in reading.records(Operator)],
         "places": [record.to_map() for _, record in reading.records(Place)],
         "partials": [record.to_map() for _, record in reading.records(Partial)],
         "notes": [record.text for _, record in reading.records(Note)],
@@ -77,6 +78,7 @@ def flags(line: Line) -> list[str]:
         "damaged": line.damaged,
         "quality control": line.qc,
         "conflict": line.conflict,
+        "not on the list": line.unlisted,
         "recovered": line.recovered,
         "not verified": line.signature != line.signature.GOOD,
     }

@@ -6,7 +6,8 @@ committed. What a crash leaves whole in the landing but not yet ingested is inge
 bearer is opened.
 
 The roster is offered to every gateway that has not confirmed the newest version in this run of the kernel; who has it
-answers at once. `POLL_S` after a revocation at the latest, the revoked node's sessions are dropped.
+answers at once. So are the worklists of the kits that have not taken theirs (`server.outbox`). `POLL_S` after a
+revocation at the latest, the revoked node's sessions are dropped.
 """
 
 import contextlib
@@ -24,8 +25,9 @@ from node.tracing import NO_TRACE, Trace
 from node.url import parse_url
 from server.centre import Centre
 from server.database import UnavailableError
+from server.outbox import PeerOutbox, Waiting
 from server.peers import Gateway
-from server.roster import RosterOutbox, signed_roster
+from server.roster import signed_roster
 from wire import objects
 from wire.noise import KeyPair
 
@@ -93,7 +95,8 @@ class Kernel:
     ) -> None:
         self._centre = centre
         self._on_event = on_event
-        self._rosters: dict[bytes, RosterOutbox] = {}
+        self._outboxes: dict[bytes, PeerOutbox] = {}
+        self._waiting = Waiting(centre.worklists)
         self._version = centre.peers.version()
         self._roster = signed_roster(centre)
         self._poll_at = 0.0
@@ -126,6 +129,8 @@ class Kernel:
             self._poll_at = now + POLL_S
             with contextlib.suppress(UnavailableError):
                 self._follow_peers(now)
+                if self._waiting.look():
+                    self.host.nudge(None, now)
         self.host.tick(now)
         self._report(now)
 
@@ -138,10 +143,12 @@ class Kernel:
         peer = self._centre.peers.by_link_key(link_public)
         return None if peer is None else Grant(peer.psk, peer.name)
 
-    def _outbox_for(self, link_public: bytes) -> RosterOutbox:
-        outbox = self._rosters.setdefault(link_public, RosterOutbox())
-        if isinstance(self._centre.peers.by_link_key(link_public), Gateway):
-            outbox.offer(self._roster)
+    def _outbox_for(self, link_public: bytes) -> PeerOutbox:
+        peer = self._centre.peers.by_link_key(link_public)
+        kit = None if isinstance(peer, Gateway) else link_public
+        outbox = self._outboxes.setdefault(link_public, PeerOutbox(self._waiting, kit))
+        if isinstance(peer, Gateway):
+            outbox.roster.offer(self._roster)
         return outbox
 
     def _follow_peers(self, now: float) -> None:
@@ -150,10 +157,10 @@ class Kernel:
         if version == self._version:
             return
         self._roster = signed_roster(self._centre)
-        for link_public in list(self._rosters):
+        for link_public in list(self._outboxes):
             if self._centre.peers.by_link_key(link_public) is None:
                 self.host.drop(link_public)
-                del self._rosters[link_public]
+                del self._outboxes[link_public]
             else:
                 self._outbox_for(link_public)
         self._version = version

@@ -58,6 +58,8 @@ class Line:
     damaged: bool
     recovered: bool
     conflict: bool
+    unlisted: bool
+    operator: str
     bytes_lost: int
     digest: str | None
     size: int
@@ -219,6 +221,8 @@ def _line(row: Row[Any]) -> Line:
         damaged=bool(row.damaged),
         recovered=bool(row.recovered),
         conflict=bool(row.conflict),
+        unlisted=bool(row.unlisted),
+        operator=row.operator,
         bytes_lost=row.bytes_lost,
         digest=row.digest,
         size=row.size,

@@ -17,6 +17,7 @@ from wire.record import (
     Device,
     Note,
     Observation,
+    Operator,
     Partial,
     Patient,
     Picture,
@@ -36,7 +37,9 @@ PROBLEMS_MAX: Final = 50
 
 KitOf = Callable[[bytes], Kit | None]
 """Finds the kit by the id of its sign key."""
-Record = TypeVar("Record", Correction, Device, Note, Partial, Patient, Picture, Place, Preview, Result, Summary)
+Record = TypeVar(
+    "Record", Correction, Device, Note, Operator, Partial, Patient, Picture, Place, Preview, Result, Summary
+)
 
 
 class Signature(IntEnum):

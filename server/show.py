@@ -102,6 +102,7 @@ _WHY: Final = {
     "damaged": ("alarm", "Part of the file was lost. What is shown was proven sound; what is missing is listed."),
     "not verified": ("alarm", "No signature of a kit that we know covers this file."),
     "conflict": ("alarm", "More than one patient id, or two different files of one study."),
+    "not on the list": ("warn", "The kit had a worklist, and what was scanned or sent as the patient is not on it."),
     "partial": ("warn", "The device broke off before it had sent everything."),
     "recovered": ("warn", "The kit lost power during the study and rebuilt it afterwards."),
     "quality control": ("plain", "Control material, not a patient."),

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from server import tables as t
 from server.database import Event, record
 from server.reading import Reading, Signature
-from wire.record import Device, Observation, Partial, Result, Summary
+from wire.record import Device, Observation, Operator, Partial, Result, Summary
 
 ANNOUNCED, RECEIVED = 0, 1
 PRIORITY: Final = 5
@@ -27,6 +27,7 @@ OBSERVATIONS_MAX: Final = 10_000
 """Searchable observations of one study; further ones are in its file only."""
 CODE_SIZE_MAX: Final = 128
 FORM_SIZE_MAX: Final = 64
+OPERATOR_SIZE_MAX: Final = 64
 TEXT_SIZE_MAX: Final = 255
 SCALE: Final = 1_000_000
 """Values are searched as integers: millionths of the unit."""
@@ -127,6 +128,8 @@ def _values(connection: Connection, copy: Copy, reading: Reading) -> dict[str, A
         "damaged": int(reading.damaged),
         "recovered": int(reading.recovered),
         "conflict": int(len(codes) > 1),
+        "unlisted": 0,
+        "operator": next((_text(one.id, OPERATOR_SIZE_MAX) for _, one in reading.records(Operator)), ""),
         "bytes_lost": reading.bytes_lost,
     }
     return values | ({} if summary is None else _from_summary(summary, values))
@@ -143,6 +146,8 @@ def _from_summary(summary: Summary, values: dict[str, Any]) -> dict[str, Any]:
         "partial": int(summary.partial),
         "recovered": int(bool(values["recovered"] or summary.recovered)),
         "conflict": int(bool(values["conflict"] or summary.patient_conflict)),
+        "unlisted": int(summary.unlisted),
+        "operator": _text(summary.operator, OPERATOR_SIZE_MAX) or values["operator"],
     }
 
 

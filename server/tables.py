@@ -85,6 +85,31 @@ gateways = Table(
     Column("revoked_ms", BIG),
 )
 
+worklists = Table(
+    "worklists",
+    metadata,
+    _number(),
+    Column("kit_id", BIG, ForeignKey("kits.id"), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("until_ms", BIG, nullable=False),
+    Column("orders", Text, nullable=False),
+    Column("actor", String(64), nullable=False, server_default=""),
+    Column("updated_ms", BIG, nullable=False),
+    UniqueConstraint("kit_id", "day"),
+)
+
+worklist_objects = Table(
+    "worklist_objects",
+    metadata,
+    _number(),
+    Column("kit_id", BIG, ForeignKey("kits.id"), nullable=False, unique=True),
+    Column("version", BIG, nullable=False),
+    Column("object_id", String(32), nullable=False, unique=True),
+    Column("object", LargeBinary, nullable=False),
+    Column("custody_ms", BIG),
+    Column("taken_ms", BIG),
+)
+
 users = Table(
     "users",
     metadata,
@@ -163,6 +188,8 @@ studies = Table(
     Column("bytes_lost", BIG, nullable=False, server_default="0"),
     Column("digest", String(64)),
     Column("size", BIG, nullable=False, server_default="0"),
+    _flag("unlisted"),
+    Column("operator", String(64), nullable=False, server_default=""),
     Index(None, "qc", "updated_ms"),
 )
 

@@ -24,7 +24,7 @@ TEXT_SIZE_MAX: Final = 200
 HAVE_RUNS_MAX: Final = 128
 """Runs of a gap list that are told; what lies behind them counts as missing and is sent again."""
 
-SUMMARY, STUDY, COMMAND, RECEIPT, ROSTER, FILE, PREVIEW = range(1, 8)
+SUMMARY, STUDY, COMMAND, RECEIPT, ROSTER, FILE, PREVIEW, WORKLIST = range(1, 9)
 KINDS: Final = {
     SUMMARY: "summary",
     STUDY: "study",
@@ -33,6 +33,7 @@ KINDS: Final = {
     ROSTER: "roster",
     FILE: "file",
     PREVIEW: "preview",
+    WORKLIST: "worklist",
 }
 _FIRST_LOOK: Final = {SUMMARY: 0, PREVIEW: 1}
 

@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from gateway.lists import Lists
 from gateway.roster import SIZE_MAX, FromServer, Roster
 from node.link import Grant
 from node.seams import Custody, Damaged, Offer, Receipt, Refusal
@@ -19,7 +20,7 @@ FORGED = roster(3, kit_entry(), secret=sign_pair(b"z" * 32)[0])
 
 def opened(disk):
     held = Roster(disk, SIGN_PUBLIC)
-    return held, FromServer(disk, held)
+    return held, FromServer(disk, held, Lists(disk, SIGN_PUBLIC))
 
 
 def give(inbox, data):
