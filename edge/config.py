@@ -43,6 +43,10 @@ bytes = 20000000
 money = 2.0
 joules = 100000
 
+[[inbox]]                         # files that appear in a folder or on a stick: `edge.inbox_config`
+name = "stick"
+path = "/media/usb"
+
 [policy]
 currency = "EUR"
 zone = "Europe/Kyiv"              # for midnight and quiet hours
@@ -78,6 +82,7 @@ from msgspec import Meta, Struct, field
 
 from edge import registry, speed, tcp_ports
 from edge.day import parse_quiet
+from edge.inbox_config import Inbox, check_inboxes
 from node import config
 from node.roads import check_calling
 from node.secret import require_private
@@ -192,6 +197,7 @@ class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
     port: list[Port] = []
     limits: Limits = field(default_factory=Limits)
     way: list[Way] = []
+    inbox: list[Inbox] = []
     policy: Policy = field(default_factory=Policy)
     label: LabelPrinter = field(default_factory=LabelPrinter)
 
@@ -259,6 +265,7 @@ def check(kit: KitConfig, name: str) -> None:
                 _check_auto(port)
         except ConfigError as error:
             raise ConfigError(f"{name}: port[{at}] ({port.name}): {error}") from error
+    check_inboxes(kit.inbox, name)
     _check_policy(kit, name)
 
 

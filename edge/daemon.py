@@ -19,6 +19,7 @@ from edge import registry
 from edge.catalog import Catalog
 from edge.config import AUTO, KitConfig, Port
 from edge.driver import Line
+from edge.inboxes import Inboxes
 from edge.kit import Kit
 from edge.linking import Linking
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
@@ -106,6 +107,7 @@ class Daemon:
         self._reopens, self._reopened_at = 0, float("-inf")
         self._reopening: asyncio.TimerHandle | None = None
         self._shells: deque[CallerShell] = deque(maxlen=1)
+        self._inboxes = Inboxes(self.kit, config.inbox, folder, self._disk, self._clock, self._follow)
         self._linking = (
             Linking(self.kit, secrets, folder, self._disk, self._clock, self._plan_reopen) if config.way else None
         )
@@ -122,6 +124,7 @@ class Daemon:
                 self._blink(),
                 self._list(),
                 self._import(),
+                self._inboxes.run(),
                 daemon.keep_flushed(self.kit.trace),
                 status=self.status,
                 folder=self._folder,
@@ -144,6 +147,7 @@ class Daemon:
             "devices": kit.ports.status(now),
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},
+            "inboxes": self._inboxes.status(),
             "studies": self._studies.describe(kit.spool, self._listed, link.sending, link.rate_bps, ways),
             "gateway": kit.gateway.name,
             "denied": kit.denied,

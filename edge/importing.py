@@ -1,26 +1,28 @@
 """Makes a study of files that somebody brings: pictures and documents, untouched, with previews of the pictures.
 
+What a file says (`edge.file_contents`) stands beside it: the leads of an ECG, the times of a spectrum, whose an
+image is.
+
 Works beside a kit that runs and without one, in a process of its own: it has a journal and a spool below `import`
-(`edge.imports`), and the kit takes up what lies there. *Committed* is what `make` has returned for: the study is
-closed, signed and fsynced there. Of a study that a crash interrupted nothing is kept, for whoever brought the files was
-not told that it was taken: `Importer` clears what such a one left. One importer at a time (`node.claim` on the folder).
+(`edge.imports`), or below `inbox` (`edge.taking`), and the kit takes up what lies there. *Committed* is what `make`
+has returned for: the study is closed, signed and fsynced there. Of a study that a crash interrupted nothing is
+kept, for whoever brought the files was not told that it was taken: `Importer` clears what such a one left. One
+importer at a time (`node.claim` on the folder).
 
 The files themselves are only read.
 """
 
-import mimetypes
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from edge.driver import Headline
+from edge.file_contents import Contents, contents_of, media_type_of
 from edge.imports import ASKED, FOLDER
 from edge.previews import previews_of
-from edge.spectra import read_spectra
 from node.clock import Clock
 from node.disk import Disk, join
-from node.enrolment import KitEnrolment
 from node.entropy import Entropy
 from node.journal import Limits, Studies, StudyJournal
 from node.recovery import OPEN
@@ -29,6 +31,7 @@ from node.spool import Spool
 from wire.errors import UsageError
 from wire.objects import STUDY, SUMMARY
 from wire.record import HEADLINE_COUNT_MAX, Device, Patient, Picture, Preview, Result, Summary
+from wire.tag import Tag
 
 FILES_MAX: Final = 64
 FILE_SIZE_MAX: Final = 24 << 20
@@ -38,19 +41,40 @@ PATIENT_SIZE_MAX: Final = 128
 FORM: Final = "document"
 DRIVER: Final = "import"
 VERSION: Final = "1"
-OCTETS: Final = "application/octet-stream"
 LIMITS: Final = Limits(
     entry_size_max=FILE_SIZE_MAX + (1 << 20),
     study_size_max=TOTAL_SIZE_MAX + (8 << 20),
     entries_reserve=4096,
     closing_reserve=4096,
 )
-_BEGINNINGS: Final = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-)
+
+
+class Signs(Protocol):
+    """What is needed of a kit's enrolment (`node.enrolment.KitEnrolment`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def server_seal_public(self) -> bytes: ...
+    @property
+    def sign_secret(self) -> bytes: ...
+
+
+class File(Protocol):
+    """A file that is read once, whole (`pathlib.Path`)."""
+
+    @property
+    def name(self) -> str: ...
+    def read_bytes(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the files come from, as the study says it. `form`: where no file says which kind of study it is."""
+
+    driver: str = DRIVER
+    port: str = ""
+    form: str = FORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +88,8 @@ class Made:
     study_size: int
     """Of the study as it travels, bytes."""
     previews: int
+    patient: str = ""
+    """Whose it is: as told, or else as the files themselves say."""
 
 
 def readable(paths: Sequence[Path]) -> list[Path]:
@@ -97,99 +123,157 @@ def patient_of(text: str, time_ms: int) -> Patient:
     return Patient(code, "manual", time_ms=time_ms)
 
 
-def media_type_of(name: str, data: bytes) -> str:
-    """Return what a file is: by how it begins, else by its name."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    known = next((media for beginning, media in _BEGINNINGS if data.startswith(beginning)), None)
-    guessed = mimetypes.guess_type(name)[0] or OCTETS
-    # A name that says picture over bytes that are none: a browser must not be told so.
-    return known or (OCTETS if guessed.startswith("image/") else guessed)
+IMPORTED: Final = Origin()
 
 
 class Importer:
     """See the module's text. Opening one clears what an interrupted one left."""
 
-    def __init__(self, disk: Disk, clock: Clock, entropy: Entropy, enrolment: KitEnrolment) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        clock: Clock,
+        entropy: Entropy,
+        enrolment: Signs,
+        folder: str = FOLDER,
+        origin: Origin = IMPORTED,
+    ) -> None:
         self._clock = clock
         self._kit = enrolment.name
-        _clear(disk)
-        self._spool = Spool(disk, FOLDER)
+        self._origin = origin
+        _clear(disk, folder)
+        self.spool = Spool(disk, folder)
+        """Where the studies lie that were made."""
         self._studies = Studies(
             disk,
             clock,
             entropy,
             enrolment.server_seal_public,
             enrolment.sign_secret,
-            self._spool,
+            self.spool,
             kit=enrolment.name,
-            folder=FOLDER,
+            folder=folder,
             limits=LIMITS,
         )
         self._studies.recover()
 
-    def make(self, paths: Iterable[Path], patient: Patient | None, priority: int) -> Made:
-        """Return when the study of these files is committed. Raises DiskFull, UsageError for a file that is gone."""
-        journal = self._studies.open(priority=priority)
-        device, said = Device(DRIVER, VERSION).to_tag(), [patient.to_tag()] if patient else []
-        pictures, previews, results, size = 0, list[Preview](), list[Result](), 0
-        for number, path in enumerate(paths):
-            picture = _read(path)
-            found = read_spectra(picture.name, picture.image)
-            head = [device, *said] if not number else []
-            journal.append([*head, picture.to_tag(self._clock.time_ms()), *(one.to_tag() for one in found)])
-            results += found
-            previews += previews_of(journal.study_id, number, picture)
-            pictures += picture.media_type.startswith("image/")
-            size += len(picture.image)
-        files, entries = number + 1, journal.entries
-        summary = self._summary(journal, patient, entries, _headline(pictures, files - pictures, results))
-        journal.close(summary, previews=sorted(previews, key=lambda one: one.stage))
-        study = self._spool.get(journal.study_id)
-        return Made(journal.study_id, files, size, study.size if study else 0, len(previews))
+    def make(
+        self,
+        paths: Iterable[File],
+        patient: Patient | None,
+        priority: int,
+        closing: Callable[[bytes], None] = lambda study_id: None,
+    ) -> Made:
+        """Return when the study of these files is committed. `closing` is told its id right before.
 
-    def _summary(
-        self, journal: StudyJournal, patient: Patient | None, entries: int, headline: tuple[Headline, ...]
-    ) -> dict[str, Any]:
+        Without `patient` it is whose the files say, when they name one and the same. Raises DiskFull, UsageError for a
+        file that is gone; then this importer is not used any more.
+        """
+        journal = self._studies.open(priority=priority)
+        said, previews = _Said(), list[Preview]()
+        for number, path in enumerate(paths):
+            picture, contents = _read(path)
+            said.take(picture, contents)
+            head = self._head(contents, patient) if not number else []
+            results = [one.to_tag() for one in contents.results]
+            journal.append([*head, picture.to_tag(self._clock.time_ms()), *results, *contents.waves])
+            previews += previews_of(journal.study_id, number, picture)
+        own = said.patient_id
+        if patient is None and own:
+            journal.append([Patient(own, "device", time_ms=journal.opened_ms).to_tag()])
+        closing(journal.study_id)
+        journal.close(self._summary(journal, patient, said), previews=sorted(previews, key=lambda one: one.stage))
+        study = self.spool.get(journal.study_id)
+        whose = patient.id if patient else own
+        return Made(journal.study_id, said.files, said.size, study.size if study else 0, len(previews), whose)
+
+    def _head(self, contents: Contents, patient: Patient | None) -> list[Tag]:
+        device = Device(self._origin.driver, VERSION, self._origin.port, contents.model)
+        return [device.to_tag(), *([patient.to_tag()] if patient else [])]
+
+    def _summary(self, journal: StudyJournal, patient: Patient | None, said: "_Said") -> dict[str, Any]:
         return Summary(
             journal.study_id,
             self._kit,
-            FORM,
+            said.form or self._origin.form,
             journal.opened_ms,
             self._clock.time_ms(),
-            device=DRIVER,
-            patient=patient.id if patient else "",
-            entries=entries,
-            headline=headline,
+            device=said.model or self._origin.driver,
+            patient=patient.id if patient else said.patient_id,
+            patient_conflict=len(said.ids) > 1 or bool(patient and said.ids and patient.id not in said.ids),
+            entries=journal.entries,
+            partial=said.is_partial,
+            headline=said.headline(),
         ).to_map()
 
 
-def _headline(pictures: int, documents: int, results: Sequence[Result]) -> tuple[Headline, ...]:
-    """Return how many files there are, and what was read in them."""
-    counted = (("Pictures", pictures), ("Documents", documents))
-    counts = [(name, str(count), "") for name, count in counted if count]
-    read = [(one.name, one.value, one.unit) for result in results for one in result.observations]
-    return (*counts, *read)[:HEADLINE_COUNT_MAX]
+@dataclass
+class _Said:
+    """What the files of one study say, together."""
+
+    files: int = 0
+    size: int = 0
+    pictures: int = 0
+    forms: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    model: str = ""
+    is_partial: bool = False
+    results: list[Result] = field(default_factory=list)
+
+    def take(self, picture: Picture, contents: Contents) -> None:
+        """Take in one file more."""
+        self.files += 1
+        self.size += len(picture.image)
+        self.pictures += picture.media_type.startswith("image/")
+        self.forms.add(contents.form)
+        self.ids.update(contents.ids)
+        self.model = self.model or contents.model
+        self.is_partial |= bool(contents.partial)
+        self.results += contents.results
+
+    @property
+    def form(self) -> str:
+        """Which kind of study it is, when all files say the same."""
+        return next(iter(self.forms)) if len(self.forms) == 1 else ""
+
+    @property
+    def patient_id(self) -> str:
+        """Whose they are, when those that name a patient name the same one."""
+        return next(iter(self.ids)) if len(self.ids) == 1 else ""
+
+    def headline(self) -> tuple[Headline, ...]:
+        """Return how many files there are, and what was read in them."""
+        counted = (("Pictures", self.pictures), ("Documents", self.files - self.pictures))
+        counts = [(name, str(count), "") for name, count in counted if count]
+        read = [(one.name, one.value, one.unit) for result in self.results for one in result.observations]
+        return (*counts, *dict.fromkeys(read))[:HEADLINE_COUNT_MAX]
 
 
-def _read(path: Path) -> Picture:
+def _read(path: File) -> tuple[Picture, Contents]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not 0 < len(data) <= FILE_SIZE_MAX:
         raise UsageError(f"{path}: has changed meanwhile: {len(data)} bytes; 1 to {FILE_SIZE_MAX}")
-    return Picture(media_type_of(path.name, data), path.name, data)
+    contents = contents_of(path.name, data)
+    # A name may hold bytes that are no text.
+    name = path.name.encode("utf-8", "replace").decode()
+    return Picture(contents.media_type, name, data), contents
 
 
-def _clear(disk: Disk) -> None:
+def _clear(disk: Disk, folder: str) -> None:
     """Remove what an interrupted import left: studies that were not closed, summaries without one, old questions."""
-    left = [join(join(FOLDER, OPEN), name) for name in disk.list(join(FOLDER, OPEN))]
-    left += [join(ASKED, name) for name in disk.list(ASKED)]
+    opened = join(folder, OPEN)
+    left = [join(opened, name) for name in disk.list(opened)]
+    left += [join(ASKED, name) for name in disk.list(ASKED)] if folder == FOLDER else []
     for path in left:
         disk.remove(path)
-    spool = Spool(disk, FOLDER)
+    spool = Spool(disk, folder)
     told = {summary_id_of(one.object_id) for one in spool.objects() if one.kind == STUDY}
     for one in spool.objects():
         if one.kind == SUMMARY and one.object_id not in told:
             disk.remove(spool.path(one.object_id))
+
+
+__all__ = ["Importer", "Made", "Origin", "media_type_of", "patient_of", "readable"]

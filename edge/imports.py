@@ -36,19 +36,19 @@ ANSWER_SIZE_MAX: Final = 4096
 _ASK: Final = re.compile(r"([0-9a-f]{32})\.ask")
 
 
-def ready(disk: Disk) -> list[SpoolObject]:
+def ready(disk: Disk, folder: str = FOLDER) -> list[SpoolObject]:
     """Return what may be taken up now, in the order in which it was made."""
-    folder = join(FOLDER, State.WAITING)
-    found = [one for name in disk.list(folder) if (one := parse_name(name)) is not None]
+    waiting = join(folder, State.WAITING)
+    found = [one for name in disk.list(waiting) if (one := parse_name(name)) is not None]
     awaited = {summary_id_of(one.object_id) for one in found if one.kind == STUDY}
     whole = [one for one in found if one.kind != SUMMARY or one.object_id in awaited]
     return sorted(whole, key=lambda one: one.number)
 
 
-def take_up(disk: Disk, spool: Spool) -> Iterator[SpoolObject]:
+def take_up(disk: Disk, spool: Spool, folder: str = FOLDER) -> Iterator[SpoolObject]:
     """Move what is ready into the kit's spool, and yield it. Raises DiskFull: the rest stays where it is."""
-    for one in ready(disk):
-        path = join(join(FOLDER, State.WAITING), one.name)
+    for one in ready(disk, folder):
+        path = join(join(folder, State.WAITING), one.name)
         spool.adopt(path, one.object_id, one.kind, priority=one.priority, digest=one.digest)
         yield one
 

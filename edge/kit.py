@@ -124,7 +124,9 @@ class Kit:
         self.panel = Panel(lamps)
         self._attention_until = 0.0
         self._missing: set[str] = set()
-        self._fresh = self._failed = self._full = self._crossed = self._import_waits = False
+        self._fresh = self._failed = self._full = self._crossed = False
+        self._imports_wait: set[str] = set()
+        """Folders in which studies wait for room."""
         self.denied = False
         """The gateway does not know our key, or not any more."""
         self.stick_busy = self.stick_ready = False
@@ -170,28 +172,42 @@ class Kit:
 
     # Files that somebody brings
 
-    def take_imports(self, now: float) -> None:
-        """Look for studies that `kit import` has made, and for questions of it. To be called each second or so."""
+    def take_imports(self, now: float, folder: str = imports.FOLDER) -> None:
+        """Look for studies that `kit import` (or an inbox, in its folder) has made, and for questions of the former.
+
+        To be called each second or so.
+        """
         if self.disk_failed:
             return
         try:
             self.worklist.expire()
             for ask in imports.asks(self._disk):
-                imports.answer(self._disk, ask, self._label(now), self._entropy)
-            for one in imports.take_up(self._disk, self.spool):
+                imports.answer(self._disk, ask, self.label(now), self._entropy)
+            for one in imports.take_up(self._disk, self.spool, folder):
                 self._fresh = self.outbox.changed = True
                 if one.kind == STUDY:
                     self._on_event("imported", one.object_id.hex())
-            self._import_waits = False
+            self._imports_wait.discard(folder)
         except (DiskFull, UsageError) as error:  # the latter: a file there that is no work of ours
-            if not self._import_waits:
-                self.alarm(f"{error}; what was imported waits in {imports.FOLDER}/")
-            self._import_waits = True
+            if folder not in self._imports_wait:
+                self.alarm(f"{error}; what was imported waits in {folder}/")
+            self._imports_wait.add(folder)
         except DiskError as error:
             self.fail(error)
         self.settle(now)
 
-    def _label(self, now: float) -> Patient | None:
+    def make_room(self, wanted: int) -> None:
+        """Let received studies go until so many bytes of the card are free, as far as there are any."""
+        if self.disk_failed:
+            return
+        try:
+            if self._disk.free() < wanted and self.spool.prune(wanted):
+                self.outbox.changed = True
+        except DiskError as error:
+            self.fail(error)
+
+    def label(self, now: float) -> Patient | None:
+        """Return whose label is in force for what begins now."""
         scanned = self.capture.label(now)
         return Patient(scanned.id, "barcode", scanned.checked, self._clock.time_ms()) if scanned else None
 

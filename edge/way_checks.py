@@ -54,7 +54,7 @@ def _fault(test: Callable[[], None]) -> FeldsherError | None:
 
 def _tests(way: Way, url: Url | None) -> Iterator[Callable[[], None]]:
     if url is not None and url.scheme == "dir":
-        yield lambda: _check_place(Path(url.path))
+        yield lambda: check_place(Path(url.path))
     elif url is not None and url.scheme in LINES | PLACED:
         if url.options.get("power"):
             yield check_pins
@@ -66,7 +66,7 @@ def _tests(way: Way, url: Url | None) -> Iterator[Callable[[], None]]:
             yield lambda key=key, words=words: _check_program(key, words)  # type: ignore[misc]  # as above
 
 
-def _check_place(place: Path) -> None:
+def check_place(place: Path) -> None:
     """A stick need not be in; the folder where sticks appear must be there."""
     if place.exists() and not place.is_dir():
         raise DeviceError(f"{place}: is no folder; want the one where a stick appears, for example /media/stick")

@@ -13,6 +13,7 @@ from feldsher import (
     enrolling,
     kit_devices,
     kit_import,
+    kit_inbox,
     kit_label,
     kit_links,
     kit_new_driver,
@@ -74,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
     kit_links.configure_links(subparsers)
     kit_import.configure_import(subparsers)
+    kit_inbox.configure_inbox(subparsers)
     kit_label.configure_label(subparsers)
     kit_stick.configure_stick(subparsers)
     kit_store.configure_store(subparsers)
@@ -121,6 +123,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "
         f"{held['refused']} refused"
     )
+    lines += [f"  {line}" for line in kit_inbox.brief(status.get("inboxes", []))]
     lines += watching.study_lines(status["studies"])
     lines.append(f"  gateway {status['gateway']}: {_link(status)}")
     if status.get("links"):
@@ -154,7 +157,7 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
     from edge import config
     from edge.daemon import line_of
     from edge.ports import try_open
-    from edge.way_checks import way_checks
+    from edge.way_checks import check_place, way_checks
     from node.enrolment import load_kit
 
     yield _tried("enrolment", lambda: load_kit(data / ENROLMENT))
@@ -165,6 +168,8 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
         for port in kit.port:
             what = f"port {port.name} ({port.path})"
             yield _tried(what, lambda port=port: try_open(port.path, line_of(port)))  # type: ignore[misc]  # mypy does not infer a lambda with a default
+        for inbox in kit.inbox:
+            yield _tried(f"inbox {inbox.name} ({inbox.path})", lambda inbox=inbox: check_place(Path(inbox.path)))  # type: ignore[misc]  # as above
         gateways = [one.name for one in load_kit(data / ENROLMENT).gateways]
         for what, test in way_checks(kit, config.load_secrets(kit, data / CONFIG), gateways):
             yield _tried(what, test)

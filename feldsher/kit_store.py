@@ -11,6 +11,8 @@ from wire.errors import FormatError, UsageError
 REPAIRED: Final = "repaired"
 IMPORTED: Final = "import"
 """What `kit import` has made and the kit has not taken up yet."""
+INBOX: Final = "inbox"
+"""The same of what appeared in folders and on sticks."""
 
 
 def configure_store(subparsers: Any) -> None:  # noqa: ANN401  argparse has no public name for it
@@ -39,7 +41,7 @@ def _check(args: argparse.Namespace) -> int:
     from node.disk import RealDisk
 
     with RealDisk(_existing(args.data)) as disk:
-        report = check_store(disk) + check_store(disk, IMPORTED)
+        report = check_store(disk) + check_store(disk, IMPORTED) + check_store(disk, INBOX)
     if args.json:
         print(json.dumps(asdict(report) | {"sound": report.sound}))
     else:

@@ -1,4 +1,4 @@
-"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, N42), its reader raises nothing, is done within its bounds,
+"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, N42), its reader raises nothing, keeps to its bounds,
 and what it says can be written as a RESULT; a file that declares a document type or an entity says nothing.
 
 `sh tests/fuzz/run.sh 60 fuzz_spectra`, or `python -m tests.fuzz.fuzz_spectra`.
@@ -12,7 +12,7 @@ from tests.fuzz.driver import drive
 from wire.record import Result
 
 NAMES = ("a.spe", "a.spc", "a.n42")
-SPE = b"$SPEC_ID:\nphantom\n$DATE_MEA:\n11/22/2026 08:30:00\n$MEAS_TIM:\n60.00 61.25\n$DATA:\n0 3\n1\n20\n0\n300\n$ROI:\n0\n"
+SPE = b"$SPEC_ID:\nphantom\n$DATE_MEA:\n11/22/2026 08:30:00\n$MEAS_TIM:\n60.00 61.25\n$DATA:\n0 3\n1\n20\n0\n300\n"
 SEEDS = [b"\0" + SPE, b"\1" + spc(), b"\1" + spc(kind=5), b"\2" + N42_2012, b"\2" + N42_2006]
 
 

@@ -1,0 +1,106 @@
+"""What is read of a DICOM file: whose it is, what made it, and to which study and series it belongs. Owns nothing.
+
+Written from DICOM PS3.10 (the file: preamble, DICM, meta information) and PS3.6 (the elements); pydicom reads them,
+in the file's own character set. Elements up to group 0020 in the first HEAD_SIZE_MAX bytes are looked at, never
+pixels. The file may be a stranger's: whatever pydicom says to it, it is a file that was not read, and it travels
+untouched. One that is deflated is not read, for what comes out of it cannot be bounded.
+"""
+
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wire.record import Observation, Result
+
+MEDIA_TYPE: Final = "application/dicom"
+MARK: Final = b"DICM"
+MARK_AT: Final = 128
+HEAD_SIZE_MAX: Final = 4 << 20
+TEXT_MAX: Final = 120
+LAST_GROUP: Final = 0x0020
+DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+META_SIZE: Final = 1024
+"""The transfer syntax stands within the first bytes."""
+DIRECTORY: Final = "1.2.840.10008.1.3.10"
+"""SOP class of a DICOMDIR: the index of a medium."""
+NAMED: Final = (("0010,0020", "PatientID"), ("0010,0010", "PatientName"), ("0010,0030", "PatientBirthDate"))
+"""What names the patient, and how a RESULT calls it."""
+TOLD: Final = (
+    ("0008,0060", "Modality"),
+    ("0008,1030", "StudyDescription"),
+    ("0008,103E", "SeriesDescription"),
+    ("0020,000D", "StudyInstanceUID"),
+    ("0020,000E", "SeriesInstanceUID"),
+    ("0008,0018", "SOPInstanceUID"),
+    ("0020,0011", "SeriesNumber"),
+    ("0020,0013", "InstanceNumber"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dicom:
+    """What was read; all of it empty where the file could not be. `is_index`: a DICOMDIR, which is nobody's study."""
+
+    result: Result
+    patient_id: str = ""
+    model: str = ""
+    study_uid: str = ""
+    order: tuple[int, int] = (0, 0)
+    """Series and instance number."""
+    is_index: bool = False
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell whether a file begins as DICOM's does."""
+    return data[MARK_AT : MARK_AT + len(MARK)] == MARK
+
+
+def read(data: bytes) -> Dicom:
+    """Return what a DICOM file says. Never raises; what could not be read stands in the notes."""
+    if DEFLATED in data[:META_SIZE]:
+        return _unread("it is deflated")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they hold values, and values are a patient's
+            return _read(data[:HEAD_SIZE_MAX])
+    except ImportError:
+        return _unread("pydicom is not installed")
+    except Exception as error:  # noqa: BLE001  whatever a damaged file makes it raise
+        return _unread(type(error).__name__)
+
+
+def _unread(why: str) -> Dicom:
+    return Dicom(Result(notes=(f"its DICOM elements were not read: {why}",)))
+
+
+def _read(head: bytes) -> Dicom:
+    from pydicom.filereader import read_partial
+
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # as above
+    found = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag.group > LAST_GROUP)
+    texts = {name: _text(found, name) for _, name in (*NAMED, *TOLD)}
+    date = " ".join(filter(None, (_text(found, "StudyDate"), _text(found, "StudyTime"))))
+    result = Result(
+        device_time=date,
+        patient_ids=tuple((place, texts[name]) for place, name in NAMED if texts[name]),
+        encoding=_text(found, "SpecificCharacterSet"),
+        observations=tuple(Observation(place, name, texts[name]) for place, name in TOLD if texts[name]),
+    )
+    is_index = str(found.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY
+    if not result.patient_ids and not result.observations:
+        return _unread("none of those looked for is there")
+    model = " ".join(filter(None, (_text(found, "Manufacturer"), _text(found, "ManufacturerModelName"))))[:TEXT_MAX]
+    order = _number(texts["SeriesNumber"]), _number(texts["InstanceNumber"])
+    return Dicom(result, texts["PatientID"], model, texts["StudyInstanceUID"], order, is_index)
+
+
+def _text(found: Any, name: str) -> str:  # noqa: ANN401  pydicom's data set, and pydicom is loaded late
+    value = found.get(name)
+    text = "" if value is None else str(value).strip()
+    return "".join(char if char.isprintable() else "?" for char in text)[:TEXT_MAX]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0

@@ -1,0 +1,112 @@
+"""What a file is and says: real DICOM and SCP-ECG files, damaged ones, and names that lie."""
+
+import logging
+
+import pytest
+from pydicom.data import get_testdata_file
+
+from edge import dicom_files
+from edge.dicom_files import HEAD_SIZE_MAX
+from edge.file_contents import KINDS, contents_of
+from tests.edge.dicom_made import DIRECTORY, dicom
+from tests.edge.samples import sample
+from tests.edge.spectra_files import N42_2012, spc
+from tests.edge.test_imports import PHOTO, PNG
+
+
+def real(name):
+    with open(get_testdata_file(name, download=False), "rb") as file:
+        return file.read()
+
+
+def named(contents):
+    return {one.name: one.value for result in contents.results for one in result.observations}
+
+
+@pytest.mark.parametrize(
+    ("name", "patient", "modality"),
+    [
+        ("CT_small.dcm", "1CT1", "CT"),
+        ("MR_small.dcm", "4MR1", "MR"),
+        ("examples_rgb_color.dcm", "13US1", "US"),
+        ("ExplVR_BigEnd.dcm", "", "US"),
+        ("waveform_ecg.dcm", "642341", "ECG"),
+    ],
+)
+def test_real_dicom_files_say_whose_they_are_and_what(name, patient, modality):
+    contents = contents_of("IM1", real(name))
+    assert (contents.kind, contents.media_type) == ("dicom", "application/dicom")
+    assert named(contents)["Modality"] == modality
+    assert all(named(contents)[uid] for uid in ("SOPInstanceUID", "StudyInstanceUID"))
+    if patient:
+        assert contents.ids == (patient,)
+
+
+def test_a_name_in_another_alphabet_is_read_in_the_files_own_character_set():
+    raw = dicom(SpecificCharacterSet="ISO_IR 144", PatientName="Коваль^Олена")
+    (result,) = contents_of("a.dcm", raw).results
+    assert ("0010,0010", "Коваль^Олена") in result.patient_ids
+    assert result.encoding == "ISO_IR 144"
+
+
+def test_a_dicomdir_is_an_index_and_not_by_its_name():
+    assert contents_of("x", dicom(sop_class=DIRECTORY)).is_index
+    assert not contents_of("DICOMDIR", dicom()).is_index
+
+
+def test_what_is_deflated_is_not_read_for_it_may_be_a_bomb():
+    contents = contents_of("a.dcm", real("image_dfl.dcm"))
+    assert contents.results[0].notes == ("its DICOM elements were not read: it is deflated",)
+    assert not contents.ids
+
+
+def test_pixels_are_not_read_and_a_large_file_no_further_than_its_head():
+    contents = contents_of("a.dcm", dicom(pixels=bytes(HEAD_SIZE_MAX + 100)))
+    assert contents.ids == ("113",)
+
+
+def test_a_library_that_is_not_there_or_stumbles_costs_the_elements_and_tells_no_value(monkeypatch, caplog):
+    raw = dicom(patient="KOVAL-113")
+    with caplog.at_level(logging.DEBUG):
+        for at in range(132, len(raw), 7):
+            contents_of("a.dcm", raw[:at] + b"\xff" + raw[at + 1 :])
+    assert "KOVAL" not in caplog.text
+    monkeypatch.setattr(dicom_files, "_read", lambda head: 1 // 0)
+    assert "not read: ZeroDivisionError" in contents_of("a.dcm", raw).results[0].notes[0]
+
+
+def test_an_ecg_is_one_whatever_it_is_called():
+    contents = contents_of("a.dat", sample("ecg/ecgtoolkit-example.scp"))
+    assert (contents.kind, contents.form, contents.media_type) == ("ecg", "ecg", "application/x-scp-ecg")
+    assert len(contents.waves) == 1
+    assert not contents.partial
+
+
+def test_an_ecg_that_is_cut_short_is_partial():
+    raw = sample("ecg/ecgtoolkit-example.scp")
+    contents = contents_of("a.scp", raw[:-100])
+    assert "bytes, and" in contents.partial
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.pdf", b"%PDF-1.4", "pdf"),
+        ("a", b"%PDF-1.4", "pdf"),
+        ("a.dat", PHOTO, "picture"),
+        ("a.png", PNG, "picture"),
+        ("a.tif", b"II*\0" + bytes(9), "picture"),
+        ("A.CSV", b"1;2", "csv"),
+        ("a.tsv", b"1\t2", "csv"),
+        ("a.n42", N42_2012, "spectrum"),
+        ("a.xml", N42_2012, "spectrum"),
+        ("a.spc", spc(), "spectrum"),
+        ("a.spc", b"not one that is known", "spectrum"),
+        ("a.xml", b"<letter/>", "other"),
+        ("a.jpg", b"MZ", "other"),
+        ("a.exe", b"MZ", "other"),
+    ],
+)
+def test_a_file_is_of_the_kind_that_its_bytes_or_else_its_name_say(name, data, kind):
+    assert contents_of(name, data).kind == kind
+    assert kind in KINDS
