@@ -9,7 +9,7 @@ ROUNDS ?= 5
 # Two for each core: many tests wait for a line, a modem or a process, and not for the processor.
 TESTERS ?= 4
 
-.PHONY: help setup demo test quick check bench sim seek fuzz lock clean
+.PHONY: help setup demo test quick check bench sim seek replay fuzz lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ seek: $(STAMP)  ## the property tests with cases never tried before, by hand: ma
 	for round in $$(seq $(ROUNDS)); do \
 		FELDSHER_SEEK=1 $(BIN)/python -m pytest -q -n $(TESTERS) -m hypothesis || exit 1; \
 	done
+
+replay: $(STAMP)  ## every recording through ptys into the real kit, cut at every byte, by hand: three minutes
+	$(BIN)/python -m tests.replay --workers $(WORKERS)
 
 fuzz: $(STAMP)  ## the fuzz targets, by hand
 	sh tests/fuzz/run.sh
