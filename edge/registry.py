@@ -29,6 +29,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "mtsics": "edge.drivers.mtsics",
     "nmea": "edge.drivers.nmea",
     "nonin": "edge.drivers.nonin",
+    "poct1a": "edge.drivers.poct1a",
     "printer": "edge.drivers.printer",
     "radex": "edge.drivers.radex",
     "radpro": "edge.drivers.radpro",

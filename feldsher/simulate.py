@@ -18,6 +18,7 @@ from hardware.simulated import ptys
 from hardware.simulated.device import Device
 from hardware.simulated.file_sender import PROTOCOLS
 from hardware.simulated.hl7_results import STYLES as HL7_STYLES
+from hardware.simulated.poct1a import STYLES as POCT1A_STYLES
 from hardware.simulated.results import STYLES
 from node.clock import SystemClock
 from wire.errors import DeviceError, UsageError
@@ -68,9 +69,9 @@ def _add_manner(device: argparse.ArgumentParser) -> None:
     device.add_argument("--patient", action="append", default=[], metavar="ID", help="ids, in turn (default: invented)")
     device.add_argument(
         "--style",
-        choices=(*STYLES, *HL7_STYLES, *PROTOCOLS),
+        choices=(*STYLES, *HL7_STYLES, *PROTOCOLS, *POCT1A_STYLES),
         default="",
-        help="analyser, hl7: whose manner; ecg: by which protocol (default: its first)",
+        help="analyser, hl7, poct1a: whose manner; ecg: by which protocol (default: its first)",
     )
     device.add_argument("--control", action="store_true", help="analyser, hl7: the first message is a control")
     device.add_argument(

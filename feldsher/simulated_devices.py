@@ -20,6 +20,7 @@ from hardware.simulated import (
     kx21,
     label_printer,
     oximeter,
+    poct1a,
     printing_device,
     radex,
     radpro,
@@ -127,6 +128,14 @@ def _printing(style: str) -> Kind:
     return Kind(printing_device.FAULTS, make)
 
 
+def _poct1a(args: Namespace, start: int) -> Device:
+    style = args.style or poct1a.STYLES[0]
+    if style not in poct1a.STYLES:
+        raise UsageError(f"--style {style}: the poct1a knows: {', '.join(poct1a.STYLES)}")
+    ids = [_patient(args, at) for at in range(start, start + args.count)]
+    return poct1a.Poct1aDevice(style, args.seed + start, ids, args.every, args.fault)
+
+
 def _contec(args: Namespace, start: int) -> Device:
     return contec.Contec(args.seed + start, args.count, args.finger, args.fault)
 
@@ -157,6 +166,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "label-printer": Kind(label_printer.FAULTS, lambda args, start: label_printer.LabelPrinter(args.count, args.fault)),
     "vesmatic": Kind(vesmatic.FAULTS, lambda args, start: _monitor(vesmatic.VesMatic, args, start)),
     "oximeter": Kind(oximeter.FAULTS, _oximeter),
+    "poct1a": Kind(poct1a.FAULTS, _poct1a),
     **{f"printer-{style}": _printing(style) for style in printing_device.STYLES},
     "radpro": Kind(radpro.FAULTS, lambda args, start: _meter(radpro.RadPro, args, start)),
     "radex": Kind(radex.FAULTS, lambda args, start: _meter(radex.Radex, args, start)),

@@ -38,6 +38,8 @@ OPTIONS = [
     ("nmea", {"gpsd": True}),
     ("nonin", {}),
     *(("nonin", {"format": one}) for one in ("1", "2", "7", "8", "13", "ascii")),
+    ("poct1a", {}),
+    ("poct1a", {"continuous": True, "ack": "control_id"}),
     ("printer", {}),
     ("printer", {"language": "escp", "encoding": "cp866"}),
     ("printer", {"language": "text", "answer": "none"}),
@@ -61,6 +63,9 @@ SHAPED = st.one_of(
     st.sampled_from([b"\x3e\x05\x02\x01\xba", b"\x3e\x05\x00\x00\xbd", b"\x3e\x18s\x00J\x00" + bytes(17) + b"\xed"]),
     st.sampled_from([b"2026,08,01,09,00," + b" " * 20 + b",0,121,079,066,0\r\n", b"1,2,3,4,5,6,7\r"]),
     st.sampled_from([b"ST,GS,+  71.4kg\r\n", b"US,GS,+  60.1kg\r\n", b"OL,\r\n", b"S S   71.40 kg\r\n", b"S I\r\n"]),
+    st.sampled_from(
+        [b'<OBS.R01><HDR><HDR.control_id V="7"/></HDR><SVC><PT/></SVC></OBS.R01>', b"<OBS.R01>", b"</OBS.R01>"]
+    ),
     st.sampled_from(
         [
             b"\x10\x04\x01",

@@ -15,6 +15,7 @@ from hardware.simulated.hl7_results import message as hl7_message
 from hardware.simulated.hl7_sender import Hl7Sender
 from hardware.simulated.kx21 import Kx21
 from hardware.simulated.oximeter import Oximeter
+from hardware.simulated.poct1a import Poct1aDevice
 from hardware.simulated.printing_device import PrintingDevice
 from hardware.simulated.radex import Radex
 from hardware.simulated.radpro import RadPro
@@ -70,6 +71,10 @@ def tickets(style, *faults, count=2):
     return PrintingDevice(style, 7, [patient_label(7, at) for at in range(count)], 10.0, faults)
 
 
+def bedside(style, *faults, count=2):
+    return Poct1aDevice(style, 7, [patient_label(7, at) for at in range(count)], 5.0, faults)
+
+
 def controls_between_patients():
     messages = [message("xp100", 7, patient_label(7, at), at=at, is_control=at == 1) for at in range(3)]
     return Analyser(messages, every_s=5.0)
@@ -118,6 +123,11 @@ DEVICES = {
     "gmc-live": lambda: Gmc(7, 6),
     "gmc-heartbeat": lambda: Gmc(7, 5, faults=["wide", "heartbeat", "first-value"]),
     "gmc-history": lambda: Gmc(7, 3, faults=["short-read"]),
+    "poct1a-statstrip": lambda: bedside("statstrip", "keep-alive", "control", count=3),
+    "poct1a-hemoscreen": lambda: bedside("hemoscreen", "lost-ack"),
+    "poct1a-sofia": lambda: bedside("sofia", "declaration"),
+    "poct1a-two-patients": lambda: bedside("statstrip", "two-patients", "wants-patients"),
+    "poct1a-cut": lambda: bedside("hemoscreen", "cut", "unclosed"),
     "printer-escpos": lambda: tickets("escpos", "polls"),
     "printer-breaks-off": lambda: tickets("escpos", "breaks-off", "no-page"),
     "printer-absurd": lambda: tickets("escpos", "absurd", "unknown"),
