@@ -105,6 +105,8 @@ class Recorder:
         """How many bytes of both directions are in it."""
         self.is_full = False
         """Something was not written any more."""
+        self.fault = ""
+        """Why the file takes no more, in the system's words."""
         self._lock = threading.Lock()
 
     def __call__(self, direction: str, data: bytes, now: float) -> None:
@@ -115,10 +117,18 @@ class Recorder:
             line = f"{direction} {self._last:.3f} {data.hex()}\n"
             self.is_full = self.is_full or len(line) > self._room
             if not self.is_full:
-                self._room -= len(line)
-                self.bytes_count += len(data)
-                self._file.write(line)
-                self._file.flush()
+                self._write(line, len(data))
+
+    def _write(self, line: str, size: int) -> None:
+        """A recording that cannot go on is no reason for a port to stop."""
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            self.is_full, self.fault = True, error.strerror or str(error)
+        else:
+            self._room -= len(line)
+            self.bytes_count += size
 
 
 class _Queue:

@@ -53,9 +53,13 @@ class Recording:
 
 
 def parse(text: str, name: str = "recording") -> list[Piece]:
-    """Return the pieces of a transcript. Raises FormatError that names the line and what is wrong with it."""
+    """Return the pieces of a transcript. Raises FormatError that names the line and what is wrong with it.
+
+    A last line without its end is what a full disk or a crash left: what is whole of it counts.
+    """
     pieces: list[Piece] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    *whole, rest = text.split("\n")
+    for number, line in enumerate([*whole, *_torn(rest)], 1):
         try:
             direction, now, data = line.split(" ")
             piece = (direction, float(now), bytes.fromhex(data))
@@ -66,6 +70,13 @@ def parse(text: str, name: str = "recording") -> list[Piece]:
             raise FormatError(f"{name}:{number}: `{direction} {now}`: a direction is < or >, and time does not go back")
         pieces.append(piece)
     return pieces
+
+
+def _torn(line: str) -> list[str]:
+    """Return what is whole of a line that breaks off."""
+    if line.count(" ") < 2:
+        return []
+    return [line[: len(line) - len(line.rpartition(" ")[2]) % 2]]
 
 
 def load(path: Path) -> Recording:

@@ -11,7 +11,8 @@ what would have to go is known only to who can read the protocol. Both files can
 import argparse
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     comments = [f"{line}, {args.port}; {WARNING}"]
     with ExitStack() as held:
         _write_card(stem, card, comments, is_new=True)
-        record = Recorder(held.enter_context(_new(Path(f"{stem}.txt"))))
+        record = Recorder(held.enter_context(_transcript(Path(f"{stem}.txt"))))
         print(f"recording into {stem}.txt; Ctrl-C ends it; {WARNING}", file=sys.stderr)
         if args.driver:
             kit_devices.capture(args, line, record)
@@ -88,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.what:
         card["what"] = _asked("what") if sys.stdin.isatty() else NOT_TOLD
         _write_card(stem, card, comments, is_new=False)
-    full = "; the transcript was full, and what came later is not in it" if record.is_full else ""
+    full = (
+        f"; it took no more ({record.fault or 'its limit'}), and what came later is not in it" if record.is_full else ""
+    )
     print(f"{stem}.txt: {record.bytes_count} bytes, {stem}.toml its card{full}")
     return 0
 
@@ -144,6 +147,17 @@ def _new(path: Path) -> IO[str]:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _transcript(path: Path) -> Iterator[IO[str]]:
+    """A file that the disk does not take any more was told to be full; closing it says so once more."""
+    file = _new(path)
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _write_card(stem: Path, card: dict[str, Any], comments: list[str], *, is_new: bool) -> None:

@@ -188,6 +188,22 @@ def test_a_recording_ends_at_its_limit(monkeypatch):
     assert record.is_full
 
 
+def test_a_full_disk_ends_the_recording_and_not_the_port(owned):
+    full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails once more
+    with open_pty() as (device, path):
+        record = Recorder(full)
+        owner = owned(path, record=record)
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        os.write(device, b"\x05")
+        gathered.until(lambda g: g.data == b"\x05")
+        assert owner.write(b"\x06")
+        assert os.read(device, 1) == b"\x06"
+        assert gathered.count(Vanished) == 0
+        assert (record.is_full, record.fault) == (True, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
 def test_a_recording_counts_from_its_first_piece_and_not_from_the_start_of_the_machine():
     file = io.StringIO()
     record = Recorder(file)

@@ -1,5 +1,6 @@
 """`feldsher kit record`, `kit replay` and `kit new-driver` as a person uses them who writes a driver."""
 
+import io
 import json
 import os
 import subprocess
@@ -155,7 +156,7 @@ def test_a_recording_speaks_to_a_kit_through_a_pty(data, tmp_path):
 def test_mistakes_of_replay_are_named(tmp_path, capsys, text, card, words, code, reason):
     for end, content in (("txt", text), ("toml", card)):
         if content is not None:
-            (tmp_path / f"one.{end}").write_text(content)
+            (tmp_path / f"one.{end}").write_text(f"{content}\n" if content else "")
     assert main(["kit", "replay", str(tmp_path / "one"), *words]) == code
     assert reason in capsys.readouterr().err
 
@@ -175,6 +176,18 @@ def test_mistakes_of_record_are_named_and_nothing_is_left(tmp_path, capsys, monk
     assert main(["kit", "record", *words]) == code
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_who_sits_at_the_terminal_is_asked(tmp_path, capsys, monkeypatch):
+    typed = io.StringIO("A&D UC-321\n\nnothing happened\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+    with ptys.open_pty() as (_, link):
+        assert main(["kit", "record", link, "--into", str(tmp_path / "one"), "--seconds", "0.2"]) == 0
+    assert "what device is it (maker, model)? " in capsys.readouterr().err
+    card = recording.load(tmp_path / "one").card
+    assert (card["device"], card["firmware"], card["what"]) == ("A&D UC-321", "not told", "nothing happened")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.toml", "one.txt"]
 
 
 def test_a_recording_is_never_written_over(tmp_path, capsys):
