@@ -14,8 +14,8 @@ Whose study is it? Nothing is guessed (docs/devices.md, "Binding"):
 * A study that is open when a label is scanned keeps what it had.
 * An id that the device gives is kept as received. If it disagrees with the label, the study is kept whole, keeps both
   and is marked `patient_conflict`.
-* With a worklist in force, what was scanned or what the device gives is looked up in it (`edge.binding`): the number of a
-  tube names its patient, and who is not on the list is kept and flagged (`unlisted`).
+* With a worklist in force, what was scanned or what the device gives is looked up in it (`edge.binding`): the number of
+  a tube names its patient, and who is not on the list is kept and flagged (`unlisted`).
 * A control is no patient's: no patient stands in its summary.
 
 Whose hands? A badge names the operator of every study that begins afterwards, until another badge or `OPERATOR_S_MAX`.

@@ -61,7 +61,7 @@ from edge.drivers import astm_records as lis
 from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
 from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
 from edge.drivers.astm_orders import QUESTION, RESULTS, Held, Question, answer, matching, read_question
-from edge.drivers.astm_sender import TEXT_SIZE_MAX, Sender
+from edge.drivers.astm_sender import TEXT_SIZE_MAX, WAITING_MAX, Sender
 from edge.registry import read_options
 from edge.signs import CHECK, Signs, calls
 from node import config
@@ -146,8 +146,8 @@ class _Astm:
         self._sender = Sender(frame_size)
         self._held: Held | None = None
         """The frames of a message that may be a question."""
-        self._question: Question | None = None
-        """The one whose orders are looked up."""
+        self._questions: dict[int, Question] = {}
+        """Those whose orders are looked up, by token: several may come in one reading of the port."""
         self._state = NEUTRAL
         self._lexer = Lexer()
         self._input = bytearray()
@@ -215,8 +215,8 @@ class _Astm:
     def ordered(self, token: int, orders: Sequence[Order], now: float) -> list[Event]:
         """These lines of the worklist are about what the analyser asks for."""
         self._now = now
-        question, self._question = self._question, None
-        if question is None or token != self._token:
+        question = self._questions.pop(token, None)
+        if question is None:
             return []
         found, doubts = matching(question, orders)
         faults = [Fault("orders", f"the worklist does not settle a question of the analyser: {one}") for one in doubts]
@@ -385,7 +385,9 @@ class _Astm:
             text = f"a question of the analyser was not answered with orders: {question.wrong}"
             return [Fault("orders", text), *self._reply(question, [])]
         self._token += 1
-        self._question = question
+        self._questions[self._token] = question
+        while len(self._questions) > WAITING_MAX:
+            del self._questions[next(iter(self._questions))]
         return [OrdersWanted(self._token, question.ids)]
 
     def _reply(self, question: Question, orders: Sequence[Order]) -> list[Event]:

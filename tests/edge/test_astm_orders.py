@@ -130,6 +130,15 @@ def test_a_name_that_the_line_does_not_carry_is_left_out_and_an_id_is_never_chan
     assert "Ковальчук".encode("cp1251") in taken(bench)[1]
 
 
+def test_a_question_is_answered_when_the_next_transfer_comes_in_the_same_reading():
+    bench = Bench("astm", {"orders": True})
+    bench.worklist = ORDERS
+    bench.feed(transfer(HEADER, QUESTION, END) + transfer(*RESULTS))
+    assert bench.wait(0) == ENQ
+    assert taken(bench) == ANSWER
+    assert len(bench.studies) == 1
+
+
 def test_a_question_that_is_taken_back_is_not_answered():
     bench = Bench("astm", {"orders": True})
     bench.worklist = ORDERS

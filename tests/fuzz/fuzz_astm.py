@@ -20,8 +20,16 @@ SEVERAL = b"\x05" + frame(1, b"".join(RECORDS[:4]) + b"P|2|8\rO|1|T\rR|1|^^^A|2\
 SEEDS = [SESSION, SEVERAL, SESSION[:60] + SESSION, b"\x05\x04" * 3, SESSION.replace(b"\r\n", b"\r")]
 
 
-def heard(data: bytes, size: int) -> Bench:
-    bench = Bench("astm")
+QUESTION = b"\x05" + frame(1, RECORDS[0]) + frame(2, b"Q|1|^S||ALL\r") + frame(3, RECORDS[5]) + b"\x04"
+SEEDS += [
+    QUESTION,
+    QUESTION[:20] + SESSION,
+    b"\x05" + frame(1, RECORDS[0] + b"Q|1|^S\r" + b"".join(RECORDS[1:])) + b"\x04",
+]
+
+
+def heard(data: bytes, size: int, *, orders: bool = False) -> Bench:
+    bench = Bench("astm", {"orders": orders})
     bench.feed_in_pieces(data, size)
     bench.wait(400)
     assert bench.open is None
@@ -29,8 +37,18 @@ def heard(data: bytes, size: int) -> Bench:
 
 
 def check(data: bytes) -> None:
-    """Hold the invariant for one line."""
-    whole, single = heard(data, max(1, len(data))), heard(data, 1)
+    """Hold the invariant for one line; an analyser that may ask loses no value by that."""
+    plain = heard(data, max(1, len(data)))
+    agree(data, plain, heard(data, 1))
+    asking = heard(data, max(1, len(data)), orders=True)
+    agree(data, asking, heard(data, 1, orders=True))
+    if b"Q" not in data.upper():
+        values = [{one.value for study in bench.studies for one in study.observations} for bench in (plain, asking)]
+        assert values[0] == values[1]
+
+
+def agree(data: bytes, whole: Bench, single: Bench) -> None:
+    """Compare what came at once with what came byte by byte."""
     if b"\x05\x05" not in data and b"\x05\x04" not in data:  # an ENQ that was given up is not answered, nor kept
         assert whole.sent == single.sent
         assert whole.durable == single.durable
