@@ -14,6 +14,7 @@ Unplugging is many things to pyserial: `SerialException` ("device reports readin
 `OSError` (EIO, ENXIO), `TypeError` when the descriptor went in the middle of a call. All of them are "vanished".
 """
 
+import errno
 import termios
 import threading
 from collections import deque
@@ -179,7 +180,7 @@ class _Queue:
         return items
 
 
-class _Serial(serial.Serial):
+class SerialLine(serial.Serial):
     """A line that is not emptied when it is opened: some devices speak at once."""
 
     can_wait = False
@@ -187,6 +188,20 @@ class _Serial(serial.Serial):
     @property
     def device(self) -> str:
         return str(Path(self.name or "").resolve())
+
+    def tune(self, line: Line) -> None:
+        """Set the open line otherwise, all at once. What a line does not know stays (a pty has no parity)."""
+        self._baudrate, self._bytesize, self._parity, self._stopbits = (
+            line.baud,
+            line.data_bits,
+            line.parity,
+            line.stop_bits,
+        )
+        try:
+            self._reconfigure_port(force_update=True)  # type: ignore[attr-defined]  # pyserial has no types
+        except termios.error as error:
+            if error.args[0] != errno.EINVAL:
+                raise
 
     def _reset_input_buffer(self) -> None:
         """Keep what is there when it is opened."""
@@ -297,10 +312,8 @@ class PortOwner:
 
     def _tune(self, port: "Opened") -> None:
         line, self._wanted = self._wanted, None
-        if line is not None and isinstance(port, _Serial):
-            port.apply_settings(
-                {"baudrate": line.baud, "bytesize": line.data_bits, "parity": line.parity, "stopbits": line.stop_bits}
-            )
+        if line is not None and isinstance(port, SerialLine):
+            port.tune(line)
             self.line, self._open = line, opener_of(self.path, line)
             self._put(Tuned(line, self._clock.now()))
 
@@ -355,7 +368,7 @@ class _SerialOpener:
     def __init__(self, path: str, line: Line) -> None:
         self._path, self._line = path, line
 
-    def __call__(self) -> "_Serial":
+    def __call__(self) -> "SerialLine":
         return open_line(self._path, self._line)
 
     def close(self) -> None:
@@ -386,12 +399,12 @@ def _close(port: Opened) -> None:
         return
 
 
-def open_line(path: str, line: Line) -> "_Serial":
+def open_line(path: str, line: Line) -> "SerialLine":
     """Open a line for us alone. Raises DeviceError that says which and why: missing, busy, forbidden."""
     if not Path(path).exists():
         raise DeviceError(f"{path}: there is no such port; is the device plugged in and switched on?")
     try:
-        return _Serial(
+        return SerialLine(
             path,
             baudrate=line.baud,
             bytesize=line.data_bits,

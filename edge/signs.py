@@ -6,7 +6,8 @@ it: who is on which port (`edge.finding`), at which speed (`edge.speed`), and wh
 socket (`edge.stranger`). A driver without `SIGNS`, such as that of another package, is none of the three.
 
 `asks` are questions that a person may have put to a device that nobody knows. One stands here only when the maker's
-document says that it reads, and a test holds it against every simulated device: none is in another state afterwards.
+document says that it reads, and tests hold it against every simulated device: none is in another state afterwards. No
+question holds ACK, NAK, ENQ, EOT or CAN: a device that waits for ACK would take its result for delivered.
 """
 
 from collections.abc import Callable

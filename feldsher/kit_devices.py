@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from feldsher import kit_find
 from wire.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ def configure_devices(subparsers: Any) -> None:  # noqa: ANN401  argparse's own 
     parser = subparsers.add_parser(
         "devices",
         help="serial ports, what is plugged into them, and the drivers that there are",
-        description="Lists serial ports by where they are plugged in, with the configured driver, then all drivers.",
-        epilog="example: feldsher kit devices --data /var/lib/feldsher",
+        description="Lists serial ports by where they are plugged in, with the configured driver, then all drivers. "
+        "--listen says whose device speaks there, --ask puts questions that only read, --propose writes it as TOML.",
+        epilog="example: feldsher kit devices --data /var/lib/feldsher --ask --propose",
     )
     parser.add_argument("--data", type=Path, help=f"data folder; its {CONFIG} says which driver is on which port")
     parser.add_argument("--json", action="store_true", help="for a program")
+    kit_find.add_options(parser)
     parser.set_defaults(run=run_devices)
 
 
@@ -66,7 +69,10 @@ def configure_capture(subparsers: Any) -> None:  # noqa: ANN401  as above
 
 def run_devices(args: argparse.Namespace) -> int:
     """List ports and drivers."""
-    ports = [*_plugged(_configured(args.data))]
+    known = _configured(args.data)
+    ports = [*_plugged(known)]
+    if kit_find.is_wanted(args):
+        return kit_find.run(args, ports, known)
     drivers = [*_drivers()]
     if args.json:
         print(json.dumps({"ports": ports, "drivers": drivers}, indent=1))

@@ -19,6 +19,8 @@ LOCKED: Final = "exclusively lock"
 PROC: Final = Path("/proc")
 FLOCK_PID, FLOCK_INODE = 4, 5
 """Fields of a line of /proc/locks: `1: FLOCK ADVISORY WRITE 612 00:18:5 0 EOF`."""
+LOCK_FOLDERS: Final = (Path("/run/lock"), Path("/var/lock"))
+"""Where programs that dial leave `LCK..ttyUSB0` with their process id (Filesystem Hierarchy Standard 5.9)."""
 
 
 def why_not_opened(path: str, error: Exception) -> str:
@@ -40,17 +42,32 @@ def _is_any(error: Exception, numbers: tuple[int, ...]) -> bool:
 def holder_of(path: str) -> str:
     """Return the program that has the file locked, or else open, with its process id; "" when nobody is seen to."""
     target = os.path.realpath(path)
-    found = _locker(target) or next((folder for folder in _others() if _has_open(folder, target)), None)
+    opener = next((folder for folder in _others() if _has_open(folder, target)), None)
+    found = _locker(target) or opener or _dialler(target)
     return "" if found is None else _program(found)
 
 
 def _locker(target: str) -> Path | None:
     with contextlib.suppress(OSError, ValueError):
-        inode = Path(target).stat().st_ino
+        file = Path(target).stat()
+        whole = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
         for words in map(str.split, (PROC / "locks").read_text().splitlines()):
-            is_it = len(words) > FLOCK_INODE and words[FLOCK_INODE].endswith(f":{inode}")
-            if is_it and words[FLOCK_PID] != str(os.getpid()) and _has_open(PROC / words[FLOCK_PID], target):
+            is_like = len(words) > FLOCK_INODE and words[FLOCK_INODE].endswith(f":{file.st_ino}")
+            if not is_like or words[FLOCK_PID] == str(os.getpid()):
+                continue
+            # another user's files are not to be seen; that it has locked this very file is
+            if words[FLOCK_INODE] == whole or _has_open(PROC / words[FLOCK_PID], target):
                 return PROC / words[FLOCK_PID]
+    return None
+
+
+def _dialler(target: str) -> Path | None:
+    """Return who has left a lock file for the line, and lives."""
+    for folder in LOCK_FOLDERS:
+        with contextlib.suppress(OSError, ValueError):
+            process = PROC / str(int((folder / f"LCK..{Path(target).name}").read_text().split()[0]))
+            if process.exists() and process.name != str(os.getpid()):
+                return process
     return None
 
 
@@ -62,7 +79,20 @@ def _others() -> Iterator[Path]:
 
 def _has_open(folder: Path, target: str) -> bool:
     with contextlib.suppress(OSError), os.scandir(folder / "fd") as descriptors:  # else it is another user's
-        return any(_leads_to(descriptor.path, target) for descriptor in descriptors)
+        is_open = any(_leads_to(descriptor.path, target) for descriptor in descriptors)
+        return is_open and not _is_far_end(folder, target)
+    return False
+
+
+def _is_far_end(folder: Path, target: str) -> bool:
+    """Return whether this process is the device behind a pty: it has the other end, and keeps this one open."""
+    number = target.removeprefix("/dev/pts/")
+    return number != target and any(_reads(info, f"tty-index:\t{number}\n") for info in (folder / "fdinfo").glob("*"))
+
+
+def _reads(file: Path, line: str) -> bool:
+    with contextlib.suppress(OSError):
+        return line in file.read_text()
     return False
 
 

@@ -19,7 +19,7 @@ from edge.driver import Driver, Facts, Line
 from edge.drivers.radiation_meter import PACE, Meter, read_pace
 from edge.drivers.radiation_poll import Question
 from edge.drivers.radiation_study import FORM, Lead, Survey
-from edge.signs import CHECK, Ask, Signs
+from edge.signs import CHECK, Signs
 from wire.record import Observation
 
 HEAD_SIZE: Final = 12
@@ -126,4 +126,5 @@ def _whole(data: bytes) -> int:
     return sum(check_sum(head[:10]) == head[10:] for head in heads)
 
 
-SIGNS: Final = Signs(CHECK, _whole, 1, (Ask(request(SERIAL, 0), "its serial number"),))
+SIGNS: Final = Signs(CHECK, _whole)
+"""Its question is not for a device that nobody knows: the byte 06 in it is ACK to one that waits for a word."""
