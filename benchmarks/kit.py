@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from hardware.simulated import ptys
@@ -45,16 +46,24 @@ Row = dict[str, object]
 
 
 class Van:
-    """The data folder of a kit that is enrolled, and its process."""
+    """The data folder of a kit that is enrolled, and its process. `ports`: driver by name, each on a pty of that name.
 
-    def __init__(self, folder: Path) -> None:
+    `options`: lines of TOML for a port, by its name.
+    """
+
+    def __init__(
+        self, folder: Path, ports: Mapping[str, str] = PORTS, options: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.folder, self.data = folder, folder / "kit"
         self.data.mkdir(mode=0o700)
         with Centre.open(folder / "centre") as centre:
             add_gateway(centre, "ground", folder / "gateway.toml", ["udp://127.0.0.1:9"], ["udp://127.0.0.1:9"])
             add_kit(centre, "van-1", self.data / "enrolment.toml")
-        ports = [f'[[port]]\nname = "{name}"\npath = "{self.pty(name)}"\ndriver = "{PORTS[name]}"\n' for name in PORTS]
-        (self.data / "kit.toml").write_text("".join(ports))
+        lines = [
+            f'[[port]]\nname = "{name}"\npath = "{self.pty(name)}"\ndriver = "{driver}"\n{options.get(name, "")}\n'
+            for name, driver in ports.items()
+        ]
+        (self.data / "kit.toml").write_text("".join(lines))
 
     def pty(self, name: str) -> str:
         return str(self.folder / name)
@@ -107,12 +116,12 @@ def _starts(van: Van) -> list[float]:
     return seconds
 
 
-def _resident_mb(pid: int, field: str) -> float:
+def resident_mb(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -122,7 +131,7 @@ def _oximetry(line: int) -> None:
     ptys.run(Oximeter(1, 1, FINGER_S, "2", []), line, time.monotonic)
 
 
-def _say(device: Analyser, line: int) -> float:
+def say(device: Analyser, line: int) -> float:
     """Let the device say one message; return the seconds from its ENQ to the last ACK."""
     device.tick(0.0)
     said, began, now = device.tick(0.0), time.perf_counter(), 0.0
@@ -141,7 +150,7 @@ def _message(at: int) -> list[tuple[bytes, bool]]:
     return list(message("blocks", 1, "10079192", at=at))
 
 
-def _plugged(van: Van) -> None:
+def plugged(van: Van) -> None:
     until = time.monotonic() + 30
     while not all(read_status(van.data).get("ports", {"": False}).values()):
         assert time.monotonic() < until, "the kit does not open its ports"
@@ -154,29 +163,29 @@ def _at_work(van: Van) -> list[Row]:
         ptys.open_pty(van.pty("oximeter")) as (oximeter, _),
         van.running() as (pid, _),
     ):
-        _plugged(van)
-        before, began = _cpu_s(pid), time.monotonic()
+        plugged(van)
+        before, began = cpu_s(pid), time.monotonic()
         for at in range(STUDIES - 1):
-            _say(Analyser([_message(at)], [], 1.0), analyser)
+            say(Analyser([_message(at)], [], 1.0), analyser)
         _oximetry(oximeter)
         van.wait_for(STUDIES)
         wall_s = time.monotonic() - began
-        cpu, memory, peak = _cpu_s(pid) - before, _resident_mb(pid, "VmRSS"), _resident_mb(pid, "VmHWM")
+        cpu, memory, peak = cpu_s(pid) - before, resident_mb(pid, "VmRSS"), resident_mb(pid, "VmHWM")
         waits, frames, size = [], [], 0
         for at in range(MESSAGES):
             device = Analyser([_message(STUDIES + at)], [], 1.0)
-            waits.append(_say(device, analyser))
+            waits.append(say(device, analyser))
             frames.append(device.report.frames)
             size = device.report.bytes_sent
         van.wait_for(STUDIES + MESSAGES)
     count = round(statistics.mean(frames))
     return [
-        _row(f"resident memory after {STUDIES} studies, one with a waveform", memory, "MB", want=f"< {MEMORY_MB_MAX}"),
-        _row("highest resident memory until then", peak, "MB"),
-        _row("CPU for each of them, the kit's whole work in that time", cpu / STUDIES, "s", wall_s=round(wall_s, 1)),
-        _row("device's wait, ENQ to last ACK, median", statistics.median(waits) * 1000, "ms", bytes=size, frames=count),
-        _row("device's wait, ENQ to last ACK, longest of 100", max(waits) * 1000, "ms", bytes=size, frames=count),
-        _row("the same frames as SQLite commits (WAL, FULL), median", _sqlite_ms(van.folder, count), "ms", bytes=size),
+        row(f"resident memory after {STUDIES} studies, one with a waveform", memory, "MB", want=f"< {MEMORY_MB_MAX}"),
+        row("highest resident memory until then", peak, "MB"),
+        row("CPU for each of them, the kit's whole work in that time", cpu / STUDIES, "s", wall_s=round(wall_s, 1)),
+        row("device's wait, ENQ to last ACK, median", statistics.median(waits) * 1000, "ms", bytes=size, frames=count),
+        row("device's wait, ENQ to last ACK, longest of 100", max(waits) * 1000, "ms", bytes=size, frames=count),
+        row("the same frames as SQLite commits (WAL, FULL), median", _sqlite_ms(van.folder, count), "ms", bytes=size),
     ]
 
 
@@ -195,7 +204,7 @@ def _sqlite_ms(folder: Path, frames: int) -> float:
     return statistics.median(times) * 1000
 
 
-def _row(name: str, value: float, unit: str, **beside: object) -> Row:
+def row(name: str, value: float, unit: str, **beside: object) -> Row:
     return {"what": name, "value": round(value, 3), "unit": unit, **beside}
 
 
@@ -209,9 +218,9 @@ def run(folder: str | None = None) -> list[Row]:
         full = _starts(van)
         shutil.rmtree(van.data / "received")
         rows = [
-            _row("exec to ready, nothing in the folder, median of 5", statistics.median(empty), "s", want="< 1"),
-            _row(f"exec to ready, {RECEIVED} received studies, median of 5", statistics.median(full), "s", want="< 1"),
-            _row(f"exec to ready, {RECEIVED} received studies, longest of 5", max(full), "s", want="< 1"),
+            row("exec to ready, nothing in the folder, median of 5", statistics.median(empty), "s", want="< 1"),
+            row(f"exec to ready, {RECEIVED} received studies, median of 5", statistics.median(full), "s", want="< 1"),
+            row(f"exec to ready, {RECEIVED} received studies, longest of 5", max(full), "s", want="< 1"),
         ]
         return rows + _at_work(van)
     finally:

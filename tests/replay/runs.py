@@ -24,10 +24,12 @@ from tests.replay.line import RETURN, SAY, VANISH, Run, play
 
 RUNS_MAX = 16
 GONE_S = 5.0
-PHASES = 64
-"""Of a long recording this many runs are made; each unplugs the line behind every 64th byte, from another one on."""
-PART_SIZE_MAX = 128
-"""A piece that is longer is cut behind every 128th byte, in so many runs from so many bytes on."""
+PHASES = 32
+"""Of a long recording this many runs are made; each unplugs the line behind every 32nd byte, from another one on."""
+PART_SIZE_MAX = 64
+"""A piece that is longer is cut behind every 64th byte, in so many runs from so many bytes on."""
+STEP = 64
+"""A message that broke off breaks off again so many bytes later, in so many runs."""
 REST_S = 5.0
 QUESTION_S_MAX = 60.0
 ENQ = b"\x05"
@@ -49,7 +51,7 @@ def tasks(name):
     yield from (("unplugged", cuts) for cuts in batches(range(phases)))
     if repeats(one):
         longest = max(sum(map(len, message)) for message in messages(one))
-        yield from (("repeated", cuts) for cuts in batches(range(1, 1 + min(longest, PHASES))))
+        yield from (("repeated", cuts) for cuts in batches(range(1, 1 + min(longest, STEP))))
 
 
 def repeats(one):
@@ -117,7 +119,7 @@ def asked_at(bench, wanted, now):
 
 
 def divided(one, cut):
-    """Each piece is cut at a byte; one longer than SIZE_MAX there, and behind every so many bytes from there on."""
+    """Each piece is cut at a byte; one longer than PART_SIZE_MAX there, and behind every so many bytes from there on."""
     events = []
     for at, data in one.heard:
         inner = min(max(1, len(data) - 1), PART_SIZE_MAX)
@@ -144,12 +146,12 @@ def unplugged(one, cut):
 
 
 def repeated(one, cut):
-    """A message breaks off behind a byte, begins anew and breaks off PHASES bytes later, until it gets through."""
+    """A message breaks off behind a byte, begins anew and breaks off STEP bytes later, until it gets through."""
     events, now = [], 0.0
     for message in messages(one):
         whole = b"".join(message)
         last = len(whole) - (one.driver == "astm")  # behind EOT everything has been acknowledged: nobody repeats it
-        for end in range(cut, last + 1, PHASES):
+        for end in range(cut, last + 1, STEP):
             events += [(now, SAY, part) for part in upto(message, end)]
             events += [(now, VANISH, b""), (now + GONE_S, RETURN, b"")]
             now += GONE_S + 1.0
