@@ -479,8 +479,11 @@ class Capture:
         study, line_name = line.study, line.name
         if study is None:
             return
-        if study.journal is not None and not ends.qc and (remark := self._bound(study, ends).remark):
-            study.notes.append(remark)  # not into the log, which lies on the card in the clear
+        bound = Bound() if ends.qc or study.journal is None else self._bound(study, ends)
+        if bound.remark:
+            study.notes.append(bound.remark)  # not into the log, which lies on the card in the clear
+        if bound.conflict:
+            self._tell(line, "fault", "patient: what was scanned and what the device says disagree; both are kept")
         why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
         if study.journal is not None and (why or study.notes):
             self._append(line, study, [*why, *_note_tags(study)])

@@ -59,6 +59,7 @@ def test_an_id_typed_at_the_monitor_is_compared_with_the_label(typed, conflict):
     (summary,) = summaries(van)
     assert summary.patient == FIRST
     assert summary.patient_conflict == conflict
+    assert any(text.startswith("patient: ") for text in van.told("fault")) == conflict
 
 
 def test_an_id_typed_at_the_monitor_names_the_patient_when_no_label_was_scanned():
