@@ -1,10 +1,11 @@
 """What happens on a line while a recording is replayed, and what must then hold. Each task is at most sixteen runs.
 
+whole     as it was recorded, as fast as the kit takes it: exactly the expected study
 paced     every byte by itself, at the speed of the line: exactly the expected study
 divided   each piece in two at a byte, for every byte: exactly the expected study
-unplugged the line vanishes behind a byte and comes back 5 s later, for every byte: what the kit keeps is what the
-          driver alone makes of the same bytes, no byte is in two studies, and no value is there that the device
-          did not send, or more often than it did
+unplugged the line vanishes behind a byte and comes back 5 s later (or, for devices that are waited for, 200 s), for
+          every byte: what the kit keeps is what the driver alone makes of the same bytes, no byte is in two
+          studies, and no value is there that the device did not send, or more often than it did
 repeated  the same, and the device, as those do that wait for an answer, says all of it again: the expected studies
           are there, whole, and beside them only what is marked as partial
 """
@@ -24,6 +25,8 @@ from tests.replay.line import RETURN, SAY, VANISH, Run, play
 
 RUNS_MAX = 16
 GONE_S = 5.0
+AWAY_S = 200.0
+"""Longer than any driver waits for its device."""
 PHASES = 32
 """Of a long recording this many runs are made; each unplugs the line behind every 32nd byte, from another one on."""
 PART_SIZE_MAX = 64
@@ -45,6 +48,7 @@ COMPARED = ("form", "model", "qc", "headline", "raw_bytes", "results")
 def tasks(name):
     """Return (kind, cuts) of all that is done with one recording: one batch each."""
     one = case(name)
+    yield "whole", [0]
     yield "paced", [0]
     yield from (("divided", cuts) for cuts in batches(range(1, 1 + min(max(1, one.longest - 1), PART_SIZE_MAX))))
     phases = min(PHASES, one.size)
@@ -118,8 +122,12 @@ def asked_at(bench, wanted, now):
     return max(now, bench.now)
 
 
+def whole(one, cut):
+    return [(at, SAY, data) for at, data in one.heard]
+
+
 def divided(one, cut):
-    """Each piece is cut at a byte; one longer than PART_SIZE_MAX there, and behind every so many bytes from there on."""
+    """Each piece is cut at a byte, and one longer than PART_SIZE_MAX behind every so many bytes from there on."""
     events = []
     for at, data in one.heard:
         inner = min(max(1, len(data) - 1), PART_SIZE_MAX)
@@ -129,8 +137,9 @@ def divided(one, cut):
 
 
 def unplugged(one, cut):
-    """Behind each byte of this phase."""
+    """Behind each byte of this phase; who waits for a device's return waits in vain every second time."""
     events, said, late_s = [], 0, 0.0
+    gone_s = AWAY_S if one.driver in REPEATERS and cut % 2 else GONE_S
     phases = min(PHASES, one.size)
     for at, data in one.heard:
         begin = 0
@@ -138,7 +147,7 @@ def unplugged(one, cut):
             said += 1
             if (said - 1) % phases == cut:
                 events += [(at + late_s, SAY, data[begin : number + 1]), (at + late_s, VANISH, b"")]
-                begin, late_s = number + 1, late_s + GONE_S
+                begin, late_s = number + 1, late_s + gone_s
                 events.append((at + late_s, RETURN, b""))
         if data[begin:]:
             events.append((at + late_s, SAY, data[begin:]))
@@ -269,6 +278,7 @@ def whole_again(one, run, came):
 
 
 KINDS = {
+    "whole": (whole, as_expected),
     "paced": (paced, as_expected_in_time),
     "divided": (divided, as_expected),
     "unplugged": (unplugged, as_the_driver_says),
