@@ -29,6 +29,8 @@ GROWTH: Final = 4
 """It is looked again when a quarter has been added."""
 ASK_SIZE: Final = 512
 """The others are asked when so much came that is not ours, or the line is quiet: that is twenty readers' work."""
+ASK_S: Final = 1.0
+"""On a line that is never quiet they are asked no more often."""
 
 
 class Suspicion:
@@ -47,6 +49,7 @@ class Suspicion:
         self._unasked = False
         """The others have not been asked about all that came."""
         self._heard_at = 0.0
+        self._asked_at = float("-inf")
 
     def appeared(self) -> None:
         """The port is open: whoever was there may be another now."""
@@ -61,7 +64,7 @@ class Suspicion:
         self._added += len(data)
         if self._added <= self._looked_size // GROWTH:
             return b""
-        return self._judge(now, is_quiet=self._own.proof == NOTHING)
+        return self._judge(now, is_quiet=False)
 
     def tick(self, now: float) -> bytes:
         """The line may be quiet: see `heard`."""
@@ -81,9 +84,10 @@ class Suspicion:
         if self._own.maybe(data) and not self.wrong:
             self._forget()
             return b""
-        if not is_quiet and len(data) < ASK_SIZE:
+        is_first = is_quiet or (self._own.proof == NOTHING and len(data) < ASK_SIZE)
+        if not is_first and (len(data) < ASK_SIZE or now - self._asked_at < ASK_S):
             return b""
-        self._unasked = False
+        self._unasked, self._asked_at = False, now
         found = self._foreign(data, now)
         return self._settle(found, data) if found else b""
 

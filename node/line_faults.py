@@ -64,7 +64,7 @@ def _locker(target: str) -> Path | None:
 def _dialler(target: str) -> Path | None:
     """Return who has left a lock file for the line, and lives."""
     for folder in LOCK_FOLDERS:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, IndexError):
             process = PROC / str(int((folder / f"LCK..{Path(target).name}").read_text().split()[0]))
             if process.exists() and process.name != str(os.getpid()):
                 return process

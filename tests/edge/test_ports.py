@@ -8,8 +8,8 @@ import pytest
 
 from edge import ports
 from edge.driver import Line
-from edge.ports import Appeared, Dropped, Heard, PortOwner, Recorder, Vanished, open_line
-from hardware.simulated.ptys import open_pty
+from edge.ports import Appeared, Dropped, Heard, PortOwner, Recorder, Tuned, Vanished, open_line
+from hardware.simulated.ptys import open_pty, speed_of
 from node.clock import SystemClock
 from wire.errors import DeviceError
 
@@ -96,6 +96,61 @@ def test_the_queue_is_bounded_and_says_what_it_dropped(owned, monkeypatch):
         dropped = sum(item.bytes_count for item in gathered.items if isinstance(item, Dropped))
         assert dropped + len(gathered.data) == 2005
         assert dropped >= 1000
+
+
+def test_what_was_dropped_at_the_end_of_a_burst_is_said_although_nothing_follows():
+    queue = ports._Queue()
+    queue.put(Heard(b"x" * ports.QUEUE_SIZE_MAX, 1.0))
+    queue.put(Heard(b"y" * 100, 2.0))
+    assert [type(item) for item in queue.take()] == [Heard, Dropped]
+    assert queue.take() == []
+
+
+def test_that_a_port_came_or_went_is_never_dropped_from_a_full_queue(monkeypatch):
+    monkeypatch.setattr(ports, "QUEUE_COUNT_MAX", 4)
+    queue = ports._Queue()
+    for at in range(6):
+        queue.put(Heard(b"x", float(at)))
+    queue.put(Vanished("gone", 7.0))
+    queue.put(Appeared("/dev/x", 8.0))
+    items = queue.take()
+    assert items[-3:] == [Dropped(2, 5.0), Vanished("gone", 7.0), Appeared("/dev/x", 8.0)]
+
+
+def test_a_port_that_comes_and_goes_while_nobody_takes_fills_no_memory(monkeypatch):
+    monkeypatch.setattr(ports, "QUEUE_COUNT_MAX", 4)
+    monkeypatch.setattr(ports, "CHANGES_COUNT_MAX", 10)
+    queue = ports._Queue()
+    for at in range(1000):
+        queue.put(Vanished(str(at), float(at)))
+    items = queue.take()
+    assert len(items) == 14
+    assert items[-1] == Vanished("999", 999.0)
+
+
+def test_a_line_is_set_otherwise_without_being_closed_and_stays_so_when_it_comes_back(owned, tmp_path):
+    link = tmp_path / "by-path"
+    with open_pty(str(link)) as (device, _):
+        owner = owned(link)
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        assert speed_of(device) == 115_200
+        owner.retune(Line(4800))
+        gathered.until(lambda g: g.count(Tuned))
+        assert speed_of(device) == 4800
+        assert gathered.count(Vanished) == 0
+    gathered.until(lambda g: g.count(Vanished))
+    with open_pty(str(link)) as (device, _):
+        gathered.until(lambda g: g.count(Appeared) == 2)
+        assert speed_of(device) == 4800
+
+
+def test_a_setting_that_a_line_does_not_know_leaves_it_as_it_is(owned):
+    with open_pty() as (device, path):
+        line = open_line(path, Line(9600))
+        line.tune(Line(9600, 7, "E"))  # a pty has no parity
+        os.write(device, b"still here")
+        assert line.read(10) == b"still here"
+        line.close()
 
 
 def test_unplugged_and_plugged_in_again_under_another_name(owned, tmp_path):
