@@ -15,7 +15,7 @@ from server.web import guard
 from tests.server import samples
 from tests.server.conftest import PASSWORD, Browser
 from wire import objects
-from wire.record import Note, Patient, Picture, Place
+from wire.record import Note, Operator, Patient, Picture, Place
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -206,6 +206,22 @@ def test_the_page_says_where_and_how_wrong_the_kits_clock_was(doctor, van, take)
     assert "-1.2 s" in text
     (told,) = json.loads(doctor.get(f"/studies/{study_id.hex()}/results.json").content)["places"]
     assert told["clock_offset_ms"] == -1250
+
+
+def test_a_study_of_nobody_on_the_list_and_its_operator_are_shown(doctor, van, take):
+    study_id = bytes(16)
+    tags = [samples.device(), Patient("99", "barcode").to_tag(), Operator("18", checked=True).to_tag()]
+    summary = samples.summary_of(study_id, "van-1", "99", unlisted=True, operator="18", patient_conflict=True)
+    take(van.study([tags, [summary.to_tag()]], study_id=study_id))
+    page = doctor.get(f"/studies/{study_id.hex()}").text
+    assert "Not on the list." in page
+    assert "Conflict." in page
+    assert "18 <span" in page
+    listed = doctor.get("/").text
+    assert "not on the list" in listed
+    tree = json.loads(doctor.get(f"/studies/{study_id.hex()}/results.json").content)
+    assert {"not on the list", "conflict"} <= set(tree["flags"])
+    assert tree["operators"] == [{"id": "18", "checked": True}]
 
 
 def test_a_formula_in_a_result_does_not_run_in_a_spreadsheet(doctor, van, take):
