@@ -64,19 +64,23 @@ def _is_13(frame: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a frame is known. `sure_after`: so many in a row settle the question which format this is."""
+    """How a frame is known. `sure_after`: so many in a row settle the question which format this is.
+
+    `begin`: what every frame begins with; where it does not match, no frame is looked for.
+    """
 
     size: int
     is_frame: Callable[[bytes], bool]
     sure_after: int
+    begin: re.Pattern[bytes]
 
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "2": Format(5, _is_2, 5),
-    "7": Format(5, _is_7, 10),
-    "8": Format(4, _is_8, 4),
-    "13": Format(22, _is_13, 1),
-    "1": Format(3, _is_1, 4),
+    "2": Format(5, _is_2, 5, re.compile(rb"\x01[\x80-\xff]")),
+    "7": Format(5, _is_7, 10, re.compile(rb"[\x80-\xff]")),
+    "8": Format(4, _is_8, 4, re.compile(rb"[\x80-\xff][\x00-\x7f]{3}")),
+    "13": Format(22, _is_13, 1, re.compile(re.escape(_SPOT_HEAD))),
+    "1": Format(3, _is_1, 4, re.compile(rb"[\x80-\xff][\x00-\x7f]{2}")),
 }
 TEXT: Final = "ascii"
 TEXT_SIZE_MAX: Final = 64
@@ -101,18 +105,20 @@ class Framer:
         """Give (bytes skipped before it, frame) pairs; what is skipped without end is given with an empty frame."""
         self._buffer += data
         at, size = 0, self._format.size
-        while at + size <= len(self._buffer):
-            frame = bytes(self._buffer[at : at + size])
-            if self._format.is_frame(frame):
+        while (last := len(self._buffer) - size) >= at:
+            begin = self._format.begin.search(self._buffer, at)
+            here = min(begin.start(), last + 1) if begin is not None else last + 1
+            frame = bytes(self._buffer[here : here + size])
+            if here == at and not self._format.is_frame(frame):
+                here += 1
+            if here > at:
+                yield from self._skip(bytes(self._buffer[at:here]))
+                at = here
+            else:
                 self.in_a_row += 1
                 self.skipped_in_a_row = 0
                 at += size
                 yield self._take_skipped(), frame
-            else:
-                self._skip(self._buffer[at])
-                at += 1
-                if len(self._skipped) >= SKIPPED_SIZE_MAX:
-                    yield self._take_skipped(), b""
         del self._buffer[:at]
 
     def rest(self) -> bytes:
@@ -122,11 +128,16 @@ class Framer:
         self.in_a_row = 0
         return rest
 
-    def _skip(self, byte: int) -> None:
-        self.skipped_bytes += 1
-        self.skipped_in_a_row += 1
+    def _skip(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self.skipped_bytes += len(data)
+        self.skipped_in_a_row += len(data)
         self.in_a_row = 0
-        self._skipped.append(byte)
+        while data:
+            room = SKIPPED_SIZE_MAX - len(self._skipped)
+            self._skipped += data[:room]
+            data = data[room:]
+            if len(self._skipped) >= SKIPPED_SIZE_MAX:
+                yield self._take_skipped(), b""
 
     def _take_skipped(self) -> bytes:
         skipped = bytes(self._skipped)

@@ -1,9 +1,21 @@
 """The oximeter driver: formats, the pulse above 127, fingers in and out, lost bytes."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge import oximetry
-from edge.drivers.nonin_formats import TEXT_SIZE_MAX, TextFramer, from_format_1, from_format_8, from_text, heart_rate
+from edge.drivers.nonin_formats import (
+    FORMATS,
+    SKIPPED_SIZE_MAX,
+    TEXT_SIZE_MAX,
+    Framer,
+    TextFramer,
+    from_format_1,
+    from_format_8,
+    from_text,
+    heart_rate,
+)
 from hardware.simulated.oximeter import Oximeter
 from tests.edge.bench import Bench
 from tests.edge.samples import sample
@@ -31,6 +43,45 @@ def pleth(study):
 @pytest.mark.parametrize("rate", [0, 1, 72, 127, 128, 133, 255, 256, 321, 510])
 def test_a_pulse_over_127_is_read_from_two_bytes(rate):
     assert heart_rate(rate >> 7, rate & 0x7F) == rate
+
+
+def looked_for_everywhere(name, data):
+    """What a framer has to find: at each byte a frame, or that byte skipped."""
+    one, at, skipped, found = FORMATS[name], 0, b"", []
+    while at + one.size <= len(data):
+        frame = data[at : at + one.size]
+        if one.is_frame(frame):
+            found.append((skipped, frame))
+            at, skipped = at + one.size, b""
+        else:
+            at, skipped = at + 1, skipped + data[at : at + 1]
+            if len(skipped) == SKIPPED_SIZE_MAX:
+                found.append((skipped, b""))
+                skipped = b""
+    return found, skipped + data[at:]
+
+
+FRAMES = st.sampled_from(
+    [
+        b"\x01\x80\x01\x61\xe3",
+        b"\x80\x48\x61\x00",
+        b"\x81\x05\x62",
+        b"\x00\x02\x00\x0d\x00\x0e",
+        b"A" * 300,
+        b"\x01" * 9,
+    ]
+)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(parts=st.lists(st.one_of(FRAMES, st.binary(max_size=12)), max_size=30), size=st.integers(1, 50))
+def test_frames_are_found_where_they_are_however_the_bytes_arrive(name, parts, size):
+    data, framer = b"".join(parts), Framer(name)
+    found = [one for at in range(0, len(data), size) for one in framer.feed(data[at : at + size])]
+    skipped = sum(len(before) for before, _ in found)
+    rest = framer.rest()
+    assert (found, rest) == looked_for_everywhere(name, data)
+    assert skipped <= framer.skipped_bytes <= skipped + len(rest)
 
 
 def test_a_finger_that_is_out_ends_the_study_at_the_deadline_whatever_the_fractions_of_a_second():
