@@ -116,20 +116,13 @@ class Worklists:
             rows = connection.execute(query.where(k.name == kit_name) if kit_name else query).all()
         return [self._listed(row) for row in rows]
 
-    def pending(self) -> list[tuple[bytes, Offer]]:
-        """Return (link key of the kit, offer) of every object that its kit has not taken; revoked kits have none."""
+    def pending(self) -> list[tuple[bytes, Offer, bytes]]:
+        """Return (link key of the kit, offer, bytes) of what its kit has not taken; revoked kits have nothing."""
         o, k = t.worklist_objects.c, t.kits.c
         query = select(k.link_public, o.object).join(t.kits, k.id == o.kit_id)
         with self._database.read() as connection:
             rows = connection.execute(query.where(o.taken_ms.is_(None), k.revoked_ms.is_(None))).all()
-        return [(bytes(row.link_public), _offer(bytes(row.object))) for row in rows]
-
-    def read(self, object_id: bytes) -> bytes:
-        """Return the object; b"" when a newer has taken its place."""
-        query = select(t.worklist_objects.c.object).where(t.worklist_objects.c.object_id == object_id.hex())
-        with self._database.read() as connection:
-            found = connection.execute(query).scalar()
-        return b"" if found is None else bytes(found)
+        return [(bytes(row.link_public), _offer(bytes(row.object)), bytes(row.object)) for row in rows]
 
     def in_custody(self, object_id: bytes) -> None:
         """A gateway has it."""

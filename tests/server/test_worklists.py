@@ -16,7 +16,7 @@ from node.enrolment import Contact, KitEnrolment
 from node.entropy import seeded
 from server import tables as t
 from server.centre import Centre
-from server.database import Database
+from server.database import Database, UnavailableError
 from server.kernel import Kernel
 from server.keys import make
 from tests.server.conftest import QUICK, TestClock
@@ -144,6 +144,24 @@ def test_a_kit_whose_card_has_lost_it_gets_it_again(road):
         assert road.run(lambda: road.has(OLHA))
 
 
+def test_a_database_that_does_not_answer_for_a_while_stops_nothing(road, monkeypatch):
+    def away(*_):
+        raise UnavailableError("database: locked")
+
+    road.put(OLHA)
+    road.call()
+    road.kernel.tick(road.roads.now)
+    for name in ("changes", "pending", "in_custody", "taken"):
+        monkeypatch.setattr(road.centre.worklists, name, away)
+    assert road.run(lambda: road.has(OLHA))
+    road.run(lambda: False, 30)
+    monkeypatch.undo()
+    assert road.state() == "waiting"
+    road.start()
+    road.call()
+    assert road.run(lambda: road.state() == "on the kit")
+
+
 def test_nobody_but_the_kit_reads_it(road):
     road.put(OLHA, IVAN)
     road.call()
@@ -233,7 +251,7 @@ def test_versions_grow_also_when_the_clock_goes_back(road):
 
 def test_a_gateway_cannot_say_that_the_kit_has_it(road):
     road.put(OLHA)
-    ((_, offer),) = road.centre.worklists.pending()
+    ((_, offer, _),) = road.centre.worklists.pending()
     for word in (b"", bytes(64), sign_pair(b"x" * 32)[1] * 2):
         assert not road.centre.worklists.taken(offer.object_id, word)
     assert road.state() == "waiting"
