@@ -1,14 +1,14 @@
-"""Devices that send files over a serial line by XMODEM, YMODEM or ZMODEM: ECGs (SCP-ECG), pictures, reports.
+"""Devices that send files over a serial line by XMODEM, YMODEM, ZMODEM or Kermit: ECGs (SCP-ECG), pictures, reports.
 
-Written from Forsberg's protocol references and EN 1064 (named in `transfer_xmodem`, `transfer_zmodem`, `transfer_scp`);
-tried against lrzsz. On no unit of our own.
+Written from Forsberg's and da Cruz's protocol references and EN 1064 (named in `transfer_xmodem`, `transfer_zmodem`,
+`transfer_kermit`, `transfer_scp`); tried against lrzsz and C-Kermit. On no unit of our own.
 
 One file is one study. It is kept as a PICTURE (that is what a document is, too), byte for byte, once its protocol's own
 checks hold; the envelopes of blocks and packets are not kept, for they say nothing more. **The sender is told that the
-file has arrived (ACK to EOT, ZRINIT to ZEOF) only after the commit.** What the disk refuses is not confirmed, so that
-the sender offers it again. A transfer that breaks off is kept as far as it came, in RAW, and marked partial.
+file has arrived (ACK to EOT or Z, ZRINIT to ZEOF) only after the commit.** What the disk refuses is not confirmed, so
+that the sender offers it again. A transfer that breaks off is kept as far as it came, in RAW, and marked partial.
 
-* `protocol = "zmodem"` (the default) says nothing before it is spoken to.
+* `protocol = "zmodem"` (the default) and `"kermit"` say nothing before they are spoken to.
 * `protocol = "xmodem"` takes XMODEM, XMODEM-1K and YMODEM, whichever the device sends, and calls for it every three
   seconds, for these protocols are begun by the receiver. XMODEM does not say how long a file is: what pads it stays,
   but for an SCP-ECG record, which says so itself.
@@ -18,7 +18,7 @@ Of an SCP-ECG the leads are kept as a WAVEFORM, too (`transfer_leads`), so that 
 
 import re
 from binascii import crc_hqx
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from edge import charset, scp_ecg
@@ -38,6 +38,7 @@ from edge.driver import (
 )
 from edge.drivers import transfer_scp
 from edge.drivers.transfer_files import Broken, File, Offer, Out, Receiver, Say
+from edge.drivers.transfer_kermit import KermitReceiver, whole_packets
 from edge.drivers.transfer_xmodem import XmodemReceiver
 from edge.drivers.transfer_zframes import Decoder, Header
 from edge.drivers.transfer_zmodem import ZmodemReceiver
@@ -60,13 +61,16 @@ BEGINNINGS: Final = (
 FACTS: Final = Facts(
     name="transfer",
     version="1",
-    title="Files by XMODEM, YMODEM or ZMODEM, SCP-ECG recognised",
-    manual="Forsberg, XMODEM/YMODEM Protocol Reference (1988); Forsberg, ZMODEM (1988); EN 1064:2005+A1:2007",
+    title="Files by XMODEM, YMODEM, ZMODEM or Kermit, SCP-ECG recognised",
+    manual="Forsberg, XMODEM/YMODEM (1988), ZMODEM (1988); da Cruz, Kermit (1986); EN 1064:2005+A1:2007",
     form="document",
     lines=(Line(115200), Line(9600), Line(19200), Line(38400), Line(57600)),
     options=(
         Option(
-            "protocol", "zmodem", "zmodem waits; xmodem (also 1K and YMODEM) calls for a file", ("zmodem", "xmodem")
+            "protocol",
+            "zmodem",
+            "zmodem and kermit wait; xmodem (also 1K and YMODEM) calls for a file",
+            ("zmodem", "xmodem", "kermit"),
         ),
         Option("encoding", "auto", "character set of names", ("auto", *charset.ENCODINGS)),
         Option("form", "document", "kind of study of a file that is no ECG", FORMS),
@@ -74,6 +78,12 @@ FACTS: Final = Facts(
         Option("leads", True, "SCP-ECG: keep the leads as a waveform, too, beside the file"),
     ),
 )
+
+RECEIVERS: Final[Mapping[str, Callable[[], Receiver]]] = {
+    "zmodem": ZmodemReceiver,
+    "xmodem": XmodemReceiver,
+    "kermit": KermitReceiver,
+}
 
 
 class _Transfer:
@@ -191,17 +201,18 @@ def _headline(name: str, file: File, record: transfer_scp.Record | None) -> tupl
 def create(options: Mapping[str, object]) -> Driver:
     """Return a driver for one device. Raises ConfigError."""
     chosen = read_options(FACTS, options)
-    receiver: Receiver = ZmodemReceiver() if chosen["protocol"] == "zmodem" else XmodemReceiver()
+    receiver = RECEIVERS[str(chosen["protocol"])]()
     texts = (str(chosen[name]) for name in ("encoding", "form", "model"))
     return _Transfer(receiver, *texts, wants_leads=bool(chosen["leads"]))
 
 
 def _whole(data: bytes) -> int:
-    """Return how many ZMODEM headers and XMODEM blocks with a CRC hold their checks."""
+    """Return how many ZMODEM headers, XMODEM blocks with a CRC and Kermit packets with one hold their checks."""
     decoder, found = Decoder(), 0
     decoder.feed(data)
     while (item := decoder.next()) is not None:
         found += isinstance(item, Header)
+    found += whole_packets(data)
     return found + sum(_is_block(data, begin.start()) for begin in _BLOCK.finditer(data))
 
 

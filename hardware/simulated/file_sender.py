@@ -1,4 +1,4 @@
-"""A device that sends files over a serial line: XMODEM, XMODEM-1K, YMODEM or ZMODEM, with the faults of lines.
+"""A device that sends files over a serial line: XMODEM, XMODEM-1K, YMODEM, ZMODEM or Kermit, with the faults of lines.
 
 Written from Forsberg's "XMODEM/YMODEM Protocol Reference" and "The ZMODEM Inter Application File Transfer Protocol".
 What was damaged or lost is sent again as these say; a transfer that failed is begun again after `AGAIN_S`.
@@ -14,13 +14,14 @@ from typing import Final
 from zlib import crc32
 
 from hardware.simulated.device import Report
+from hardware.simulated.kermit_sender import KermitTransfer
 
 SOH, STX, EOT, ACK, NAK, CAN, CRC = b"\x01", b"\x02", b"\x04", b"\x06", b"\x15", b"\x18", b"C"
 ANSWER_S: Final = 12.7
 """Longer than a receiver waits, whose part it is to ask again (ten seconds)."""
 AGAIN_S: Final = 31.3
 TRIES_MAX: Final = 10
-PROTOCOLS: Final = ("zmodem", "xmodem", "xmodem-1k", "ymodem")
+PROTOCOLS: Final = ("zmodem", "xmodem", "xmodem-1k", "ymodem", "kermit")
 ZRQINIT, ZRINIT, ZFILE, ZSKIP, ZFIN, ZRPOS, ZDATA, ZEOF = 0, 1, 4, 5, 8, 9, 10, 11
 
 FAULTS: Final[Mapping[str, str]] = {
@@ -29,7 +30,8 @@ FAULTS: Final[Mapping[str, str]] = {
     "cut": "silence in the middle of the first file, and all of it again later",
     "cancel": "the operator cancels in the middle of the first file, and sends it again later",
     "chatter": "a habit: prints a line of text before a transfer",
-    "by-sum": "a habit: an old XMODEM that knows sums only",
+    "by-sum": "a habit: an old XMODEM or Kermit that knows sums only",
+    "seven-bit": "a habit: a Kermit whose line has seven bits",
 }
 
 _HEX: Final = re.compile(rb"\*\*\x18B([0-9a-fA-F]{14})")
@@ -60,7 +62,7 @@ class FileSender:
         self._faults, self._every_s, self._protocol = set(faults), every_s, protocol
         self.report = Report(messages=len(self._queue))
         self._at: float | None = 0.0
-        self._transfer: _Xmodem | _Zmodem | None = None
+        self._transfer: _Xmodem | _Zmodem | KermitTransfer | None = None
 
     def feed(self, data: bytes, now: float) -> bytes:
         return self._sent(self._transfer.feed(data, now), now) if self._transfer is not None else b""
@@ -72,7 +74,8 @@ class FileSender:
         if self._transfer is not None:
             return self._sent(self._transfer.tick(now), now)
         self.report.attempts += 1
-        make = _Zmodem if self._protocol == "zmodem" else _Xmodem
+        make: type[_Xmodem | _Zmodem | KermitTransfer] = _Zmodem if self._protocol == "zmodem" else _Xmodem
+        make = KermitTransfer if self._protocol == "kermit" else make
         self._transfer = make(*self._queue[0], self._protocol, self._faults, self.report)
         greeting = b"sending a record\r\n" if "chatter" in self._faults else b""
         return self._sent(greeting + self._transfer.tick(now), now)

@@ -51,6 +51,7 @@ OPTIONS = [
     ("tanita", {}),
     ("transfer", {}),
     ("transfer", {"protocol": "xmodem"}),
+    ("transfer", {"protocol": "kermit"}),
     ("tm2655", {}),
     ("tm2655", {"ask": "always", "envelope": True}),
 ]

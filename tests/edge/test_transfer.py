@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edge.drivers import transfer_files, transfer_scp
 from edge.drivers import transfer_zframes as z
 from edge.drivers.transfer_files import CANCEL, FILE_SIZE_MAX
+from edge.drivers.transfer_kermit import MOVES as KERMIT_MOVES
 from edge.drivers.transfer_xmodem import CALL_S, ERRORS_MAX
 from edge.drivers.transfer_xmodem import MOVES as XMODEM_MOVES
 from edge.drivers.transfer_zmodem import ANSWER_S
@@ -27,11 +28,11 @@ from wire.record import Picture
 
 ECG = record(1, "12345674", samples=100)
 BINARY = bytes(range(256)) * 12
-SCENES = [("xmodem", "by-sum"), *((one, fault) for one in PROTOCOLS for fault in ("", *FAULTS) if fault != "by-sum")]
+SCENES = [("xmodem", "by-sum"), ("kermit", "by-sum"), *((one, fault) for one in PROTOCOLS for fault in ("", *FAULTS) if fault != "by-sum")]
 
 
 def option_for(protocol):
-    return {"protocol": "zmodem" if protocol == "zmodem" else "xmodem"}
+    return {"protocol": protocol if protocol in {"zmodem", "kermit"} else "xmodem"}
 
 
 def received(files, protocol, faults=(), piece=4096, refuse=lambda number: False, spoil=lambda way, data: data):
@@ -100,7 +101,7 @@ def test_whatever_goes_wrong_both_files_arrive_byte_for_byte(protocol, fault, pi
     assert all(ECG.startswith(study.raw) and study.raw for study in broken)
 
 
-@pytest.mark.parametrize("protocol", ["xmodem-1k", "ymodem", "zmodem"])
+@pytest.mark.parametrize("protocol", ["xmodem-1k", "ymodem", "zmodem", "kermit"])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_damage_never_damages_a_file(protocol, seed):
     chance = random.Random(f"{protocol}{seed}")
@@ -240,7 +241,7 @@ def test_fewer_bytes_than_were_announced_is_partial():
 
 
 @pytest.mark.parametrize("size", [FILE_SIZE_MAX, FILE_SIZE_MAX + 1])
-@pytest.mark.parametrize("protocol", ["ymodem", "zmodem"])
+@pytest.mark.parametrize("protocol", ["ymodem", "zmodem", "kermit"])
 def test_a_file_of_the_largest_size_is_taken_and_one_byte_more_is_not(protocol, size):
     data = bytes(size)
     device, bench = FileSender([("big.bin", data)], protocol), Bench("transfer", option_for(protocol))
@@ -333,7 +334,7 @@ def test_packets_come_out_as_they_went_in_however_they_are_cut(bodies, size, end
     assert not any(isinstance(item, z.Bad) for item in found)
 
 
-@pytest.mark.parametrize("moves", [XMODEM_MOVES, ZMODEM_MOVES])
+@pytest.mark.parametrize("moves", [XMODEM_MOVES, ZMODEM_MOVES, KERMIT_MOVES])
 def test_every_state_can_be_reached_and_left(moves):
     states = {state for state, _ in moves}
     assert {after for after, _ in moves.values()} == states

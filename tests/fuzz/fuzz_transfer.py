@@ -1,5 +1,6 @@
 """Invariant: whatever a line carries, the transfer driver raises nothing, ends what it begins, keeps a file only if its
-protocol's checks held, confirms nothing that is not durable, and makes the same of ZMODEM whole and byte by byte.
+protocol's checks held, confirms nothing that is not durable, and makes the same of ZMODEM and Kermit whole and byte by
+byte.
 
 `sh tests/fuzz/run.sh 60 fuzz_transfer`, or `python -m tests.fuzz.fuzz_transfer`.
 """
@@ -9,7 +10,7 @@ from contextlib import suppress
 
 from edge.drivers import transfer_leads, transfer_scp
 from edge.drivers import transfer_zframes as z
-from hardware.simulated.file_sender import binary_header, packet
+from hardware.simulated.file_sender import FileSender, binary_header, packet
 from hardware.simulated.scp_ecg import record
 from tests.edge.bench import Bench
 from tests.fuzz.driver import drive
@@ -31,7 +32,21 @@ BODY = ECG[:128]
 BLOCK = b"\x01\x01\xfe" + BODY + crc_hqx(BODY, 0).to_bytes(2, "big")
 WHOLE = transfer_scp.read(ECG)
 SECTIONS = {**(WHOLE.sections if WHOLE is not None else {}), 2: b"\x1f\x4e"}
+
+
+def kermit(*faults: str) -> bytes:
+    """Return what a sender says to a receiver that answers."""
+    sender, bench, line = FileSender([("a.scp", ECG)], "kermit", faults), Bench("transfer", {"protocol": "kermit"}), b""
+    said = sender.tick(0.0)
+    while said:
+        line += said
+        said = sender.feed(bench.feed(said), 0.0)
+    return line
+
+
+KERMIT = (kermit(), kermit("seven-bit"), kermit("by-sum"))
 SEEDS = [b"\x00" + SESSION, b"\x00" + SESSION[:300] + SESSION, b"\x01" + BLOCK + b"\x04", b"\x02" + ECG]
+SEEDS += [b"\x03" + line for line in KERMIT]
 SEEDS += [b"\x02" + section for section in SECTIONS.values()]
 
 
@@ -49,15 +64,15 @@ def check(data: bytes) -> None:
     if not data:
         return
     line = data[1:]
-    if data[0] % 3 == 2:
+    if data[0] % 4 == 2:
         transfer_scp.read(line)
         for number in (2, 3, 6):
             with suppress(transfer_leads.Unread):
                 transfer_leads.read({**SECTIONS, number: line})
         return
-    protocol = "zmodem" if data[0] % 3 == 0 else "xmodem"
+    protocol = {0: "zmodem", 1: "xmodem", 3: "kermit"}[data[0] % 4]
     whole, single = heard(line, protocol, max(1, len(line))), heard(line, protocol, 1)
-    if protocol == "zmodem":
+    if protocol != "xmodem":
         assert [one.tags for one in single.studies] == [one.tags for one in whole.studies]
     refused = Bench("transfer", {"protocol": protocol}, refuse=lambda number: True)
     refused.feed(line)

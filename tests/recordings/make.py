@@ -164,6 +164,8 @@ DEVICES = {
     "transfer-xmodem": lambda: ecgs("xmodem", "bad-crc"),
     "transfer-xmodem-sum": lambda: FileSender([("", bytes(range(200)))], "xmodem", ["by-sum"]),
     "transfer-xmodem-cancel": lambda: ecgs("xmodem-1k", "cancel", faults=["section-crc"]),
+    "transfer-kermit": lambda: ecgs("kermit", "bad-crc", count=2),
+    "transfer-kermit-seven-bit": lambda: ecgs("kermit", "seven-bit", "lost-ack", "chatter"),
     "nmea-gpsd": lambda: Gps(7, 6, faults=["gpsd"]),
     "lines-scale": lambda: Speaker(
         [(0.0, b"ST,GS,+  71.4kg\r\n"), (0.1, b"ST,GS,+  71.4kg\r\n"), (60.0, b"US,GS,+  0.0"), (60.1, b"kg\r\n")]
