@@ -38,7 +38,7 @@ class Guess:
 def settings() -> list[Line]:
     """Return every setting of every driver, once; first those that most drivers name."""
     count: dict[Line, int] = {}
-    for name in registry.BUILT_IN:
+    for name in registry.names():
         if registry.signs(name).proof != NOTHING:
             for line in registry.find(name).FACTS.lines:
                 count[line] = count.get(line, 0) + 1
@@ -47,7 +47,7 @@ def settings() -> list[Line]:
 
 def judge(data: bytes, line: Line) -> Guess | None:
     """Return whose bytes these are; None when no driver knows them. A driver counts only at settings of its own."""
-    guesses = [guess for name in registry.BUILT_IN if (guess := _of(name, data, line)) is not None]
+    guesses = [guess for name in registry.names() if (guess := _of(name, data, line)) is not None]
     sure = [guess for guess in guesses if guess.confidence == SURE]
     return next(iter(sure or guesses), None)
 
@@ -58,7 +58,7 @@ def _of(name: str, data: bytes, line: Line) -> Guess | None:
         return None
     if signs.are_in(data):
         how = "a checksum that holds" if signs.proof == CHECK else "its own strict form"
-        count = signs.whole(data)
+        count = signs.count(data)
         return Guess(name, line, SURE, f"{count} whole message{'' if count == 1 else 's'} with {how}")
     why = signs.maybe(data)
     return Guess(name, line, LIKELY, why) if why else None
@@ -134,7 +134,10 @@ class Rehearsal:
 def rehearse(driver: str, pieces: Sequence[Piece], options: Mapping[str, object] | None = None) -> str:
     """Return in words what the driver would make of it."""
     rehearsal = Rehearsal(registry.create(driver, options))
-    rehearsal.play(pieces)
+    try:
+        rehearsal.play(pieces)
+    except Exception as error:  # noqa: BLE001  whatever a third party's driver does
+        return f"nothing: the driver failed ({type(error).__name__})"
     said = [f"a study: {study}" for study in rehearsal.studies[:3]]
     said += [f"and {len(rehearsal.studies) - 3} more"] if len(rehearsal.studies) > 3 else []
     said += [f"{rehearsal.places} places"] if rehearsal.places else []

@@ -97,7 +97,7 @@ class Suspicion:
             if self._own.carries or now - self.own_at < OWN_S:
                 return ""
             wanted = FOREIGN_COUNT
-        return next((name for name, one in self._others.items() if one.whole(data) >= one.needed * wanted), "")
+        return next((name for name, one in self._others.items() if one.are_in(data, wanted)), "")
 
     def _settle(self, who: str, data: bytes) -> bytes:
         before, self.wrong = self.wrong, who

@@ -157,5 +157,5 @@ def _others(port: Port, own: Signs, ports: Sequence[Port]) -> Mapping[str, Signs
     """Return whose devices are told from the port's own."""
     if own.told_from == "nobody":
         return {}
-    names = {other.driver for other in ports} if own.told_from == "ports" else registry.BUILT_IN.keys()
+    names = {other.driver for other in ports} if own.told_from == "ports" else set(registry.names())
     return {name: registry.signs(name) for name in sorted(names) if name != port.driver}

@@ -271,7 +271,7 @@ def _ask_all(found: Found, port: "SerialLine", clock: "Clock") -> None:
     from edge import registry
     from edge.finding import SURE, Guess
 
-    for name in registry.BUILT_IN:
+    for name in registry.names():
         signs = registry.signs(name)
         for line in registry.find(name).FACTS.lines if signs.asks else ():
             port.tune(line)

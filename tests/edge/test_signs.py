@@ -3,10 +3,13 @@
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge import registry
-from edge.signs import NOTHING, UNKNOWN, lines
+from edge.signs import CHECK, NOTHING, UNKNOWN, Signs, lines
 from hardware.simulated.uart import heard_at
+from tests.edge.test_driver_conformance import SHAPED
 from tests.recordings import replay
 
 NAMES = [name for name in registry.names() if registry.signs(name).proof != NOTHING]
@@ -73,6 +76,22 @@ def test_at_the_same_speed_all_is_heard_and_with_a_parity_bit_too_much_is():
     text = b"ST,GS,+  71.4kg\r\n"
     assert heard_at(text, 2400, 2400, data_bits=7, parity="E") != text
     assert bytes(byte & 0x7F for byte in heard_at(text, 2400, 2400, data_bits=7, parity="E")) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(parts=st.lists(st.one_of(SHAPED, st.binary(max_size=60)), max_size=30))
+def test_any_bytes_are_judged_and_raise_nothing(name, parts):
+    signs, data = registry.signs(name), b"".join(parts)
+    assert signs.whole(data) >= 0
+    assert isinstance(signs.maybe(data), str)
+
+
+def test_a_drivers_reader_that_raises_knows_nothing():
+    def broken(_data):
+        raise ValueError("a third party's")
+
+    assert not Signs(CHECK, broken).are_in(b"anything")
 
 
 def test_lines_are_complete_ones_without_their_ends():
