@@ -68,6 +68,15 @@ def contents_of(name: str, data: bytes) -> Contents:
     return Contents(_kind_of(media_type, name.lower()), media_type)
 
 
+def kind_of_head(name: str, head: bytes) -> str:
+    """Return of which kind a file is by its name and first bytes; of XML it may turn out to be none."""
+    if dicom_files.is_dicom(head):
+        return "dicom"
+    if transfer_scp.is_record(head):
+        return "ecg"
+    return "spectrum" if name.lower().endswith(".xml") else _kind_of(media_type_of(name, head), name.lower())
+
+
 def _kind_of(media_type: str, name: str) -> str:
     if media_type == "application/pdf":
         return "pdf"

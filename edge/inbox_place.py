@@ -14,15 +14,16 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from wire.errors import DiskError, UsageError
 
-FILES_MAX: Final = 16_384
+FILES_MAX: Final = 4_096
 """Files of one place that are looked at; the rest is said to be too much."""
 DEPTH_MAX: Final = 12
 TAKEN: Final = "taken"
 """The folder in the place into which what was taken is moved."""
+HEAD_SIZE: Final = 4096
 FILE: Final = "the file"
 """How an error calls it: its name may name a patient."""
 NAMES_MAX: Final = 1000
@@ -32,8 +33,7 @@ IGNORED_AT_TOP: Final = frozenset({TAKEN, "feldsher"})
 """What was taken, and the parcels of a stick (`node.stick`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A file as a look finds it. `path`: below the place, "/" between; `stamp`: its time of change, nanoseconds."""
 
     path: str
@@ -60,6 +60,10 @@ class Place(Protocol):
 
     def read(self, seen: Seen) -> bytes | None:
         """Return the file; None when it is not, or not any more, as it was seen."""
+        ...
+
+    def head(self, seen: Seen) -> bytes:
+        """Return how the file begins, HEAD_SIZE bytes at most."""
         ...
 
     def move(self, seen: Seen) -> str:
@@ -92,6 +96,12 @@ class RealPlace:
                     return None
                 data = file.read(seen.size + 1)
                 return data if len(data) == seen.size and _is(os.fstat(handle), seen) else None
+
+    def head(self, seen: Seen) -> bytes:
+        with self._folder_of(seen.path) as (folder, name), _naming(FILE):
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            with open(handle, "rb") as file:
+                return file.read(HEAD_SIZE) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
 
     def move(self, seen: Seen) -> str:
         with self._opened() as top, self._folder_of(seen.path) as (folder, name), _naming(FILE):

@@ -26,9 +26,9 @@ RETRY_S: Final = 20.0
 RETRY_S_MAX: Final = 900.0
 STALE_S: Final = 600.0
 """A file that is called as one being written, and has not changed for so long, holds up nothing any more."""
-BATCH_FILES_MAX: Final = 64
-BATCH_SIZE_MAX: Final = 128 << 20
-"""What is taken at one go; the kit takes up what was made of it before the next."""
+BATCH_FILES_MAX: Final = 512
+BATCH_SIZE_MAX: Final = 256 << 20
+"""What is looked into at one go."""
 LISTED_COUNT: Final = 16
 UNFINISHED: Final = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", "~")
 OFFICE_LOCK: Final = "~$"
@@ -84,43 +84,55 @@ class Watch:
         self._files: dict[str, _File] = {}
         self._is_there = False
         self._device = 0
+        self._survey: Survey | None = None
+        self._open: set[str] = set()
+        """Files that are not dealt with; the others wait for nothing but their own change."""
+        self._said: dict[str, Any] | None = None
+        """What `status` said last, while it holds: it is asked for each second."""
         self._notes: tuple[str, ...] = ()
         self.taken = Counter[Fate]()
         """How many files met which fate since the start."""
 
     def look(self, survey: Survey, now: float, label: Callable[[], Patient | None]) -> None:
         """Take in what is there now. `label` is asked once, when there is something new."""
+        if survey == self._survey:
+            return
         if survey.device != self._device:  # another stick: or the first, in a folder that was empty until now
             self.gone()
         is_first, self._is_there, self._device = not self._is_there, True, survey.device
-        new = [seen for seen in survey.files if seen.path not in self._files]
-        whose = label() if new and not is_first else None
+        is_new = any(self._begins(seen) for seen in survey.files)
+        whose = label() if is_new and not is_first else None
         files: dict[str, _File] = {}
         for seen in survey.files:
             known = self._files.get(seen.path)
-            if known is None:
-                known = _File(seen, now, whose)
-            elif known.seen != seen:
-                known = _File(seen, now, known.label)
+            if known is None or known.seen != seen:
+                known = _File(seen, now, whose if known is None or self._begins(seen) else known.label)
             files[seen.path] = known
-        self._files = files
+        self._files, self._survey, self._said = files, survey, None
+        self._open = {path for path, file in files.items() if self._is_open(file)}
         cut = "there are more files than are looked at: take some away" if survey.is_cut else ""
         closed = [f"{len(survey.closed)} folders cannot be looked into"] if survey.closed else []
         self._notes = tuple(filter(None, (cut, *closed)))
 
+    def _begins(self, seen: Seen) -> bool:
+        """Tell whether a file is new, or written anew after it was dealt with; not whether it grows."""
+        known = self._files.get(seen.path)
+        return known is None or (known.seen != seen and known.outcome is not None)
+
     def gone(self) -> None:
         """There is no such place now: a stick was pulled out. When it is back all of it is looked at anew."""
         self._files.clear()
-        self._notes = ()
+        self._open.clear()
+        self._notes, self._survey, self._said = (), None, None
         self._is_there = False
 
     def wanted(self, now: float) -> list[Wanted]:
         """Return the files that are to be taken now, as many as one go takes, neighbours together."""
         found: list[Wanted] = []
         size, busy = 0, self.busy(now)
-        due = {path for path, file in self._files.items() if self._is_due(file, now, busy)}
+        due = {path for path in self._open if self._is_due(self._files[path], now, busy)}
         folders = {folder_of(path) for path in due} - busy
-        for path in sorted(self._files):
+        for path in sorted(self._open) if due else ():
             file = self._files[path]
             # What waited for its neighbours goes with them: they may be one study.
             is_neighbour = file.outcome is not None and file.outcome.fate is Fate.LATER and folder_of(path) in folders
@@ -134,7 +146,7 @@ class Watch:
 
     def busy(self, now: float) -> frozenset[str]:
         """Return the folders in which something is being written."""
-        growing = (file for file in self._files.values() if self._is_growing(file, now))
+        growing = (file for path in self._open if self._is_growing(file := self._files[path], now))
         return frozenset(folder_of(file.seen.path) for file in growing)
 
     def heard(self, seen: Seen, outcome: Outcome, now: float) -> None:
@@ -145,13 +157,17 @@ class Watch:
             return
         file.tries = file.tries + 1 if outcome.fate is Fate.FAILED else 0
         wait_s = min(RETRY_S * 2 ** min(file.tries - 1, 9), RETRY_S_MAX) if file.tries else self._settle_s
-        file.outcome, file.due = outcome, now + wait_s
+        file.outcome, file.due, self._said = outcome, now + wait_s, None
+        if not self._is_open(file):
+            self._open.discard(seen.path)
 
     def status(self, now: float, mark: Callable[[str], str]) -> dict[str, Any]:
         """Return what there is to say, without a name: files are called by their marks."""
+        if self._said is not None and not self._open:
+            return self._said
         waiting = [(file, says) for file in self._files.values() if (says := self._says(file, now))]
         fates = Counter(file.outcome.fate for file in self._files.values() if file.outcome is not None)
-        return {
+        self._said = {
             "there": self._is_there,
             "files": len(self._files),
             "here": {fate.value: fates[fate] for fate in Fate},
@@ -163,6 +179,7 @@ class Watch:
             ],
             "notes": list(self._notes),
         }
+        return self._said
 
     def _says(self, file: _File, now: float) -> str:
         """Return why a file waits; "" when it does not."""
@@ -186,6 +203,9 @@ class Watch:
         if _is_unfinished(file.seen.path) or not file.seen.size:
             return now < file.since + max(STALE_S, self._settle_s)
         return now < file.since + self._settle_s
+
+    def _is_open(self, file: _File) -> bool:
+        return file.outcome is None or self._tries_again(file)
 
     def _tries_again(self, file: _File) -> bool:
         return file.outcome is not None and file.outcome.fate in {Fate.LATER, Fate.FAILED}

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,8 @@ KILL_S: Final = 2.0
 ROOM_KEPT: Final = 16 << 20
 """Free on the card beside what is taken: studies that were received are let go for it."""
 LAST_COUNT: Final = 10
+LOGGED_COUNT: Final = 5
+"""Lines of the log on files that cannot be taken, of one go."""
 COMMAND: Final = ("-m", "edge.taking")
 """What Python is given to run it."""
 SAID_SIZE_MAX: Final = 300
@@ -115,7 +118,7 @@ class Inboxes:
                     return FAILURE_S
                 rest_s = 0.0 if wanted else rest_s
             if self._is_settled and self._is_left:
-                self._take_up()
+                await self._take_up()
         return rest_s
 
     async def _survey(self, slot: "_Slot") -> Survey | None:
@@ -159,23 +162,34 @@ class Inboxes:
             for one in seen.values():
                 slot.watch.heard(one, Outcome(one.path, Fate.FAILED, trouble), self._clock.now())
             return False
-        for one in seen.values():
-            slot.watch.heard(one, Outcome(one.path, Fate.LATER, "was not looked at"), self._clock.now())
+        if not heard:  # what is left otherwise is for the next go
+            for one in seen.values():
+                slot.watch.heard(one, Outcome(one.path, Fate.LATER, "was not looked at"), self._clock.now())
         self._is_settled = True
         self._tell(slot, heard)
-        self._take_up()
+        await self._take_up()
         return True
 
-    def _take_up(self) -> None:
-        """Let the kit have what was made. Only while no process runs, and when the last one has ended with 0."""
-        try:
-            if ready(self._disk, FOLDER):
-                self._kit.take_imports(self._clock.now(), FOLDER)
+    async def _take_up(self) -> None:
+        """Let the kit have what was made. Only while no process runs, and when the last one has ended with 0.
+
+        One object at a time: between two of them the devices have their turn.
+        """
+        before = -1
+        while not self._kit.disk_failed:
+            try:
+                left = len(ready(self._disk, FOLDER))
+            except DiskError as error:
+                self._kit.fail(error)
                 self._follow()
-            self._is_left = not self._kit.disk_failed and bool(ready(self._disk, FOLDER))
-        except DiskError as error:
-            self._kit.fail(error)
+                return
+            self._is_left = left > 0
+            if not left or left == before:
+                return
+            before = left
+            self._kit.take_imports(self._clock.now(), FOLDER, 1)
             self._follow()
+            await asyncio.sleep(0)
 
     async def _run(self, asked: bytes, heard: list[Outcome]) -> str:
         """Run the process; return what went wrong."""
@@ -205,13 +219,15 @@ class Inboxes:
 
     def _tell(self, slot: "_Slot", heard: Sequence[Outcome]) -> None:
         """Write to the log what became of the files, without their names."""
-        studies: dict[str, int] = {}
-        for outcome in heard:
-            if outcome.fate is Fate.TAKEN:
-                studies[outcome.study] = studies.get(outcome.study, 0) + 1
-            if outcome.says and outcome.fate in {Fate.FAILED, Fate.LEFT, Fate.TAKEN}:
-                level = logging.INFO if outcome.fate is Fate.LEFT else logging.WARNING
-                log.log(level, "inbox %s: file %s %s", slot.name, self._mark(outcome.path), outcome.says)
+        studies = Counter(outcome.study for outcome in heard if outcome.fate is Fate.TAKEN)
+        left = sum(outcome.fate is Fate.LEFT for outcome in heard)
+        wrong = [outcome for outcome in heard if outcome.says and outcome.fate in {Fate.FAILED, Fate.TAKEN}]
+        for outcome in wrong[:LOGGED_COUNT]:
+            log.warning("inbox %s: file %s %s", slot.name, self._mark(outcome.path), outcome.says)
+        if len(wrong) > LOGGED_COUNT:
+            log.warning("inbox %s: the same or the like of %d more", slot.name, len(wrong) - LOGGED_COUNT)
+        if left:
+            log.info("inbox %s: %d of what is there is left, for it is not taken here", slot.name, left)
         for study, count in studies.items():
             log.info("inbox %s: study %s of %d file%s", slot.name, study, count, "s" if count > 1 else "")
             slot.last = [*slot.last, [study, count]][-LAST_COUNT:]

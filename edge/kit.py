@@ -16,6 +16,7 @@ object that alone cannot be read is set aside in `refused` with the reason, and 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from edge import imports
@@ -172,10 +173,10 @@ class Kit:
 
     # Files that somebody brings
 
-    def take_imports(self, now: float, folder: str = imports.FOLDER) -> None:
+    def take_imports(self, now: float, folder: str = imports.FOLDER, count: int | None = None) -> None:
         """Look for studies that `kit import` (or an inbox, in its folder) has made, and for questions of the former.
 
-        To be called each second or so.
+        To be called each second or so. `count`: take so many objects at most, for each takes some fsyncs.
         """
         if self.disk_failed:
             return
@@ -183,7 +184,7 @@ class Kit:
             self.worklist.expire()
             for ask in imports.asks(self._disk):
                 imports.answer(self._disk, ask, self.label(now), self._entropy)
-            for one in imports.take_up(self._disk, self.spool, folder):
+            for one in islice(imports.take_up(self._disk, self.spool, folder), count):
                 self._fresh = self.outbox.changed = True
                 if one.kind == STUDY:
                     self._on_event("imported", one.object_id.hex())

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.file_contents import USUAL, Contents, contents_of
+from edge.file_contents import USUAL, Contents, contents_of, kind_of_head
 from edge.importing import FILES_MAX, TOTAL_SIZE_MAX, Importer, Origin, Signs
 from edge.inbox_place import Place, RealPlace, Seen
 from edge.inbox_taken import FOLDER, Taken, key_maker
@@ -39,6 +39,8 @@ from wire.record import Patient
 
 DRIVER: Final = "inbox"
 NICE: Final = 10
+STUDIES_MAX: Final = 32
+"""Studies that are made at one go, about; the kit takes them up before the next."""
 MEMORY_SIZE_MAX: Final = 2 << 30
 """Of the process's address space: a large JPEG takes 400 MB, and the libraries reserve more than they use."""
 
@@ -91,11 +93,14 @@ class Taker:
         self._key = key_maker(enrolment.sign_secret)
         self._importer: Importer | None = None
         self._taken = Taken(disk)
+        self._studies = 0
 
     def take(self, wanted: Iterable[Wanted], busy: Collection[str] = ()) -> Iterator[Outcome]:
         """Take the files, and tell of each. `busy`: folders in which something is being written."""
         images: dict[tuple[str, ...], list[tuple[tuple[int, int], _Piece]]] = defaultdict(list)
         for one in wanted:
+            if self._studies >= STUDIES_MAX:
+                break
             try:
                 found = self._look(one, busy)
             except (UsageError, DiskError) as error:
@@ -117,26 +122,32 @@ class Taker:
 
     def _look(self, wanted: Wanted, busy: Collection[str]) -> Outcome | tuple[_Piece, Contents]:
         """Read a file; return what is to become of it."""
-        seen, place = wanted.seen, self._there
+        seen, place, name = wanted.seen, self._there, wanted.seen.path.rpartition("/")[2]
+        kind = kind_of_head(name, place.head(seen))
+        if kind not in self._rule.kinds and (kind != "spectrum" or "other" not in self._rule.kinds):
+            return self._left(seen, kind)
         data = place.read(seen)
         if data is None:
             return Outcome(seen.path, Fate.LATER, "has changed meanwhile")
         key = self._key(data)
         if self._taken.knows(key):
             return self._done(Outcome(seen.path, Fate.KNOWN, "was taken before"), seen)
-        contents = contents_of(seen.path.rpartition("/")[2], data)
+        contents = contents_of(name, data)
         if contents.is_index:
             return Outcome(
                 seen.path, Fate.LEFT, "is the index of a medium (DICOMDIR); what it names is taken by itself"
             )
         if contents.kind not in self._rule.kinds:
-            what = "of a kind that is not known" if contents.kind == "other" else f"of the kind {contents.kind}"
-            return Outcome(seen.path, Fate.LEFT, f"is {what}, and this inbox does not take it")
+            return self._left(seen, contents.kind)
         if contents.kind != "dicom":
             return _Piece(seen, key, lambda: data, wanted.label), contents
         if seen.path.rpartition("/")[0] in busy:
             return Outcome(seen.path, Fate.LATER, "waits: something in its folder is being written")
         return _Piece(seen, key, lambda: self._again(seen, key), wanted.label), contents
+
+    def _left(self, seen: Seen, kind: str) -> Outcome:
+        what = "of a kind that is not known" if kind == "other" else f"of the kind {kind}"
+        return Outcome(seen.path, Fate.LEFT, f"is {what}, and this inbox does not take it")
 
     def _again(self, seen: Seen, key: bytes) -> bytes:
         try:
@@ -168,6 +179,7 @@ class Taker:
             yield from (Outcome(one.seen.path, fate, f"cannot be taken: {error}") for one in left)
             return False
         self._taken.closed()
+        self._studies += 1
         for one in left:
             yield self._done(Outcome(one.seen.path, Fate.TAKEN, "", made.study_id.hex()), one.seen)
         return True

@@ -35,7 +35,10 @@ def configure_import(subparsers: Any) -> None:  # noqa: ANN401  argparse has no 
     )
     parser.add_argument("file", type=Path, nargs="+", help="JPEG and PNG pictures, and any other file as a document")
     parser.add_argument("--data", type=Path, required=True, help="the kit's data folder; the kit may run")
-    parser.add_argument("--patient", help="whose it is (default: the label that was scanned last, if the kit runs)")
+    parser.add_argument(
+        "--patient",
+        help="whose it is (default: by the label that was scanned last, if the kit runs, or else as the files say)",
+    )
     parser.add_argument("--priority", type=int, default=5, choices=range(1, 10), help="1 (first) to 9 (default: 5)")
     parser.set_defaults(run=_import)
 
@@ -130,7 +133,8 @@ def _waited(is_so: Callable[[], bool]) -> bool:
 def _said(made: "Made", patient: "Patient | None", *, is_taken: bool) -> str:
     from feldsher.watching import size
 
-    whose = {None: "no patient: no label is in force", "manual": "patient as given"}
+    nobody = "patient as the files say" if made.patient else "no patient: no label is in force"
+    whose = {None: nobody, "manual": "patient as given"}
     said = whose.get(patient.source if patient else None, "patient by the label that was scanned last")
     files = f"{made.files} file{'s' if made.files > 1 else ''}, {size(made.size)}"
     travels = f"travels as {size(made.study_size)}, with {made.previews} previews before it"

@@ -68,7 +68,7 @@ def _line(one: dict[str, Any]) -> str:
         return f"inbox {one['name']}: nothing is at {one['path']}"
     counts = [f"{one['here'][fate]} {word}" for fate, word in SHOWN if one["here"][fate]]
     waits = [f"{one['waiting_count']} not taken"] if one["waiting_count"] else []
-    return f"inbox {one['name']}: {', '.join([_files(one['files']), *counts, *waits])}"
+    return f"inbox {one['name']}: {', '.join([_files(one['files']), *counts, *waits, *one['notes']])}"
 
 
 def _files(count: int) -> str:
@@ -79,7 +79,6 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines = watching.silence(status, "the kit")
     for one in status["inboxes"]:
         lines.append(f"{_line(one)}  {one['path']}")
-        lines += [f"  {note}" for note in one["notes"]]
         lines += [f"  study {study[:8]}  {_files(count)}, taken" for study, count in one["last"]]
         lines += [_waiting_line(waiting) for waiting in one["waiting"]]
         more = one["waiting_count"] - len(one["waiting"])

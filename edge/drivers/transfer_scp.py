@@ -43,9 +43,14 @@ class Record:
     """The data of each section whose CRC holds."""
 
 
+def is_record(head: bytes) -> bool:
+    """Tell whether a file begins as an SCP-ECG record does."""
+    return len(head) >= HEAD_SIZE + SECTION_HEAD_SIZE and head[16:22] == MARK
+
+
 def read(data: bytes) -> Record | None:
     """Return what an SCP-ECG record says; None when it is none. Never raises."""
-    if len(data) < HEAD_SIZE + SECTION_HEAD_SIZE or data[16:22] != MARK:
+    if not is_record(data):
         return None
     crc, size = struct.unpack_from("<HI", data)
     faults = []

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from edge.imports import take_up
-from edge.inbox_place import Seen, Survey
+from edge.inbox_place import HEAD_SIZE, Seen, Survey
 from edge.inbox_taken import FOLDER
 from edge.inbox_watch import Watch
 from edge.taking import Rule, Taker
@@ -26,6 +26,9 @@ class MadePlace:
         self.is_in, self.is_writable = True, True
         self.broken = set()
         self.reads_left = None
+        self.reads = 0
+        self.after_reads = {}
+        """What happens to the files after so many reads."""
         self._stamp = 0
 
     def write(self, path, data):
@@ -43,7 +46,14 @@ class MadePlace:
         self._require()
         if seen.path in self.broken:
             raise DiskError("the file: Input/output error")
-        return self.files[seen.path][0] if self._is(seen) else None
+        data = self.files[seen.path][0] if self._is(seen) else None
+        self.reads += 1
+        self.after_reads.pop(self.reads, lambda files: None)(self.files)
+        return data
+
+    def head(self, seen):
+        self._require()
+        return self.files.get(seen.path, (b"", 0))[0][:HEAD_SIZE]
 
     def move(self, seen):
         self._require()

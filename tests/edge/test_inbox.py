@@ -8,6 +8,7 @@ from edge.importing import FILE_SIZE_MAX, FILES_MAX
 from edge.inbox_place import Seen, Survey
 from edge.inbox_taken import FOLDER, SHARD_MAX, TAKEN, Taken, key_maker, mark_maker
 from edge.inbox_watch import BATCH_FILES_MAX, BATCH_SIZE_MAX, RETRY_S_MAX, STALE_S, Fate, Outcome, Watch
+from edge.taking import STUDIES_MAX
 from node.disk import put_file
 from node.spool import Spool
 from tests.edge.dicom_made import DIRECTORY, dicom
@@ -23,6 +24,8 @@ from wire.tag import Tag
 from wire.waveform import Waveform
 
 PDF = b"%PDF-1.4 a report"
+STRIDE = 5
+"""Calls of the card between two cuts; by hand with 1."""
 CSV = b"name;value\r\nWBC;5,4\r\n"
 SCP = sample("ecg/ecgtoolkit-example.scp")
 
@@ -172,7 +175,7 @@ def test_a_power_cut_at_every_call_makes_neither_two_studies_nor_none(after):
     first = begun(0)
     before = first.disk.calls
     first.settle(7)
-    for at in range(1, first.disk.calls - before + 1, 3):
+    for at in range(1, first.disk.calls - before + 1, STRIDE):
         bench = begun(at)
         bench.disk.fail("crash", at)
         with pytest.raises(Crash):
@@ -242,6 +245,23 @@ def test_a_kind_that_is_not_taken_is_left_and_looked_at_once():
     assert bench.settle() == {"taken": 1}
 
 
+def test_what_is_not_taken_is_not_even_read_to_its_end():
+    bench = InboxBench()
+    bench.place.write("film.mp4", bytes(5000))
+    bench.place.reads_left = 0
+    assert bench.settle() == {"left": 1}
+    assert bench.place.is_in
+
+
+def test_of_many_studies_some_are_made_at_one_go_and_the_others_next():
+    bench = InboxBench()
+    for number in range(STUDIES_MAX + 3):
+        bench.place.write(f"{number:02d}.pdf", PDF + b"%d" % number)
+    bench.look()
+    assert len(bench.look(SETTLE_S)) == STUDIES_MAX
+    assert len(bench.look()) == 3
+
+
 def test_one_go_takes_so_many_files_and_bytes_and_the_rest_follows():
     watch = Watch(1.0)
     many = tuple(Seen(f"{number:04d}", 1, 0) for number in range(BATCH_FILES_MAX + 1))
@@ -301,6 +321,20 @@ def test_by_the_label_what_appears_is_whose_label_was_in_force_then_and_a_file_t
     ]
 
 
+def test_a_file_that_is_written_anew_is_whose_label_is_in_force_then_and_one_that_grows_keeps_its_own():
+    """Some devices write every result into the same file."""
+    bench = InboxBench(patient="label")
+    bench.look()
+    for label in ("111", "222"):
+        bench.label = Patient(label, "barcode", True, 1)
+        bench.place.write("result.csv", CSV + label.encode())
+        bench.look()
+        bench.label = Patient("999", "barcode", True, 1)
+        bench.place.write("result.csv", CSV + label.encode() + b"\r\n")
+        bench.settle()
+    assert sorted(one.patient for one in bench.summaries()) == ["111", "222"]
+
+
 def test_a_label_counts_for_nothing_on_a_stick_that_was_put_into_a_folder_that_was_empty():
     """A mount point is there before the stick is, and what is on a stick was made before."""
     watch, label = Watch(1.0), Patient("777", "barcode", True, 1)
@@ -357,6 +391,32 @@ def test_a_series_waits_while_anything_in_its_folder_is_written():
     bench.place.write("S/IM4", dicom(number=4))
     assert bench.settle()["taken"] == 4
     assert len(bench.studies()) == 2
+
+
+def test_a_series_that_waits_is_not_read_again_and_again_and_goes_together_when_its_folder_is_quiet():
+    bench = InboxBench()
+    bench.place.write("S/IM3.part", b"half")
+    bench.place.write("S/IM1", dicom(number=1))
+    bench.settle(100)
+    bench.place.write("S/IM2", dicom(number=2))
+    bench.settle(7)
+    assert bench.place.reads < 6
+    del bench.place.files["S/IM3.part"]  # somebody has given it up
+    assert bench.settle(3) == {"taken": 2}
+    assert len(bench.studies()) == 1
+
+
+def test_an_image_that_was_exchanged_within_the_clocks_grain_is_not_taken_for_another():
+    """FAT counts two seconds."""
+    bench = InboxBench()
+    for number in (1, 2):
+        bench.place.write(f"IM{number}", dicom(number=number))
+    bench.place.after_reads = {2: lambda files: files.update(IM2=(dicom(number=3), files["IM2"][1]))}
+    bench.settle()
+    bench.restart(bench.disk.crash())
+    bench.place.write("again", dicom(number=2))
+    bench.settle()
+    assert bench.contents() == {dicom(number=number): 1 for number in (1, 2, 3)}
 
 
 def test_a_file_that_was_never_finished_holds_up_its_neighbours_only_so_long():
@@ -543,7 +603,7 @@ class Story:
             self.whole |= {name for name in self.bench.place.files if name not in self.growing}
 
 
-@settings(max_examples=40)
+@settings(max_examples=30, deadline=None)
 @given(EVENTS)
 def test_whatever_happens_each_whole_file_is_there_once_and_no_half_one(events):
     story = Story()

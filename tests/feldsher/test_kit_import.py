@@ -14,6 +14,8 @@ from node.disk import RealDisk
 from node.spool import State, parse_name
 from provisioning.enrolment import add_kit
 from server.centre import Centre
+from tests.edge.dicom_made import dicom
+from tests.edge.samples import sample
 from tests.feldsher.place import ROOT, Bench, Place, feldsher, pid_memory_bytes
 from wire import objects
 from wire.seal import KEY_SIZE
@@ -79,6 +81,16 @@ def test_without_a_patient_and_without_a_kit_that_runs_it_is_nobodys(kit, photo,
     (line,) = take_in(centre, kit)
     assert line.patient == ""
     assert line.urgent
+
+
+def test_what_a_file_says_stands_in_the_study_and_whose_it_is(kit, tmp_path, centre, capsys):
+    for name, data in (("IM1", dicom()), ("a.scp", sample("ecg/ecgtoolkit-example.scp"))):
+        (tmp_path / name).write_bytes(data)
+        assert main(["kit", "import", str(tmp_path / name), "--data", str(kit)]) == 0
+        assert "patient as the files say" in capsys.readouterr().out
+    lines = take_in(centre, kit)
+    assert {(line.form, bool(line.patient)) for line in lines} == {("document", True), ("ecg", True)}
+    assert "113" in {line.patient for line in lines}
 
 
 def test_two_commands_make_two_studies_and_the_store_is_sound(kit, photo, capsys):
