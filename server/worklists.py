@@ -40,6 +40,7 @@ from wire.worklist import (
 )
 
 PRIORITY: Final = 2
+LISTED_MAX: Final = 500
 CHANGES: Final = "worklist changes"
 """The setting that grows with every change, for those who watch."""
 
@@ -102,7 +103,7 @@ class Worklists:
             self._changed(connection, now_ms, Event("worklist withdraw", actor, detail=f"{kit.name} {day}"))
 
     def lists(self, kit_name: str = "") -> list[Listed]:
-        """Return the lists of one kit or of all, by kit and day."""
+        """Return the lists of one kit or of all, by kit and day: of the newest days, LISTED_MAX at most."""
         if kit_name:
             self._peers.kit(kit_name)
         w, k, o = t.worklists.c, t.kits.c, t.worklist_objects.c
@@ -110,11 +111,12 @@ class Worklists:
             select(k.name, w.day, w.until_ms, w.orders, w.actor, w.updated_ms, o.custody_ms, o.taken_ms)
             .join(t.kits, k.id == w.kit_id)
             .outerjoin(t.worklist_objects, o.kit_id == w.kit_id)
-            .order_by(k.name, w.day)
+            .order_by(w.day.desc(), k.name)
+            .limit(LISTED_MAX)
         )
         with self._database.read() as connection:
             rows = connection.execute(query.where(k.name == kit_name) if kit_name else query).all()
-        return [self._listed(row) for row in rows]
+        return sorted((self._listed(row) for row in rows), key=lambda one: (one.kit, one.day))
 
     def pending(self) -> list[tuple[bytes, Offer, bytes]]:
         """Return (link key of the kit, offer, bytes) of what its kit has not taken; revoked kits have nothing."""

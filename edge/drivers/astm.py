@@ -195,6 +195,8 @@ class _Astm:
         if due is None or now < due:
             return []
         if (calls_at := self._calls_at()) is not None and now >= calls_at:
+            if self._lexer.in_frame:
+                self._lexer.rest()  # it did not end, and an ENQ behind it is to be heard at once
             return self._sender.call(now)
         if self._lexer.is_in_doubt or (self._lexer.in_frame and (self._state == RECEIVING or self._lexer.awaits_lf)):
             piece = self._lexer.quiet()

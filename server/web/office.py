@@ -1,4 +1,4 @@
-"""What administrators see besides: who may send, who may look, what was set aside, and the record of events.
+"""What administrators see besides: who may send, who may look, what kits expect, what was set aside, and the record.
 
 Read only: kits, gateways and users are changed by the command line on the machine itself, so that a stolen password of
 an administrator adds no kit.
@@ -25,6 +25,7 @@ def office(request: Request, session: Session) -> Response:
         session,
         kits=centre.peers.kits(),
         gateways=centre.peers.gateways(),
+        worklists=centre.worklists.lists(),
         users=centre.people.users(),
         refused=centre.library.refused(),
         version=centre.peers.version(),

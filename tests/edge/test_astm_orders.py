@@ -346,6 +346,17 @@ def test_nothing_is_sent_between_an_enq_of_the_analyser_and_its_eot():
     assert bench.wait(0.1) == ENQ
 
 
+def test_noise_that_looks_like_a_frame_holds_an_answer_up_for_five_seconds_only():
+    bench, _ = asked()
+    bench.feed(NAK)
+    bench.wait(9)
+    bench.feed(b"\x02noise")
+    assert bench.wait(4.9) == b""
+    assert bench.wait(0.2) == ENQ
+    bench.feed(ENQ)  # contention
+    assert bench.feed(ENQ) == ACK
+
+
 def test_a_port_that_vanishes_begins_the_answer_anew():
     bench, _ = asked()
     bench.feed(ACK)

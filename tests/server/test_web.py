@@ -16,6 +16,7 @@ from tests.server import samples
 from tests.server.conftest import PASSWORD, Browser
 from wire import objects
 from wire.record import Note, Operator, Patient, Picture, Place
+from wire.worklist import Order
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -222,6 +223,15 @@ def test_a_study_of_nobody_on_the_list_and_its_operator_are_shown(doctor, van, t
     tree = json.loads(doctor.get(f"/studies/{study_id.hex()}/results.json").content)
     assert {"not on the list", "conflict"} <= set(tree["flags"])
     assert tree["operators"] == [{"id": "18", "checked": True}]
+
+
+def test_the_office_shows_the_worklists_and_how_far_they_are(admin, centre, van, clock):
+    assert "None yet: <code>feldsher server worklist" in admin.get("/office").text
+    centre.worklists.put("van-1", "2026-11-22", [Order("4711", "Koval")], clock.ms + 1000, "olena")
+    page = admin.get("/office").text
+    assert "2026-11-22" in page
+    assert "<td>waiting</td>" in page
+    assert "Koval" not in page
 
 
 def test_a_formula_in_a_result_does_not_run_in_a_spreadsheet(doctor, van, take):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.test_format_examples import examples
+from wire import codec
 from wire.errors import AuthError, FormatError, Misuse
 from wire.maps import encode_map
 from wire.seal import seal, sign, sign_pair, x25519_public
@@ -87,12 +88,19 @@ def test_what_is_signed_and_no_worklist_is_a_format_error(values):
     ],
 )
 def test_what_is_sealed_and_no_day_is_a_format_error(values):
-    from wire import codec
-
     packed = codec.pack(encode_map(values), codec.ZSTD)
     sealed = seal(packed, KIT, CONTEXT, UNTIL_MS.to_bytes(6, "big"), EPHEMERAL)
     with pytest.raises(FormatError):
         unseal_day(SealedDay(UNTIL_MS, sealed), KIT_SECRET)
+
+
+def test_an_error_of_a_sealed_list_names_nobody():
+    rows = [["24310077", "Petrenko", "", "", "", []], ["24310077", "Bondar", "", "", "", []]]
+    packed = codec.pack(encode_map({"day": "2026-11-22", "orders": rows}), codec.ZSTD)
+    sealed = seal(packed, KIT, CONTEXT, UNTIL_MS.to_bytes(6, "big"), EPHEMERAL)
+    with pytest.raises(FormatError, match="line 2") as caught:
+        unseal_day(SealedDay(UNTIL_MS, sealed), KIT_SECRET)
+    assert "24310077" not in str(caught.value)
 
 
 def test_what_would_not_be_read_back_is_not_written():
