@@ -22,7 +22,8 @@ refuses is not answered: the device waits, hangs up, and has it still. What cann
 * A message about several people is divided; each part has its own bytes, so that nobody's study holds another's.
 * What was asked for (ROBS) lay in the device's memory: neither the label nor the place of now counts for it. What comes
   after START_CONTINUOUS is of now.
-* The same test event (all of SVC but its reason NEW or RES) is kept once and acknowledged again.
+* The same test event (all of SVC but its reason NEW or RES) is kept once and acknowledged again. After a restart of the
+  kit a repetition is a study of its own.
 * Our messages carry the device's own time: a driver has no clock.
 * The same line without an end for `SILENCE_S` within a message: what came is kept as partial, and not answered.
 """

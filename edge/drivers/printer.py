@@ -82,6 +82,7 @@ FACTS: Final = Facts(
         Option("language", "escpos", "what the device takes its printer for", ("escpos", "escp", "text")),
         Option("encoding", "printer", "of text: as ESC t says, else guessed", ("printer", "auto", *charset.ENCODINGS)),
         Option("width", 576, "dots across the paper: 576 for 80 mm, 384 for 58 mm"),
+        Option("cr", "ignore", "CR alone ends no line, or does (a printer set to feed by itself)", ("ignore", "feed")),
         Option("quiet_s", 3.0, "silence that ends a ticket without a cut, seconds"),
         Option("answer", "status", "answer how the printer is, or never anything", ("status", "none")),
         Option("form", "document", "kind of study", FORMS),
@@ -313,6 +314,7 @@ def create(options: Mapping[str, object]) -> Driver:
     language = chosen["language"]
     cutter = Cutter({"escpos": ESCPOS, "escp": ESCP, "text": {}}[str(language)])
     begins = StudyBegins(str(chosen["form"]), str(chosen["model"]))
-    driver = _Printer(Press(width, is_escp=language != "escpos"), cutter, str(chosen["encoding"]), quiet_s, begins)
+    press = Press(width, is_escp=language != "escpos", cr_feeds=chosen["cr"] == "feed")
+    driver = _Printer(press, cutter, str(chosen["encoding"]), quiet_s, begins)
     driver.answers = chosen["answer"] == "status"
     return driver

@@ -82,9 +82,12 @@ class TextLine:
 
     runs: list[tuple[str, bytes]] = field(default_factory=list)
     size: int = 0
+    is_cut: bool = False
+    """It is longer than what is shown."""
 
     def add(self, page: str, data: bytes) -> None:
         """Take bytes as far as they are shown."""
+        self.is_cut |= len(data) > LINE_SIZE_MAX - self.size
         data = data[: LINE_SIZE_MAX - self.size]
         self.size += len(data)
         if self.runs and self.runs[-1][0] == page:
@@ -116,14 +119,14 @@ class Settings:
 class Press:
     """See the module's text."""
 
-    def __init__(self, width: int, *, is_escp: bool = False) -> None:
+    def __init__(self, width: int, *, is_escp: bool = False, cr_feeds: bool = False) -> None:
         self.paper = Paper(width)
         self.lines: list[tuple[str, TextLine]] = []
         """("line" or "barcode", text), in order."""
         self.notes: list[str] = []
         self.is_over = False
         """The ticket was cut, or ejected."""
-        self._is_escp = is_escp
+        self._is_escp, self._cr_feeds = is_escp, cr_feeds
         self._set = Settings()
         self._line = TextLine()
         self._dots: list[tuple[int, Dots]] = []
@@ -185,8 +188,10 @@ class Press:
         self._height = max(self._height, high * tall)
 
     def _control(self, byte: int) -> None:
-        if byte == LF or (byte == CR and self._is_escp):
-            self._feed(self._set.spacing if byte == LF else 0)
+        if byte == LF or (byte == CR and self._cr_feeds):
+            self._feed(self._set.spacing)
+        elif byte == CR and self._is_escp:
+            self._feed(0)
         elif byte == FF and self._is_page_mode:
             self._feed(0)
             self._is_page_mode = False
@@ -210,6 +215,8 @@ class Press:
         self._dots, self._across, self._height = [], 0, 0
 
     def _keep(self, kind: str, line: TextLine) -> None:
+        if line.is_cut:
+            self.note(f"a line is longer than {LINE_SIZE_MAX} bytes; RAW has it whole")
         if len(self.lines) < LINES_COUNT_MAX:
             self.lines.append((kind, line))
         else:
@@ -321,6 +328,11 @@ class Press:
         if data[2] not in PAGES:
             self.note(f"code page {data[2]} is not known")
 
+    def _country(self, data: bytes) -> None:
+        """ESC R n: another country's signs for # $ @ [ \\ ] ^ ` { | } ~; 0 is as in ASCII."""
+        if data[2]:
+            self.note(f"the device chose the signs of a country (ESC R {data[2]}): brackets and the like may be others")
+
     def _style(self, data: bytes) -> None:
         """ESC ! n: 01 font B, 10 double height, 20 double width."""
         self._set.font = FONT_B if data[2] & 1 else FONT_A
@@ -356,6 +368,7 @@ class Press:
             esc + b"M": lambda data: setattr(self._set, "font", FONT_B if data[2] & 1 else FONT_A),
             esc + b"a": lambda data: self._set_to("aside", data[2] % 48 if data[2] % 48 < 3 else 0),
             esc + b"t": self._page,
+            esc + b"R": self._country,
             esc + b"2": lambda data: self._set_to("spacing", SPACING),
             esc + b"3": lambda data: self._set_to("spacing", self._units(data[2])),
             esc + b"d": lambda data: self._feed(data[2] * self._set.spacing),

@@ -115,6 +115,24 @@ def test_settings_before_a_ticket_are_kept_with_it():
     assert texts(study) == ["Глюкоза 5,5"]
 
 
+def test_a_carriage_return_ends_a_line_only_where_the_option_says_so():
+    (study,) = heard(b"one\rtwo\r\nthree\n" + CUT).studies
+    assert texts(study) == ["onetwo", "three"]
+    (study,) = heard(b"one\rtwo\r\nthree\n" + CUT, cr="feed").studies
+    assert texts(study) == ["one", "two", "three"]
+
+
+def test_what_is_not_shown_is_noted():
+    (study,) = heard(b"x" * 300 + b"\n\x1bR\x02[ok]\n" + b"line\n" * 300 + CUT).studies
+    assert study.notes == [
+        "a line is longer than 200 bytes; RAW has it whole",
+        "the device chose the signs of a country (ESC R 2): brackets and the like may be others",
+        "46 more lines are in RAW only",
+    ]
+    assert len(texts(study)) == 256
+    assert texts(study)[0] == "x" * 200
+
+
 # What is answered, and when
 
 
