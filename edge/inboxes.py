@@ -271,7 +271,7 @@ async def _talk(process: asyncio.subprocess.Process, asked: bytes, heard: list[O
         said = json.loads(line)
         if "error" in said:
             trouble = str(said["error"])[:SAID_SIZE_MAX]
-        else:
+        elif said:
             heard.append(outcome_of(said))
     async with asyncio.timeout(SILENCE_S_MAX):
         code = await process.wait()

@@ -82,11 +82,19 @@ class _Changed(UsageError):
 
 
 class Taker:
-    """See the module's text. Opening one settles what a crash left."""
+    """See the module's text. Opening one settles what a crash left. `alive` is called for each file that was read."""
 
     def __init__(
-        self, disk: Disk, clock: Clock, random: Entropy, enrolment: Signs, place: Place | None, rule: Rule
+        self,
+        disk: Disk,
+        clock: Clock,
+        random: Entropy,
+        enrolment: Signs,
+        place: Place | None,
+        rule: Rule,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        self._alive = alive
         self._disk, self._clock, self._entropy, self._enrolment = disk, clock, random, enrolment
         self._place, self._rule = place, rule
         make_durable_folder(disk, FOLDER)
@@ -127,6 +135,7 @@ class Taker:
         if kind not in self._rule.kinds and (kind != "spectrum" or "other" not in self._rule.kinds):
             return self._left(seen, kind)
         data = place.read(seen)
+        self._alive()
         if data is None:
             return Outcome(seen.path, Fate.LATER, "has changed meanwhile")
         key = self._key(data)
@@ -154,6 +163,7 @@ class Taker:
             data = self._there.read(seen)
         except DiskError as error:  # of the place, not of our card
             raise UsageError(str(error)) from error
+        self._alive()
         if data is None or self._key(data) != key:
             raise _Changed("it has changed meanwhile")
         return data
@@ -275,7 +285,7 @@ def main() -> int:
         with RealDisk(said["data"]) as disk:
             make_durable_folder(disk, FOLDER)
             with claim(Path(said["data"]) / FOLDER):
-                taker = Taker(disk, SystemClock(), entropy.system, kit, place, rule)
+                taker = Taker(disk, SystemClock(), entropy.system, kit, place, rule, lambda: _say({}))
                 for outcome in taker.take(wanted, said["busy"]):
                     _say(asdict(outcome))
     except FeldsherError as error:
@@ -289,6 +299,7 @@ def main() -> int:
 
 
 def _say(line: Mapping[str, Any]) -> None:
+    """Write a line; an empty map says that the process is still at work."""
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

@@ -39,6 +39,7 @@ def is_done(inbox):
     return inbox.get("files") == 5 and here["left"] == 1 and here["known"] + here["taken"] == 4
 
 
+@pytest.mark.slow
 def test_files_of_a_stick_become_studies_at_the_centre_once_whatever_is_killed(place, tmp_path):
     stick = tmp_path / "stick"
     (stick / "IM1").write_bytes(dicom(number=1))
