@@ -300,7 +300,7 @@ class Kit:
             self.alarm(f"study {study.study_id.hex()}: {study.lost_bytes} bytes in a hole are lost; see broken/")
         self.outbox = ToCentre(self.spool, enrolment.server_sign_public, self.alarm)
         self.worklist = Worklist(self._disk, self._clock, enrolment, lambda text: self._on_event("worklist", text))
-        self.inbox = FromCentre(self._disk, self.worklist)
+        self.inbox = FromCentre(self._disk, self.worklist, limits.study_room_bytes)
 
     def _call(self) -> Caller:
         identity = KeyPair.from_secret(self.enrolment.link_secret)

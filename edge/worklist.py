@@ -147,11 +147,11 @@ class Worklist:
 
 
 class FromCentre:
-    """The inbox of the kit (`node.seams.Inbox`): its own worklist, and nothing else."""
+    """The inbox of the kit (`node.seams.Inbox`): its own worklist only. `reserve`: bytes that studies need."""
 
-    def __init__(self, disk: Disk, worklist: Worklist) -> None:
+    def __init__(self, disk: Disk, worklist: Worklist, reserve: int = 0) -> None:
         self._disk, self._worklist = disk, worklist
-        self._landing = Landing(disk, INTAKE, 0)
+        self._landing = Landing(disk, INTAKE, reserve)
         for whole in self._landing.waiting:
             self._landing.taken(whole)
 

@@ -162,6 +162,16 @@ def test_a_database_that_does_not_answer_for_a_while_stops_nothing(road, monkeyp
     assert road.run(lambda: road.state() == "on the kit")
 
 
+def test_a_list_takes_no_room_from_studies_and_comes_when_there_is_room(road):
+    road.put(OLHA)
+    road.kit_disk.capacity = road.kit.config.limits.study_room_bytes
+    road.call()
+    assert not road.run(lambda: road.has(OLHA), 40)
+    assert road.state() == "with a gateway"
+    road.kit_disk.capacity = 1 << 30
+    assert road.run(lambda: road.has(OLHA))
+
+
 def test_nobody_but_the_kit_reads_it(road):
     road.put(OLHA, IVAN)
     road.call()
