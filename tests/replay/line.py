@@ -40,7 +40,7 @@ from wire.waveform import Waveform
 BEGIN_S = -1.0
 """The clock stands here until every port is open: a driver that asks at once asks at 0."""
 AFTER_S = 400.0
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 """Real seconds for a batch; more is a hang."""
 WRITE_SIZE_MAX = 2_048
 """A pty holds 4 KiB that nobody has read yet."""
@@ -146,7 +146,7 @@ class Lines:
         self.made, self.clock, self.cables = made, clock, cables
         self.kit = made.kit
         self.came = {name: Came() for name in cables}
-        self._written, self._heard = dict.fromkeys(cables, 0), dict.fromkeys(cables, 0)
+        self.written, self.heard = dict.fromkeys(cables, 0), dict.fromkeys(cables, 0)
         self._there = dict.fromkeys(cables, False)
         self._moved = asyncio.Event()
         for name in ("heard", "present", "lost"):
@@ -158,7 +158,7 @@ class Lines:
         def spy(port, *rest):
             answer = call(port, *rest)
             if name == "heard":
-                self._heard[port] += len(rest[0])
+                self.heard[port] += len(rest[0])
             else:
                 self._there[port] = name == "present"
             self._moved.set()
@@ -208,11 +208,11 @@ class Lines:
             if at:
                 await self.until(self._is_settled)
             piece = data[at : at + WRITE_SIZE_MAX]
-            self._written[name] += len(piece)
+            self.written[name] += len(piece)
             self.cables[name].say(piece)
 
     def _is_settled(self):
-        return self._heard == self._written
+        return self.heard == self.written
 
     async def pass_time(self, until):
         for _ in range(TICKS_MAX):
@@ -328,6 +328,7 @@ async def _play(folder, clock, runs):
         await asyncio.wait({running, playing}, return_when=asyncio.FIRST_COMPLETED)
         if not playing.done():
             await running  # it has failed, and says how
+        assert not playing.cancelled(), f"nothing moves any more: written {lines.written}, heard {lines.heard}"
         playing.result()
         came = lines.outcome()
     finally:
