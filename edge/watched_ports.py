@@ -44,7 +44,7 @@ class Ports:
         search = None
         if port.baud == AUTO:
             search = Search(registry.find(port.driver).FACTS.lines, own, self._remembered.line(port.name))
-        return Watch(port.driver, own, _others(port, own, ports), search)
+        return Watch(port.driver, own, others_of(port, own, ports), search)
 
     # What the owners of the ports say
 
@@ -153,7 +153,7 @@ class Ports:
         self._capture.trial(port, on=not self._watches[port].is_trusted)
 
 
-def _others(port: Port, own: Signs, ports: Sequence[Port]) -> Mapping[str, Signs]:
+def others_of(port: Port, own: Signs, ports: Sequence[Port]) -> Mapping[str, Signs]:
     """Return whose devices are told from the port's own."""
     if own.told_from == "nobody":
         return {}

@@ -9,7 +9,7 @@ from edge import registry, stranger
 from edge.config import Port
 from edge.signs import UNKNOWN
 from edge.stranger import Suspicion
-from edge.watched_ports import _others as others
+from edge.watched_ports import others_of as others
 from hardware.simulated.scales import and_line, tanita_line
 from tests.recordings import replay
 
