@@ -1,7 +1,8 @@
 """`feldsher kit devices --listen`, `--ask`, `--propose`: who is on which port, and what kit.toml should say.
 
 What may be opened is decided here and in `edge.usb_ids`: no port that anybody holds, no line of the kit's ways, nothing
-whose USB id is not known as an adapter or a device of ours; a port that is named by `--port` in any case, unless held.
+whose USB id is not known as an adapter or a device of ours. A port that a person has named, by `--port` or in the kit's
+configuration, is opened whatever it is, unless it is held.
 
 A port is opened once and its settings are changed on the open line, so that DTR and RTS, which the kernel raises when a
 line is opened, do not toggle with each of them; they stay up afterwards (HUPCL is taken off). Nothing is sent but, with
@@ -173,8 +174,8 @@ def _why_not(row: Mapping[str, Any], held: Mapping[str, str], *, is_named: bool)
         return "there is no such port; is the device plugged in and switched on?"
     if holder := holder_of(device):
         return f"{holder} has it open"
-    if is_named:
-        return ""
+    if is_named or row["driver"]:
+        return ""  # a person has said that a device is there
     vid, _, pid = str(row["usb"]).partition(":")
     return usb_ids.why_not(int(vid, 16) if vid else None, int(pid, 16) if pid else None, str(row["description"]))
 

@@ -174,7 +174,13 @@ def test_a_port_that_is_not_there_is_said_to_be_missing(tmp_path):
 
 
 def row(vid, pid, description="n/a", device=__file__):
-    return {"path": device, "device": device, "usb": f"{vid:04x}:{pid:04x}" if vid else "", "description": description}
+    return {
+        "path": device,
+        "device": device,
+        "usb": f"{vid:04x}:{pid:04x}" if vid else "",
+        "description": description,
+        "driver": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -198,6 +204,7 @@ def test_only_adapters_that_are_known_are_opened(vid, pid, names, reason):
 
 
 def test_a_line_that_is_named_is_opened_whatever_it_is():
+    assert kit_find._why_not(row(0x12D1, 0x1001) | {"driver": "gmc"}, {}, is_named=False) == ""
     assert kit_find._why_not(row(0x12D1, 0x1001), {}, is_named=True) == ""
     assert kit_find._why_not(row(0x12D1, 0x1001), {__file__: "it is the line of way 'gsm'"}, is_named=True)
 
