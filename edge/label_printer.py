@@ -28,7 +28,7 @@ ANSWER_S: Final = 2.0
 PRINT_S_MAX: Final = 20.0
 """Until a label is printed, or its bytes are taken."""
 ASK_S: Final = 0.5
-READ_S: Final = 0.2
+READ_S: Final = 0.05
 HEARD_SIZE_MAX: Final = 4_096
 STX, ETX = b"\x02", b"\x03"
 
