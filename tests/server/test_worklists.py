@@ -197,7 +197,24 @@ def test_what_has_expired_is_not_looked_at_and_is_erased(road):
     road.clock.pass_s(30 * 3600)
     assert not road.kit.worklist.is_in_force
     road.kit.take_imports(road.roads.now)
-    assert road.kit_disk.size(FILE) < 80
+    assert road.kit_disk.size(FILE) < 96
+
+
+def test_what_a_wrong_clock_has_erased_comes_again_when_the_clock_is_right(road):
+    road.put(OLHA, hours=24)
+    road.call()
+    assert road.run(lambda: road.has(OLHA))
+    road.clock.ms += 365 * 24 * HOUR_MS
+    road.kit.take_imports(road.roads.now)
+    road.start()
+    road.call()
+    assert not road.run(lambda: road.has(OLHA), 20)
+    road.clock.ms -= 365 * 24 * HOUR_MS
+    road.start()
+    assert not road.kit.worklist.is_in_force
+    road.call()
+    assert road.run(lambda: road.has(OLHA))
+    assert not road.kit.worklist.has_lost_days
 
 
 def test_a_kit_that_is_revoked_gets_no_list(road):
