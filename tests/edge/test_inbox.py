@@ -1,5 +1,7 @@
 """Files that appear in a folder or on a stick: each whole one a study, once, whatever is pulled, cut or written."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,15 +9,17 @@ from hypothesis import strategies as st
 from edge.importing import FILE_SIZE_MAX, FILES_MAX
 from edge.inbox_place import Seen, Survey
 from edge.inbox_taken import FOLDER, SHARD_MAX, TAKEN, Taken, key_maker, mark_maker
-from edge.inbox_watch import BATCH_FILES_MAX, BATCH_SIZE_MAX, RETRY_S_MAX, STALE_S, Fate, Outcome, Watch
-from edge.taking import STUDIES_MAX
+from edge.inbox_watch import BATCH_FILES_MAX, BATCH_SIZE_MAX, RETRY_S_MAX, STALE_S, Fate, Outcome, Wanted, Watch
+from edge.taking import STUDIES_MAX, Taker
 from node.disk import put_file
+from node.entropy import seeded
 from node.spool import Spool
 from tests.edge.dicom_made import DIRECTORY, dicom
 from tests.edge.inbox_bench import SETTLE_S, InboxBench
 from tests.edge.samples import sample
 from tests.edge.spectra_files import N42_2012
 from tests.edge.test_imports import PNG, images_of, tags_of
+from tests.edge.test_kit import ENROLMENT, Clock
 from tests.sim.disk import Crash, SimDisk
 from wire.errors import DiskError, DiskFull
 from wire.objects import STUDY
@@ -260,6 +264,19 @@ def test_of_many_studies_some_are_made_at_one_go_and_the_others_next():
     bench.look()
     assert len(bench.look(SETTLE_S)) == STUDIES_MAX
     assert len(bench.look()) == 3
+
+
+def test_it_is_alive_with_each_file_that_it_reads_though_a_series_is_told_of_at_its_end():
+    """The daemon gives up a process that says nothing for three minutes."""
+    bench, beats = InboxBench(), []
+    for number in range(3):
+        bench.place.write(f"IM{number}", dicom(number=number))
+    wanted = [Wanted(seen) for seen in bench.place.survey().files]
+    alive = partial(beats.append, 1)
+    taker = Taker(bench.disk, Clock(), seeded(b"x"), ENROLMENT, bench.place, bench.rule, alive)
+    first = next(taker.take(wanted))
+    assert first.fate is Fate.TAKEN
+    assert len(beats) == 6
 
 
 def test_one_go_takes_so_many_files_and_bytes_and_the_rest_follows():
