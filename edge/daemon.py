@@ -258,6 +258,7 @@ class Daemon:
                 self.kit.dropped(name, bytes_count, now)
             case Tuned(line):
                 log.debug("port %s: set to %s", name, line)
+                self.kit.ports.tuned(name)
 
     def _retune(self) -> None:
         for name, line in self.kit.ports.take_retunes():

@@ -100,6 +100,16 @@ class Watch:
             verdicts.append(Found(self.search.line))
         return verdicts
 
+    def tuned(self) -> None:
+        """The line is set as the last `Retune` said."""
+        if self.search is not None:
+            self.search.tuned()
+
+    @property
+    def is_turning(self) -> bool:
+        """What comes now came at a setting that is no more wanted."""
+        return self.search is not None and self.search.is_turning
+
     def sent(self, now: float) -> None:
         """The driver has sent something."""
         if self.search is not None:

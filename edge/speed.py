@@ -7,6 +7,8 @@ it (`edge.signs`). Until then the line turns to the next setting when
 * bytes came that were no message, and then `QUIET_S` of silence, or none for `BABBLE_S`;
 * the driver asked, and nobody gave a right answer for `ANSWER_S`.
 
+What comes between the wish to turn the line and its turning (`tuned`) came at neither setting, and is nobody's.
+
 A silent line of a device that speaks unasked is left as it is: nothing is to be learnt. **Once found it stays**, until
 the port has vanished and come back; then it is the first to be tried, and left only for `DOUBT_SIZE` bytes that are no
 message. What a device sent at a wrong speed cannot be read: one that waits for an answer sends it again, and of any
@@ -30,6 +32,8 @@ BABBLE_S: Final = 10.0
 ANSWER_S: Final = 10.0
 SETTLE_S: Final = 4.0
 """A device that is asked may first complain of what it heard at the speed before; then its right answer comes."""
+DOUBT_S: Final = 60.0
+"""The same at a setting that was right before: the device may only be switched off."""
 NOISE_SIZE: Final = 3
 """Fewer bytes are what a plug makes of itself."""
 DOUBT_SIZE: Final = 256
@@ -61,6 +65,8 @@ class Search:
         self._is_known = known in self._lines
         self._at = self._lines.index(known) if known in self._lines else 0
         self.is_found = False
+        self.is_turning = False
+        """The line is about to be set to `line`, and is not yet."""
         self.turns = 0
         """How often the line was set otherwise since the port is open."""
         self.in_vain_size = 0
@@ -86,12 +92,17 @@ class Search:
     def appeared(self) -> None:
         """The port is open: is it still so?"""
         self._is_known = self._is_known or self.is_found
-        self.is_found, self.turns = False, 0
+        self.is_found = self.is_turning = False
+        self.turns = 0
         self._forget()
+
+    def tuned(self) -> None:
+        """The line is set to `line`: what comes now came at it."""
+        self.is_turning = False
 
     def heard(self, data: bytes, now: float) -> bool:
         """Take what came at this setting; return whether it is proved by it, which it was not before."""
-        if self.is_found:
+        if self.is_found or self.is_turning:
             return False
         self._window += data
         del self._window[:-WINDOW_SIZE]
@@ -121,6 +132,7 @@ class Search:
         self.in_vain_size = len(self._window)
         self._at = (self._at + 1) % len(self._lines)
         self._is_known = False
+        self.is_turning = True
         self.turns += 1
         self._forget()
         return True
@@ -131,8 +143,8 @@ class Search:
         if self._began is not None and len(self._window) >= (DOUBT_SIZE if self._is_known else NOISE_SIZE):
             turns_at = min(self._heard_at + QUIET_S, self._began + BABBLE_S)
             times.append(turns_at if self._asked_at is None else max(turns_at, self._asked_at + SETTLE_S))
-        if self._asked_at is not None and not self._is_known:
-            times.append(self._asked_at + ANSWER_S)
+        if self._asked_at is not None:
+            times.append(self._asked_at + (DOUBT_S if self._is_known else ANSWER_S))
         return None if self.is_found else min(times, default=None)
 
     def _forget(self) -> None:

@@ -63,6 +63,10 @@ class Ports:
         else:
             self._capture.lost(port, now)
 
+    def tuned(self, port: str) -> None:
+        """The line is set as `take_retunes` said last."""
+        self._watches[port].tuned()
+
     def dropped(self, port: str, count: int, now: float) -> None:
         """So many bytes were lost."""
         self._watches[port].dropped(count, now)
@@ -71,6 +75,8 @@ class Ports:
     def heard(self, port: str, data: bytes, now: float) -> bytes:
         """Take what came; return what to send."""
         watch = self._watches[port]
+        if watch.is_turning:
+            return b""
         answer, is_taken = self._heed(port, watch.heard(data, now), now)
         if not is_taken:
             answer += self._capture.receive(port, data, now)

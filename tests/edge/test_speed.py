@@ -196,6 +196,26 @@ def test_a_babbling_device_does_not_keep_the_search_where_it_is():
         assert now < speed.BABBLE_S + 1
 
 
+def test_what_comes_before_the_line_has_turned_is_of_no_setting():
+    search = Search((FAST, SLOW), LOUD)
+    search.heard(b"garbage", 0.0)
+    assert search.tick(speed.QUIET_S + 0.1)
+    assert not search.heard(PERSON, 0.4)
+    assert search.deadline() is None
+    search.tuned()
+    assert search.heard(PERSON, 0.5)
+
+
+def test_a_speed_that_was_right_is_left_late_when_a_device_that_is_asked_says_nothing():
+    known, fresh = Search((FAST, SLOW), LOUD, SLOW), Search((FAST, SLOW), LOUD)
+    for one in (known, fresh):
+        one.sent(0.0)
+    assert fresh.tick(speed.ANSWER_S)
+    assert not known.tick(speed.ANSWER_S)
+    assert known.tick(speed.DOUBT_S)
+    assert not known.is_trusted
+
+
 def test_a_message_longer_than_a_line_is_awaited_to_its_end():
     search, data = Search((FAST, SLOW), LOUD), b"x" * 5000 + b"\r\n" + PERSON
     found = [search.heard(data[at : at + 64], at / 960) for at in range(0, len(data), 64)]
