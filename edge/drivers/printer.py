@@ -58,6 +58,8 @@ PICTURES_MAX: Final = 16
 IDLE_SIZE_MAX: Final = 1 << 16
 """Settings and feeds before a ticket that are kept with it."""
 QUIET_S_MAX: Final = 600.0
+DRAWING: Final = frozenset({b"\x1dv", b"\x1dQ", b"\x1d(", b"\x1d8", b"\x1b*"})
+"""Commands with a picture for the paper: what comes of one is committed before it is whole."""
 QUESTIONS_MAX: Final = 16
 """Questions that wait for the disk; a host asks again."""
 HEADLINE_TEXT_MAX: Final = 40
@@ -116,6 +118,8 @@ class _Printer:
         """Nothing more of this ticket can be read."""
         self._size = self._pictures = 0
         self._heard_at = self._opened_at = 0.0
+        self._printed_at = self._unit_at = 0.0
+        """When something came that is no question, and when the last of it was whole."""
 
     def feed(self, data: bytes, now: float) -> list[Event]:
         read = 0
@@ -134,7 +138,7 @@ class _Printer:
         return self._released(self._queue.release())
 
     def tick(self, now: float) -> list[Event]:
-        if self._is_unfinished and now >= self._heard_at + self._quiet_s:
+        if self._is_unfinished and now >= self._printed_at + self._quiet_s:
             self._end(self._broken_off())
         elif self._is_unfinished and now >= self._heard_at + PAUSE_S:
             self._commit_pieces(1)
@@ -154,13 +158,14 @@ class _Printer:
     def deadline(self) -> float | None:
         times = [at] if (at := self._queue.deadline()) is not None else []
         if self._is_unfinished:
-            times.append(self._heard_at + (PAUSE_S if self._is_readable and self._raw else self._quiet_s))
+            times.append(self._printed_at + self._quiet_s)
+            times += [self._heard_at + PAUSE_S] if self._is_readable and self._raw else []
         return min(times, default=None)
 
     @property
     def _is_readable(self) -> bool:
         """There is something to commit at a pause."""
-        is_large = self._cutter.size >= PIECE_SIZE
+        is_large = self._cutter.size >= PIECE_SIZE and self._cutter.inside[:2] in DRAWING
         return self._is_open or self._press.has_content or self._is_lost or is_large
 
     @property
@@ -175,13 +180,15 @@ class _Printer:
     def _hear(self, data: bytes, now: float) -> None:
         self._raw += data
         self._size += len(data)
-        self._heard_at = now
+        self._heard_at = self._printed_at = now
 
     def _take(self, unit: Unit) -> None:
         answer = FINE.get(unit.data)
         if answer is not None:
+            self._printed_at = self._unit_at  # who only asks does not keep a ticket open
             self._answer(unit.data, answer)
             return
+        self._unit_at = self._printed_at
         if not unit.is_credible:
             self._is_lost = True
             return

@@ -104,6 +104,39 @@ def test_a_device_that_only_asks_makes_no_study():
     assert bench.durable == b""
 
 
+def test_a_host_that_asks_all_the_time_does_not_keep_a_ticket_open():
+    bench = Bench("printer")
+    for text in (b"one\n", b"two\n"):
+        bench.feed(text)
+        for _ in range(20):
+            for byte in DONE:
+                bench.feed(bytes((byte,)))
+                bench.wait(0.2)
+    assert [texts(study) for study in bench.studies] == [["one"], ["two"]]
+    assert bench.sent == IS_DONE * 40
+
+
+@pytest.mark.parametrize("question", [b"", ASK, DONE])
+def test_a_device_that_prints_slowly_prints_one_ticket(question):
+    bench = Bench("printer")
+    for at in range(10):
+        bench.feed_in_pieces(b"line %d\n" % at + question)
+        bench.wait(2.0)
+    assert len(bench.studies) == 0
+    bench.wait(2.0)
+    assert [len(study.observations) for study in bench.studies] == [10]
+
+
+def test_pictures_that_go_to_the_printers_memory_make_no_study():
+    stored = b"\x1cq\x01\x40\x00\x40\x00" + bytes(64 * 64 * 8)
+    bench = Bench("printer")
+    bench.feed_in_pieces(stored, 1000)
+    bench.wait(100)
+    assert bench.studies == []
+    bench.feed(b"one\n" + CUT)
+    assert bench.studies[0].raw == stored + b"one\n" + CUT
+
+
 def test_settings_before_a_ticket_are_kept_with_it():
     bench = Bench("printer")
     bench.feed(b"\x1b@\x1bt\x2e")
