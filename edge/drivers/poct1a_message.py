@@ -9,7 +9,7 @@
          interpretation_cd, status_cd, NTE/NTE.text
     ACK: ACK.type_cd (AA, AE), ACK.ack_control_id, ACK.note_txt
 
-Text stays as it came; only white space around it goes.
+Text stays as it came; only white space around it goes. A value or an id is never cut: one that is too long is not given.
 """
 
 import re
@@ -72,7 +72,9 @@ def services(root: Element, raw: bytes, counted_from: int, codes: Codes) -> list
 def _service(group: Sequence[Element], raw: bytes, body: bytes, codes: Codes, *, is_control: bool) -> Service:
     is_control |= any(one.value("SVC.role_cd") not in {"", "OBS"} for one in group)
     read = [_observation(one, svc, codes) for svc in group for one in _observed(svc)]
-    ids = tuple(dict.fromkeys((place, value) for svc in group for place, value in _ids(svc) if value))
+    ids = tuple(
+        dict.fromkeys((place, value) for svc in group for place, value in _ids(svc) if 0 < len(value) <= TEXT_MAX)
+    )
     notes = [note for svc in group for note in _notes(svc)]
     if len(read) > OBSERVATIONS_MAX:
         notes.append("the message has too many observations to be read; RAW has it whole")
@@ -97,8 +99,8 @@ def _patient(svc: Element) -> tuple[str, ...]:
 
 def _ids(svc: Element) -> Iterator[tuple[str, str]]:
     for one in svc.all("PT"):
-        yield "PT.patient_id", one.value("PT.patient_id")[:TEXT_MAX]
-    yield "ORD.order_id", svc.value("ORD", "ORD.order_id")[:TEXT_MAX]
+        yield "PT.patient_id", one.value("PT.patient_id")
+    yield "ORD.order_id", svc.value("ORD", "ORD.order_id")
 
 
 def _observed(svc: Element) -> Iterator[Element]:
@@ -110,18 +112,21 @@ def _observation(one: Element, svc: Element, codes: Codes) -> Observation:
     code, name = one.value("OBS.observation_id"), one.value("OBS.observation_id", attribute="DN")
     value = one.value("OBS.value") or one.value("OBS.qualitative_value")
     unit = one.value("OBS.value", attribute="U")
+    comments = [text[:TEXT_MAX] for text in _texts(one)][:NOTES_MAX]
+    if len(value) > TEXT_MAX:
+        value, comments = "", [*comments, f"its value has {len(value)} characters; it stands in RAW"]
     is_loinc = one.value("OBS.observation_id", attribute="SN") == "LN" and _LOINC.fullmatch(code) is not None
     coding = codes.coding([name, code], value, unit)
     return Observation(
         code=code[:TEXT_MAX],
         name=(name or code)[:TEXT_MAX],
-        value=value[:TEXT_MAX],
+        value=value,
         unit=unit[:TEXT_MAX],
         range=one.value("OBS.normal_lo-hi_limit")[:TEXT_MAX],
         flags=one.value("OBS.interpretation_cd")[:TEXT_MAX],
         status=one.value("OBS.status_cd")[:TEXT_MAX],
         time=(one.value("OBS.observation_dttm") or svc.value("SVC.observation_dttm"))[:TEXT_MAX],
-        comments=tuple(text[:TEXT_MAX] for text in _texts(one))[:NOTES_MAX],
+        comments=tuple(comments),
         loinc=code if is_loinc else coding.loinc,
         ucum=coding.ucum,
         ucum_value=coding.value,

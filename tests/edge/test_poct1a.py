@@ -170,6 +170,15 @@ def test_values_are_as_received_with_codes_where_they_are_known():
     assert study.ends.headline == (("Glu", "145", "mg/dL"),)
 
 
+def test_a_value_or_an_id_is_never_cut():
+    (study,) = heard(observed(one(patient="1" * 500, value="9" * 500))).studies
+    (seen,) = study.observations
+    assert (seen.value, seen.ucum_value) == ("", "")
+    assert seen.comments == ("its value has 500 characters; it stands in RAW",)
+    assert study.ends.patient_ids == ()
+    assert b"9" * 500 in study.raw
+
+
 def test_a_qualitative_value_is_a_value():
     _, bench = simulated("sofia", 1, continuous=True)
     (seen,) = bench.studies[0].observations
