@@ -5,6 +5,7 @@ import tomllib
 
 from hardware.simulated.abacus import Abacus
 from hardware.simulated.analyser import Analyser
+from hardware.simulated.asking_analyser import AskingAnalyser
 from hardware.simulated.bc2800 import Bc2800
 from hardware.simulated.contec import Contec
 from hardware.simulated.file_sender import FileSender
@@ -92,6 +93,7 @@ DEVICES = {
     "astm-cut": lambda: analyser("c111", faults=["cut"]),
     "astm-frame-numbers": lambda: analyser("blocks", faults=["frame-numbers"]),
     "astm-controls": controls_between_patients,
+    "astm-asks": lambda: AskingAnalyser(["S1", "S2"], ["collision"], 5.0),
     "nonin-ascii": lambda: Oximeter(7, 1, 12.0, "ascii"),
     "nonin-format-1": lambda: Oximeter(7, 1, 12.0, "1", ["high-pulse"]),
     "nonin-format-2": lambda: Oximeter(7, 1, 13.0, "2"),
