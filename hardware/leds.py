@@ -58,8 +58,8 @@ CODES: Final = (
     Code(
         "alarm",
         SLOW,
-        "look when there is time: a label did not verify, two patient ids disagree, a modem wants its PIN",
-        "note the patient and go on; `kit links` says what a modem wants",
+        "look when there is time: a label did not verify, two patient ids disagree, a device or a modem wants somebody",
+        "note the patient and go on; `kit status` says what a device did, `kit links` what a modem wants",
     ),
     Code("alarm", DOUBLE, "the centre refuses this kit: key wrong or revoked", "call the centre; studies are kept"),
     Code(
