@@ -145,6 +145,7 @@ class Daemon:
             "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "devices": kit.ports.status(now),
+            "worklist": [[day.day, len(day.orders)] for day in kit.worklist.days()],
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},
             "inboxes": self._inboxes.status(),

@@ -118,6 +118,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
     lines += port_lines.port_lines(status["ports"], status.get("devices", {}))
     label = "a label is in force" if status["label_scanned"] else "no label is in force"
+    lines += [f"  worklist of {day}: {count} lines" for day, count in status.get("worklist", [])]
     lines.append(f"  patient: {label}; studies being captured: {status['capturing']}")
     lines.append(
         f"  objects: {held['spool']} to send, {held['custody']} with the gateway, {held['received']} at the centre, "

@@ -103,6 +103,8 @@ def test_a_list_goes_to_the_kit_and_an_analyser_gets_its_orders(tmp_path):
             assert "24310077" in shown.stdout
             assert "Petrenko" not in shown.stdout
             assert "Petrenko" in feldsher("kit", "worklist", "--data", place.data("kit"), "--names").stdout
+            place.until(lambda: place.status("kit")["worklist"] == [[DAY, 2]], "the status says so")
+            assert f"worklist of {DAY}: 2 lines" in feldsher("kit", "status", "--data", place.data("kit")).stdout
             device = AskingAnalyser(["S1", "S2"], ["collision"])
             Bench(place, "lab", device)
             place.until(lambda: device.is_done, "both tubes are measured", 30, alive=("kit",))
