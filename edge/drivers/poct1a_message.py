@@ -9,7 +9,7 @@
          interpretation_cd, status_cd, NTE/NTE.text
     ACK: ACK.type_cd (AA, AE), ACK.ack_control_id, ACK.note_txt
 
-Text stays as it came; only white space around it goes. A value or an id is never cut: one that is too long is not given.
+Text stays as it came; only white space around it goes. A value or an id is never cut: too long, it is not given.
 """
 
 import re
