@@ -54,7 +54,7 @@ def judge(data: bytes, line: Line) -> Guess | None:
 
 def _of(name: str, data: bytes, line: Line) -> Guess | None:
     signs = registry.signs(name)
-    if not data or line not in registry.find(name).FACTS.lines:
+    if not data or signs.proof == NOTHING or line not in registry.find(name).FACTS.lines:
         return None
     if signs.are_in(data):
         how = "a checksum that holds" if signs.proof == CHECK else "its own strict form"

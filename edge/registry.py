@@ -64,8 +64,11 @@ def create(name: str, options: Mapping[str, object] | None = None) -> Driver:
 
 
 def signs(name: str) -> Signs:
-    """Return by what the device of the driver `name` is known; a driver need not say. Raises ConfigError."""
-    found = getattr(find(name), "SIGNS", UNKNOWN)
+    """Return by what the device of the driver `name` is known; a driver need not say, and a broken one says nothing."""
+    try:
+        found = getattr(find(name), "SIGNS", UNKNOWN)
+    except Exception:  # noqa: BLE001  a package that nobody has configured stops no kit, whatever is wrong with it
+        return UNKNOWN
     return found if isinstance(found, Signs) else UNKNOWN
 
 

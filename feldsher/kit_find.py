@@ -165,9 +165,12 @@ def _held_by_the_kit(data: Path | None) -> dict[str, str]:
 def _why_not(row: Mapping[str, Any], held: Mapping[str, str], *, is_named: bool) -> str:
     """Return why a port is not opened; "" when it may be."""
     from edge import usb_ids
+    from edge.tcp_ports import is_tcp
     from node.line_faults import holder_of
 
     device = str(row["device"])
+    if is_tcp(str(row["path"])):
+        return "a TCP connection is listened to by the kit alone"
     if reason := held.get(device, ""):
         return reason
     if not Path(device).exists():

@@ -1,13 +1,17 @@
 """By their signs devices are known: their own recordings, nobody else's, and no bytes of another speed."""
 
 import random
+from importlib.metadata import EntryPoint
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import registry
+from edge import finding, registry
+from edge.config import Port
+from edge.driver import Line
 from edge.signs import CHECK, NOTHING, UNKNOWN, Signs, lines
+from edge.watched_ports import others_of
 from hardware.simulated.uart import heard_at
 from tests.edge.test_driver_conformance import SHAPED
 from tests.recordings import replay
@@ -92,6 +96,18 @@ def test_a_drivers_reader_that_raises_knows_nothing():
         raise ValueError("a third party's")
 
     assert not Signs(CHECK, broken).are_in(b"anything")
+
+
+def test_a_broken_package_that_nobody_has_configured_stops_no_kit(tmp_path, monkeypatch):
+    (tmp_path / "broken_driver.py").write_text("this is no Python")
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = EntryPoint("broken", "broken_driver", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    assert "broken" in registry.names()
+    assert registry.signs("broken") is UNKNOWN
+    port = Port("a", "/dev/a", "astm")
+    assert "nonin" in others_of(port, registry.signs("astm"), [port])
+    assert finding.judge(heard("tanita-persons"), Line(9600)).driver == "tanita"
 
 
 def test_lines_are_complete_ones_without_their_ends():

@@ -209,6 +209,10 @@ def test_a_line_that_is_named_is_opened_whatever_it_is():
     assert kit_find._why_not(row(0x12D1, 0x1001), {__file__: "it is the line of way 'gsm'"}, is_named=True)
 
 
+def test_a_tcp_connection_is_left_to_the_kit():
+    assert "TCP" in kit_find._why_not(row(0, 0, device="tcp://10.0.0.1:4001"), {}, is_named=True)
+
+
 def test_every_adapter_has_a_name():
     assert all(usb_ids.known_as(vid, pid) for vid, pid in usb_ids.ADAPTERS)
     assert not usb_ids.known_as(None, None)
