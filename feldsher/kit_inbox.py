@@ -67,7 +67,8 @@ def _line(one: dict[str, Any]) -> str:
     if not one["there"]:
         return f"inbox {one['name']}: nothing is at {one['path']}"
     counts = [f"{one['here'][fate]} {word}" for fate, word in SHOWN if one["here"][fate]]
-    waits = [f"{one['waiting_count']} not taken"] if one["waiting_count"] else []
+    others = one["waiting_count"] - one["here"]["left"] - one["here"]["failed"]
+    waits = [f"{others} waiting"] if others > 0 else []
     return f"inbox {one['name']}: {', '.join([_files(one['files']), *counts, *waits, *one['notes']])}"
 
 

@@ -58,7 +58,7 @@ def test_files_of_a_stick_become_studies_at_the_centre_once_whatever_is_killed(p
     assert "is of a kind that is not known" in told
     brief = feldsher("kit", "status", "--data", place.data("kit")).stdout
     assert "inbox stick: 5 files" in brief
-    assert "1 not taken (`kit inbox`)" in brief
+    assert "1 left (`kit inbox`)" in brief
     everything = place.log("kit") + json.dumps(place.status("kit"))
     assert "KOVAL" not in everything
     assert "Koval" not in everything
