@@ -1,6 +1,8 @@
 """Devices that come and go under the real kit: what is kept and flagged, and what panel and `kit status` say."""
 
 import os
+import re
+import time
 
 import pytest
 
@@ -257,11 +259,15 @@ def test_lost_bytes_are_said_in_the_status_and_flagged_in_the_study_that_was_ope
         await present(made, "scale")
         os.write(line, LOAD)
         await until(lambda: made.kit.capture.capturing)
-        made._take("scale", made._ports["scale"], ports.Dropped(512, 0.0))
-        await until(lambda: (read_status(tmp_path) or {}).get("devices", {}).get("scale", {}).get("lost_bytes") == 512)
-        assert "512 BYTES WERE LOST" in shown(made)[0]
+        for _ in range(20):
+            os.write(line, LOAD * 10)
+            time.sleep(0.02)  # noqa: ASYNC251  the kit is busy, and only the port's thread goes on
+        await until(lambda: (read_status(tmp_path) or {}).get("devices", {}).get("scale", {}).get("lost_bytes"))
+        lost = made.status()["devices"]["scale"]["lost_bytes"]
+        assert 0 < lost < 20 * 10 * len(LOAD)
+        assert f"{lost} BYTES WERE LOST" in shown(made)[0]
         assert made.status()["leds"]["alarm"][0] == SLOW
 
-    (study,) = scene_of(tmp_path, sockets, {"scale": "andscale"}, play)
-    assert study.partial == ["512 bytes of the line were lost: the kit was busy for too long"]
-    assert study.values["body weight"] == "71.4"
+    studies = scene_of(tmp_path, sockets, {"scale": "andscale"}, play)
+    assert re.fullmatch(r"\d+ bytes of the line were lost: the kit was busy for too long", studies[0].partial[0])
+    assert {study.values["body weight"] for study in studies if study.values} == {"71.4"}
