@@ -41,7 +41,10 @@ LOOK_SHARE: Final = 20.0
 """A look that takes long is followed by a pause of so many times that."""
 LOOK_S_MAX: Final = 60.0
 FAILURE_S: Final = 10.0
+HANG_S: Final = 30.0
+"""After so long a look at a place is said to hang; it is waited for all the same."""
 SILENCE_S_MAX: Final = 180.0
+HANGS: Final = "the place does not answer; if it is a stick, pull it out and put it in"
 KILL_S: Final = 2.0
 ROOM_KEPT: Final = 16 << 20
 """Free on the card beside what is taken: studies that were received are let go for it."""
@@ -123,7 +126,13 @@ class Inboxes:
 
     async def _survey(self, slot: "_Slot") -> Survey | None:
         """Look at the place; None when there is none now."""
-        made = await slot.apart.make(slot.place.survey)
+        look = asyncio.ensure_future(slot.apart.make(slot.place.survey))
+        try:
+            if not (await asyncio.wait({look}, timeout=HANG_S))[0]:
+                slot.say(HANGS)
+            made = await look
+        finally:
+            look.cancel()
         if made.error is None:
             survey: Survey = made.value
             slot.watch.look(survey, self._clock.now(), partial(self._label, slot))
@@ -208,7 +217,7 @@ class Inboxes:
         try:
             return await _talk(process, asked, heard)
         except TimeoutError:
-            return f"the place does not answer: given up after {SILENCE_S_MAX:.0f} s; pull the stick out and put it in"
+            return HANGS
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -114,6 +114,7 @@ def test_a_stick_that_hangs_delays_no_answer_to_a_device_and_not_the_end(quick, 
         mended.wait(20)
 
     monkeypatch.setattr(RealPlace, "survey", hang)
+    monkeypatch.setattr(inboxes, "HANG_S", 0.2)
     link = str(tmp_path / "tty")
 
     async def play():
@@ -126,6 +127,7 @@ def test_a_stick_that_hangs_delays_no_answer_to_a_device_and_not_the_end(quick, 
                 await until(lambda: can_read(line))
                 assert os.read(line, 10) == b"\x06"
                 assert time.monotonic() - began < 0.5
+                await until(lambda: "does not answer" in van.said()["trouble"])
                 began = time.monotonic()
         return time.monotonic() - began
 
