@@ -4,7 +4,8 @@ Pure: bytes, time and what was sent come in; which setting to use comes out. `ed
 daemon sets the line. Nothing is guessed: a setting is right when a whole message of the driver's own device was read at
 it (`edge.signs`). Until then the line turns to the next setting when
 
-* bytes came that were no message, and then `QUIET_S` of silence, or none for `BABBLE_S`;
+* bytes came that were no message, and then `QUIET_S` of silence, or none for `BABBLE_S` (what may be the device's
+  although nothing proves it, as a short answer, is waited for as one that does not answer);
 * the driver asked, and nobody gave a right answer for `ANSWER_S`.
 
 What comes between the wish to turn the line and its turning (`tuned`) came at neither setting, and is nobody's.
@@ -74,6 +75,8 @@ class Search:
         self._window = bytearray()
         self._looked_size = self._added = 0
         """Bytes when it was looked last, and since then."""
+        self._is_likely = False
+        """They may be the device's, although nothing proves it."""
         self._began: float | None = None
         """When the first byte at this setting came."""
         self._heard_at = 0.0
@@ -114,7 +117,9 @@ class Search:
     def _look(self, *, is_worth_it: bool) -> bool:
         if is_worth_it:
             self._looked_size, self._added = len(self._window), 0
-            self.is_found = self._signs.are_in(bytes(self._window))
+            data = bytes(self._window)
+            self.is_found = self._signs.are_in(data)
+            self._is_likely = bool(self._signs.maybe(data))
             if self.is_found:
                 self._forget()
         return self.is_found
@@ -142,6 +147,7 @@ class Search:
         times = []
         if self._began is not None and len(self._window) >= (DOUBT_SIZE if self._is_known else NOISE_SIZE):
             turns_at = min(self._heard_at + QUIET_S, self._began + BABBLE_S)
+            turns_at = max(turns_at, self._began + ANSWER_S) if self._is_likely else turns_at
             times.append(turns_at if self._asked_at is None else max(turns_at, self._asked_at + SETTLE_S))
         if self._asked_at is not None:
             times.append(self._asked_at + (DOUBT_S if self._is_known else ANSWER_S))
@@ -149,6 +155,7 @@ class Search:
 
     def _forget(self) -> None:
         self._window.clear()
+        self._is_likely = False
         self._looked_size = self._added = 0
         self._began = self._asked_at = None
 

@@ -157,4 +157,11 @@ def _whole(data: bytes) -> int:
     return sum(bool(_WEIGHT.fullmatch(one) or _ABOUT.fullmatch(one)) for one in said)
 
 
-SIGNS: Final = Signs(FRAME, _whole, 1, (Ask(SERIAL, "its serial number"), Ask(WEIGHT, "the weight at this moment")))
+def _maybe(data: bytes) -> str:
+    said = [line.decode("latin-1").strip("\x00 ") for line in lines(data)]
+    is_short = bool(said) and all(one in NO_ANSWERS or _OTHER.fullmatch(one) for one in said)
+    return "short answers without a weight" if is_short else ""
+
+
+ASKS: Final = (Ask(SERIAL, "its serial number"), Ask(WEIGHT, "the weight at this moment"))
+SIGNS: Final = Signs(FRAME, _whole, 1, ASKS, _maybe)

@@ -79,14 +79,12 @@ def persons(count, first=0):
 
 
 async def find(made, line, baud):
-    """Speak until the speed is found."""
+    """Speak until the line is set right, and once more."""
     await present(made)
-    for _ in range(4):
-        say(line, PERSON, baud)
-        await asyncio.sleep(0.5)
-        if status(made)["state"] == "heard":
-            return
-    raise AssertionError("the speed was not found")
+    say(line, PERSON, baud)
+    await until(lambda: ptys.speed_of(line) == baud)
+    say(line, PERSON, baud)
+    await until(lambda: status(made)["state"] == "heard")
 
 
 def test_the_speed_is_found_and_no_message_is_lost_from_then_on(tmp_path, sockets):
@@ -214,6 +212,14 @@ def test_a_speed_that_was_right_is_left_late_when_a_device_that_is_asked_says_no
     assert not known.tick(speed.ANSWER_S)
     assert known.tick(speed.DOUBT_S)
     assert not known.is_trusted
+
+
+def test_a_short_answer_of_the_right_device_is_no_reason_to_turn_away():
+    search = Search((FAST, SLOW), registry.signs("mtsics"))
+    search.sent(0.0)
+    assert not search.heard(b"ES\r\n", 0.1)
+    assert not search.tick(speed.SETTLE_S + 0.2)
+    assert search.heard(b"S S     71.40 kg\r\n", 1.8)
 
 
 def test_a_message_longer_than_a_line_is_awaited_to_its_end():
