@@ -418,7 +418,7 @@ class Capture:
         if line.study is not None:
             self._end(line, StudyEnds(partial="the driver began another study"), now)
         is_now = not begins.is_earlier
-        patient = self.label(now) if is_now and line.bind == "scan" else None
+        patient = self.label(now) if is_now and line.bind == "scan" and not line.aside else None
         place = self._whereabouts.at(now) if is_now else None
         operator = self._operator[0] if is_now and self._operator and now < self._operator[1] else None
         owner = owner_of(patient.id, self.orders) if patient is not None else ""

@@ -180,6 +180,20 @@ async def pause():
     await asyncio.sleep(0.06)
 
 
+def test_no_label_names_the_patient_of_a_device_on_the_wrong_port(tmp_path, sockets):
+    async def play(made):
+        lines = {name: sockets.plug(name) for name in ("labels", "arm")}
+        await present(made, "labels", "arm")
+        os.write(lines["labels"], b"24310077\r\n")
+        await until(lambda: made.status()["label_scanned"])
+        os.write(lines["arm"], LOAD)
+        await until(lambda: state(made, "arm") == "wrong-device")
+
+    (study,) = scene_of(tmp_path, sockets, {"labels": "barcode", "arm": "tm2655"}, play)
+    assert study.raw == LOAD
+    assert not study.patients
+
+
 def test_an_analyser_on_the_wrong_port_is_not_answered_and_keeps_its_results(tmp_path, sockets):
     frame = next(data for _, data in replay.load("astm-xp100").heard if data.startswith(b"\x02"))
 
