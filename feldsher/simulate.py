@@ -56,7 +56,7 @@ def _add_place(device: argparse.ArgumentParser) -> None:
     device.add_argument(
         "--baud",
         type=int,
-        help="with --port: its speed (default 9600); on a pty: a kit that has set another one hears garbage, as on a line",
+        help="with --port: its speed (default 9600); on a pty: a kit that has set another one hears garbage",
     )
 
 
