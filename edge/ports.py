@@ -202,6 +202,7 @@ class SerialLine(serial.Serial):
         except termios.error as error:
             if error.args[0] != errno.EINVAL:
                 raise
+        termios.tcflush(self, termios.TCIFLUSH)  # what lies there was heard at the setting before
 
     def _reset_input_buffer(self) -> None:
         """Keep what is there when it is opened."""

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import copy
 import json
+import os
 import random
 import threading
 from collections import deque
@@ -89,6 +90,12 @@ def test_a_device_that_speaks_is_known_with_its_speed_and_nothing_is_sent_to_it(
     assert one.would.startswith("a study: body-measures (body weight")
     assert not one.asked
     assert device.heard == b""
+
+
+def test_what_lay_in_the_line_before_it_was_set_proves_no_speed(tmp_path):
+    with ptys.open_pty(str(tmp_path / "one")) as (line, path):
+        os.write(line, STREAM[0])
+        assert found(path)[path].guess is None
 
 
 def test_a_silent_device_is_asked_only_when_that_is_wanted(plugged):
