@@ -140,5 +140,5 @@ def rehearse(driver: str, pieces: Sequence[Piece], options: Mapping[str, object]
         return f"nothing: the driver failed ({type(error).__name__})"
     said = [f"a study: {study}" for study in rehearsal.studies[:3]]
     said += [f"and {len(rehearsal.studies) - 3} more"] if len(rehearsal.studies) > 3 else []
-    said += [f"{rehearsal.places} places"] if rehearsal.places else []
+    said += ["places and times, for each study that begins"] if rehearsal.places else []
     return "; ".join(said) or "no study yet: a device that waits for an answer says more when it gets one"
