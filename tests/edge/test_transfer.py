@@ -28,7 +28,11 @@ from wire.record import Picture
 
 ECG = record(1, "12345674", samples=100)
 BINARY = bytes(range(256)) * 12
-SCENES = [("xmodem", "by-sum"), ("kermit", "by-sum"), *((one, fault) for one in PROTOCOLS for fault in ("", *FAULTS) if fault != "by-sum")]
+SCENES = [
+    ("xmodem", "by-sum"),
+    ("kermit", "by-sum"),
+    *((one, fault) for one in PROTOCOLS for fault in ("", *FAULTS) if fault != "by-sum"),
+]
 
 
 def option_for(protocol):
