@@ -41,7 +41,7 @@ seek: $(STAMP)  ## the property tests with cases never tried before, by hand: ma
 		FELDSHER_SEEK=1 $(BIN)/python -m pytest -q -n $(TESTERS) -m hypothesis || exit 1; \
 	done
 
-replay: $(STAMP)  ## every recording through ptys into the real kit, cut at every byte, by hand: three minutes
+replay: $(STAMP)  ## every recording through ptys into the real kit, cut at every byte, by hand: minutes
 	$(BIN)/python -m tests.replay --workers $(WORKERS)
 
 fuzz: $(STAMP)  ## the fuzz targets, by hand

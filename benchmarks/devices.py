@@ -28,8 +28,8 @@ from wire import kinds
 from wire.study import open_study
 
 WARM_S: Final = 5.0
-MEASURED_S: Final = 60.0
-IDLE_S: Final = 20.0
+MEASURED_S: Final = 40.0
+IDLE_S: Final = 15.0
 EVERY_S: Final = 5.0
 DEVICES: Final = {
     "oximeter": ("nonin", ["oximeter", "--finger", "600"]),
@@ -42,9 +42,9 @@ DEVICES: Final = {
 PORTS: Final = {"analyser": "astm", **{name: driver for name, (driver, _) in DEVICES.items()}}
 BAUD: Final = 115_200
 BYTES_S: Final = BAUD // 10
-STREAM_S: Final = 20.0
-STALLS_S: Final = (2.0, 10.0)
-STALL_AT_S: Final = 5.0
+STREAM_S: Final = 12.0
+STALLS_S: Final = (2.0,)
+STALL_AT_S: Final = 3.0
 LINE_SIZE: Final = 64
 TICK_S: Final = 0.01
 IMAGE_SIZE: Final = 256 << 20
