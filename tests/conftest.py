@@ -12,8 +12,9 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-settings.register_profile("same", derandomize=True)
-settings.load_profile("default" if os.environ.get("FELDSHER_SEEK") else "same")
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("seek", deadline=None)
+settings.load_profile("seek" if os.environ.get("FELDSHER_SEEK") else "same")
 
 
 @pytest.fixture(autouse=True)

@@ -27,14 +27,13 @@ STALL_AT_S, STALL_S = 0.5, 2.0
 
 
 def stream(line):
-    """Say numbered lines at the pace of the line; what the pty does not take at its time is lost, as on a cable."""
+    """Say numbered lines at the pace of the line. The pty's own 4 KiB are not what is tried here: it is waited for."""
     whole = b"".join(b"%08d ......................................................\r\n" % at for at in range(620))
     began, said = time.monotonic(), 0
     while said < len(whole):
         due = min(len(whole), int((time.monotonic() - began) * BYTES_S))
         with contextlib.suppress(BlockingIOError):
-            os.write(line, whole[said:due])
-        said = due
+            said += os.write(line, whole[said:due])
         time.sleep(0.01)
     return whole
 

@@ -102,7 +102,7 @@ def test_a_pin_that_is_tried_again_and_again_is_found():
 
 @pytest.mark.slow
 def test_a_kit_that_loses_an_import_is_found():
-    def careless(disk, spool):
+    def careless(disk, spool, _folder):
         for one in taking.ready(disk):
             disk.remove(f"{taking.FOLDER}/spool/{one.name}")
         return iter(())
