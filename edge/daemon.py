@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,7 +24,7 @@ from edge.inboxes import Inboxes
 from edge.kit import Kit
 from edge.linking import Linking
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
-from edge.ports import Appeared, Dropped, Heard, PortOwner, Tuned, Vanished
+from edge.ports import Appeared, Dropped, Heard, Item, PortOwner, Tuned, Vanished
 from edge.study_progress import StudyProgress
 from hardware.leds import meaning
 from node import daemon, entropy
@@ -103,6 +104,8 @@ class Daemon:
             log.warning("recovered: %s", recovered)
         self._ports = {port.name: self._own(port) for port in config.port}
         self._timer: asyncio.TimerHandle | None = None
+        self._told = float("-inf")
+        """The time up to which the kit knows what its devices said."""
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._reopens, self._reopened_at = 0, float("-inf")
         self._reopening: asyncio.TimerHandle | None = None
@@ -219,11 +222,15 @@ class Daemon:
         """Take what the ports have, let time pass, and ask to be called again in time."""
         if self._failed.done():
             return
+        now = self._clock.now()
+        came = [(item.now, name, item) for name, owner in self._ports.items() for item in owner.take()]
         try:
-            for name, owner in self._ports.items():
-                for item in owner.take():
-                    self._take(name, owner, item)
-            for name, data in self.kit.tick(self._clock.now()).items():
+            for at, name, item in sorted(came, key=itemgetter(0)):
+                self._told = max(self._told, at)
+                self._take(name, self._ports[name], item)
+            # Not later: while the card stalls devices speak on, and what waits to be taken is no silence.
+            self._told = max(self._told, now)
+            for name, data in self.kit.tick(self._told).items():
                 self._ports[name].write(data)
             self._retune()
         except DiskError as error:
@@ -244,8 +251,8 @@ class Daemon:
         elif self._shells:
             self._shells[-1].tick()
 
-    def _take(self, name: str, owner: PortOwner, item: object) -> None:
-        now = self._clock.now()
+    def _take(self, name: str, owner: PortOwner, item: Item) -> None:
+        now = self._told
         match item:
             case Heard(data, heard_at):
                 owner.write(self.kit.heard(name, data, now), heard_at)

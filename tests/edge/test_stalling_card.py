@@ -66,4 +66,5 @@ def test_a_card_that_stalls_for_two_seconds_costs_no_byte_at_115200_baud(tmp_pat
     whole, held = run(tmp_path, scene, [Port(name="stream", path=link, driver="lines", baud=115_200)])
     assert stalled
     assert len(whole) > STREAM_S * BYTES_S * 0.98
+    assert len(held) == len(whole)
     assert held == whole
