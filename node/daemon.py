@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ from node.tracing import Trace
 STATUS_FILE: Final = "status.json"
 STATUS_S: Final = 1.0
 FLUSH_S: Final = 1.0
+END_S: Final = 8.0
+ENDS: Final = 3
+"""So often a work is told to end, END_S apart; systemd waits for 90 s."""
 STATUS_SIZE_MAX: Final = 1 << 20
 QUIET: Final = frozenset({"bearer", "silence"})
 """Events of a link that come all day long: in the log only when it is asked to say everything."""
@@ -96,9 +99,19 @@ async def run_until_signal(*works: Awaitable[None], status: Callable[[], Mapping
             task.result()
     finally:
         tell_systemd("STOPPING=1")
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable["asyncio.Future[Any]"]) -> None:
+    """End them all. One that takes long is named, so that it can be mended, and told again; it holds up nobody."""
+    left = set(tasks)
+    for _ in range(ENDS):
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(left, timeout=END_S)
+        if not left:
+            return
+        log.warning("does not end: %s", ", ".join(sorted(map(repr, left))))
 
 
 async def keep_flushed(trace: Trace) -> None:

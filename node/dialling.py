@@ -5,12 +5,11 @@ over another road to the same node.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from node.link import Caller
-from node.reactor import CallerShell, Node
+from node.reactor import CallerShell, Node, ended
 from node.url import Url, parse_url
 
 SILENCE_S_MAX: Final = 30.0
@@ -50,9 +49,7 @@ async def call_each(
         try:
             await _until_silent(caller, running, patience(url), lonely=only and len(urls) == 1)
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            await ended(running)
 
 
 async def _until_silent(

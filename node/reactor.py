@@ -5,7 +5,6 @@ own disk that comes out of the object ends the run: the node stops, is opened an
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections import OrderedDict
@@ -21,6 +20,14 @@ from wire.errors import LinkDown, UsageError
 RECONNECT_S: Final = 1.0
 STREAMS_MAX: Final = 512
 TICK_S_MIN: Final = 0.001
+
+
+async def ended(task: "asyncio.Future[None]") -> None:
+    """Cancel it, and return when it is over. Raises what it raised. An end of the caller meanwhile goes through."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
 
 
 class Node(Protocol):
@@ -100,10 +107,10 @@ class CallerShell(Shell):
             await asyncio.wait({tending, self.failed}, return_when=asyncio.FIRST_COMPLETED)
             await (tending if tending.done() else self.failed)
         finally:
-            tending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await tending
-            self.stop()
+            try:
+                await ended(tending)
+            finally:
+                self.stop()
 
     async def _tend(self) -> None:
         road = calling(self._url.scheme)

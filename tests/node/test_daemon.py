@@ -1,6 +1,7 @@
 """What every daemon has around it: a log, a status file, signals, systemd's watchdog."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -117,6 +118,25 @@ def test_a_signal_ends_the_daemon_in_order(tmp_path, number):
     asyncio.run(daemon.run_until_signal(work(), status=lambda: {"a": 1}, folder=tmp_path))
     assert ended == ["in order"]
     assert daemon.read_status(tmp_path)["a"] == 1
+
+
+def test_a_work_that_does_not_heed_its_end_is_named_and_told_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(daemon, "END_S", 0.1)
+
+    async def deaf():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def ends():
+        await asyncio.sleep(0.05)
+
+    async def run():
+        async with asyncio.timeout(2.0):
+            await daemon.run_until_signal(deaf(), ends(), status=dict, folder=tmp_path)
+
+    asyncio.run(run())
+    assert "deaf" in caplog.text
 
 
 def test_an_error_of_one_work_ends_all_and_comes_out(tmp_path):

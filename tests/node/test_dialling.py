@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from node import dialling
+from node import dialling, reactor
 from node.dialling import call_each
 from node.entropy import seeded
 from node.idle import NothingTaken, NothingToSend
@@ -132,5 +132,30 @@ def test_an_address_that_is_none_is_named():
     async def run():
         with pytest.raises(UsageError, match="carrier pigeon"):
             await call_each(caller(), caller, ["carrier pigeon"])
+
+    asyncio.run(run())
+
+
+def test_a_caller_that_is_ended_while_it_goes_on_to_the_next_address_ends(impatient, monkeypatch):
+    closing = []
+
+    async def slow_to_close(shell, url):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closing.append(url)
+            await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(reactor, "calling", lambda scheme: slow_to_close)
+
+    async def run():
+        called = Called(caller(), ["udp://127.0.0.1:9", "udp://127.0.0.1:10"])
+        await called.until(lambda: closing)
+        called.task.cancel()
+        _, left = await asyncio.wait({called.task}, timeout=2.0)
+        for task in left:
+            task.cancel()
+        assert not left
+        assert len(called.shells) == 1
 
     asyncio.run(run())
