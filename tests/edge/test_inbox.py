@@ -11,6 +11,7 @@ from edge.inbox_place import Seen, Survey
 from edge.inbox_taken import FOLDER, SHARD_MAX, TAKEN, Taken, key_maker, mark_maker
 from edge.inbox_watch import BATCH_FILES_MAX, BATCH_SIZE_MAX, RETRY_S_MAX, STALE_S, Fate, Outcome, Wanted, Watch
 from edge.taking import STUDIES_MAX, Taker
+from hardware.simulated.scp_ecg import record
 from node.disk import put_file
 from node.entropy import seeded
 from node.spool import Spool
@@ -31,7 +32,7 @@ PDF = b"%PDF-1.4 a report"
 STRIDE = 5
 """Calls of the card between two cuts; by hand with 1."""
 CSV = b"name;value\r\nWBC;5,4\r\n"
-SCP = sample("ecg/ecgtoolkit-example.scp")
+SCP = record(1, "12345674", samples=100)
 
 
 def test_a_file_that_appears_becomes_a_study_and_stays_where_it_is():
@@ -462,12 +463,12 @@ def test_a_dicom_file_that_cannot_be_read_travels_as_it_is():
 
 
 def test_an_ecg_on_a_stick_has_its_leads_and_its_file():
-    bench = InboxBench()
-    bench.place.write("ECG/1.SCP", SCP)
+    bench, whole = InboxBench(), sample("ecg/ecgtoolkit-example.scp")
+    bench.place.write("ECG/1.SCP", whole)
     bench.settle()
     (study,) = bench.studies()
     (image,) = images_of(study)
-    assert (image.image, image.media_type) == (SCP, "application/x-scp-ecg")
+    assert (image.image, image.media_type) == (whole, "application/x-scp-ecg")
     (wave,) = [tag for tag in tags_of(study) if tag.kind == Tag(0x0B, 4).kind]
     found = Waveform.from_tag(wave)
     assert (len(found.names), found.rate_hz, len(found.samples[0])) == (12, 500.0, 5000)

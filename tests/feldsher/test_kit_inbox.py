@@ -5,16 +5,16 @@ import json
 import pytest
 
 from feldsher.main import main
+from hardware.simulated.scp_ecg import record
 from node.check import check_store
 from node.disk import RealDisk
 from server.centre import Centre
 from tests.edge.dicom_made import dicom
-from tests.edge.samples import sample
 from tests.feldsher.place import Place, feldsher
 from wire import objects
 
 INBOX = '[[inbox]]\nname = "stick"\npath = "{path}"\nsettle_s = 1\n'
-SCP = sample("ecg/ecgtoolkit-example.scp")
+SCP = record(1, "12345674", samples=100)
 
 
 @pytest.fixture

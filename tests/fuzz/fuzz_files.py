@@ -6,8 +6,8 @@ read of it can be written as tags, and a patient is named only as the file's own
 
 from edge.dicom_files import TEXT_MAX
 from edge.file_contents import KINDS, contents_of
+from hardware.simulated.scp_ecg import record
 from tests.edge.dicom_made import dicom
-from tests.edge.samples import sample
 from tests.fuzz.driver import drive
 from wire.record import FORMS, Result
 from wire.waveform import Waveform
@@ -15,7 +15,7 @@ from wire.waveform import Waveform
 SEEDS = [
     dicom(),
     dicom(study="1.2.4", patient="", PatientComments="x" * 300),
-    sample("ecg/ecgtoolkit-example.scp")[:4096],
+    record(1, "12345674", samples=20),
 ]
 
 
