@@ -38,7 +38,7 @@ from node.tracing import NO_TRACE, Trace
 from wire.errors import DiskError, DiskFull
 
 REOPEN_S: Final = 5.0
-IMPORT_S: Final = 1.0
+HOUSE_S: Final = 1.0
 """How often what `kit import` has made is looked for."""
 LIST_S: Final = 2.0
 """How often the catalog is brought in step."""
@@ -126,7 +126,7 @@ class Daemon:
                 self._fail(),
                 self._blink(),
                 self._list(),
-                self._import(),
+                self._keep_house(),
                 self._inboxes.run(),
                 daemon.keep_flushed(self.kit.trace),
                 status=self.status,
@@ -211,12 +211,13 @@ class Daemon:
         found = [*self._catalog.studies(State.WAITING)[:LISTED_COUNT], *self._catalog.studies()[-LISTED_COUNT:]]
         return sorted({study.doc_id: study for study in found}.values(), key=lambda study: study.doc_id)
 
-    async def _import(self) -> None:
-        """Take up what somebody has brought."""
+    async def _keep_house(self) -> None:
+        """Erase what is over, and take up what somebody has brought."""
         while True:
+            self.kit.expire_worklist(self._clock.now())
             self.kit.take_imports(self._clock.now())
             self._follow()
-            await asyncio.sleep(IMPORT_S)
+            await asyncio.sleep(HOUSE_S)
 
     def _step(self) -> None:
         """Take what the ports have, let time pass, and ask to be called again in time."""

@@ -181,7 +181,6 @@ class Kit:
         if self.disk_failed:
             return
         try:
-            self.worklist.expire()
             for ask in imports.asks(self._disk):
                 imports.answer(self._disk, ask, self.label(now), self._entropy)
             for one in islice(imports.take_up(self._disk, self.spool, folder), count):
@@ -196,6 +195,16 @@ class Kit:
         except DiskError as error:
             self.fail(error)
         self.settle(now)
+
+    def expire_worklist(self, now: float) -> None:
+        """Erase the days of the worklist that are over. To be called each second or so."""
+        if self.disk_failed:
+            return
+        try:
+            self.worklist.expire()
+        except DiskError as error:
+            self.fail(error)
+            self.settle(now)
 
     def make_room(self, wanted: int) -> None:
         """Let received studies go until so many bytes of the card are free, as far as there are any."""

@@ -108,7 +108,10 @@ async def _end(tasks: Iterable["asyncio.Future[Any]"]) -> None:
     for _ in range(ENDS):
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=END_S)
+        done, left = await asyncio.wait(left, timeout=END_S)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # it was asked for: asyncio does not print it as one that nobody has seen
         if not left:
             return
         log.warning("does not end: %s", ", ".join(sorted(map(repr, left))))

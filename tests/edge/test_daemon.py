@@ -154,3 +154,14 @@ def can_read(line):
     import select
 
     return bool(select.select([line], [], [], 0)[0])
+
+
+def test_the_daemon_itself_erases_what_is_over_of_the_worklist(quick, tmp_path, monkeypatch):
+    expired = []
+
+    async def scene(made):
+        monkeypatch.setattr(made.kit.worklist, "expire", lambda: expired.append(made))
+        await until(lambda: expired)
+        return "erased"
+
+    assert run(tmp_path, scene) == "erased"

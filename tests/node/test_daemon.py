@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
@@ -137,6 +138,26 @@ def test_a_work_that_does_not_heed_its_end_is_named_and_told_again(tmp_path, mon
 
     asyncio.run(run())
     assert "deaf" in caplog.text
+
+
+def test_a_second_error_at_the_end_is_not_printed_as_one_that_nobody_has_seen(tmp_path, caplog):
+    async def fails():
+        raise DiskError("the card is gone")
+
+    async def fails_at_its_end():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise DiskError("and does not come back")
+
+    async def run():
+        with pytest.raises(DiskError, match="is gone"):
+            await daemon.run_until_signal(fails(), fails_at_its_end(), status=dict, folder=tmp_path)
+        gc.collect()
+
+    asyncio.run(run())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_an_error_of_one_work_ends_all_and_comes_out(tmp_path):

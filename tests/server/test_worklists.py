@@ -191,12 +191,12 @@ def test_what_has_expired_is_not_looked_at_and_is_erased(road):
     road.clock.pass_s(3600)
     assert road.has(IVAN)
     assert road.kit.worklist.about(("S1",)) == []
-    road.kit.take_imports(road.roads.now)
+    road.kit.expire_worklist(road.roads.now)
     assert road.kit_disk.size(FILE) < before
     assert road.state() == "expired"
     road.clock.pass_s(30 * 3600)
     assert not road.kit.worklist.is_in_force
-    road.kit.take_imports(road.roads.now)
+    road.kit.expire_worklist(road.roads.now)
     assert road.kit_disk.size(FILE) < 96
 
 
@@ -205,7 +205,7 @@ def test_what_a_wrong_clock_has_erased_comes_again_when_the_clock_is_right(road)
     road.call()
     assert road.run(lambda: road.has(OLHA))
     road.clock.ms += 365 * 24 * HOUR_MS
-    road.kit.take_imports(road.roads.now)
+    road.kit.expire_worklist(road.roads.now)
     road.start()
     road.call()
     assert not road.run(lambda: road.has(OLHA), 20)
