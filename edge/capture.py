@@ -28,7 +28,7 @@ label is scanned again, the device sends again what was not acknowledged.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -56,6 +56,7 @@ from edge.driver import (
     StudyBegins,
     StudyEnds,
 )
+from edge.open_study import OpenStudy, StudyJournal
 from edge.whereabouts import Whereabouts
 from node.clock import Clock
 from wire import kinds, record
@@ -70,22 +71,11 @@ OPERATOR_S_MAX: Final = 12 * 3600.0
 CLOSE_RETRY_S: Final = 5.0
 CLOSING_COUNT_MAX: Final = 64
 """Studies that wait for room on the disk to be closed; more are left to recovery."""
-NOTES_COUNT_MAX: Final = 64
-"""Notes kept for one entry of a study; the rest are counted."""
 KEEPER: Final = "lines"
 KEEPER_OPTIONS: Final[Mapping[str, object]] = {"mode": "bursts", "form": "unknown"}
 """The driver that keeps what comes on a port whose own driver must not read it: it understands and sends nothing."""
 STEPS_MAX: Final = 100_000
 """Events of one call. More is a driver that talks to itself."""
-
-
-class StudyJournal(Protocol):
-    """What capture needs of an open study (`node.journal`)."""
-
-    @property
-    def study_id(self) -> bytes: ...
-    def append(self, tags: Sequence[Tag]) -> None: ...
-    def close(self, summary: Mapping[str, object]) -> object: ...
 
 
 class Studies(Protocol):
@@ -113,24 +103,6 @@ KINDS: Final = ("opened", "committed", "closed", "refused", "fault", "note", "pa
 
 
 @dataclass(slots=True)
-class _Open:
-    """A study that is being written. `flaw`: why it is partial, whatever the driver says at its end."""
-
-    begins: StudyBegins
-    patient: PatientScanned | None
-    place: record.Place | None
-    opened_ms: int
-    operator: OperatorScanned | None = None
-    owner: str = ""
-    """The patient whom the worklist means by the label, at the beginning; "": nobody."""
-    journal: StudyJournal | None = None
-    entries: int = 0
-    notes: list[str] = field(default_factory=list)
-    notes_dropped: int = 0
-    flaw: str = ""
-
-
-@dataclass(slots=True)
 class _Port:
     name: str
     driver_name: str
@@ -138,7 +110,7 @@ class _Port:
     bind: str
     facts: Facts
     driver: Driver
-    study: _Open | None = None
+    study: OpenStudy | None = None
     heard_ms: int = 0
     outgoing: bytearray = field(default_factory=bytearray)
     on_trial: bool = False
@@ -422,7 +394,7 @@ class Capture:
         place = self._whereabouts.at(now) if is_now else None
         operator = self._operator[0] if is_now and self._operator and now < self._operator[1] else None
         owner = owner_of(patient.id, self.orders) if patient is not None else ""
-        line.study = _Open(begins, patient, place, line.heard_ms, operator, owner)
+        line.study = OpenStudy(begins, patient, place, line.heard_ms, operator, owner)
         if line.aside:
             self._flaw(line, line.aside)
 
@@ -438,16 +410,16 @@ class Capture:
             self._tell(line, "fault", f"driver: an entry of {len(commit.raw)} bytes; at most {RAW_SIZE_MAX}")
             return False
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
-        head = [] if study.journal is not None else _head(line, study)
+        head = [] if study.journal is not None else study.head(line.facts, line.name)
         waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
         named = self._named_by_device(study, commit.patient_id)
-        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *_note_tags(study)])
+        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *study.note_tags()])
 
     def _dated(self, sampled: Sampled, now: float) -> Waveform:
         age_ms = round((now - sampled.began) * 1000)
         return replace(sampled.waveform, start_ms=max(0, self._clock.time_ms() - age_ms))
 
-    def _append(self, line: _Port, study: _Open, tags: list[Tag]) -> bool:
+    def _append(self, line: _Port, study: OpenStudy, tags: list[Tag]) -> bool:
         if self._failed:
             return False
         try:
@@ -463,12 +435,11 @@ class Capture:
             self._tell(line, "refused", f"disk-failed: {error}")
             return False
         study.entries += 1
-        study.notes.clear()
-        study.notes_dropped = 0
+        study.noted()
         self._tell(line, "committed", f"entry {study.entries}")
         return True
 
-    def _named_by_device(self, study: _Open, patient_id: str) -> list[Tag]:
+    def _named_by_device(self, study: OpenStudy, patient_id: str) -> list[Tag]:
         """Return the patient as the device names them; a label that was scanned stands alone."""
         if study.patient is not None or not patient_id:
             return []
@@ -486,7 +457,7 @@ class Capture:
             self._tell(line, "fault", "patient: what was scanned and what the device says disagree; both are kept")
         why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
         if study.journal is not None and (why or study.notes):
-            self._append(line, study, [*why, *_note_tags(study)])
+            self._append(line, study, [*why, *study.note_tags()])
         line.study = None
         if study.journal is None:
             return
@@ -515,7 +486,7 @@ class Capture:
             text = str(closing.summary["form"])
             self._on_event(Happened(closing.port, "closed", text, closing.journal.study_id, closing.summary))
 
-    def _summary(self, line: _Port, study: _Open, ends: StudyEnds) -> dict[str, object]:
+    def _summary(self, line: _Port, study: OpenStudy, ends: StudyEnds) -> dict[str, object]:
         """Return the SUMMARY map of `docs/formats/study.md`."""
         bound = Bound() if ends.qc else self._bound(study, ends)
         return {
@@ -536,7 +507,7 @@ class Capture:
             "headline": [list(item) for item in ends.headline[:HEADLINE_LINES_MAX]],
         }
 
-    def _bound(self, study: _Open, ends: StudyEnds) -> Bound:
+    def _bound(self, study: OpenStudy, ends: StudyEnds) -> Bound:
         return whose(study.patient.id if study.patient is not None else "", ends.patient_ids, self.orders)
 
     # Patients, notes, and telling
@@ -554,12 +525,8 @@ class Capture:
 
     def _note(self, line: _Port, text: str) -> None:
         self._tell(line, "note", text)
-        if line.study is None:
-            return
-        if len(line.study.notes) < NOTES_COUNT_MAX:
-            line.study.notes.append(text)
-        else:
-            line.study.notes_dropped += 1
+        if line.study is not None:
+            line.study.note(text)
 
     def _tell(self, line: _Port, kind: str, text: str) -> None:
         journal = line.study.journal if line.study is not None else None
@@ -573,24 +540,3 @@ def _place_of(error: Exception) -> str:
         place = place.tb_next
     where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else "?"
     return f"{type(error).__name__} at {where}"
-
-
-def _head(line: _Port, study: _Open) -> list[Tag]:
-    """Return what stands first in a study: the device, the place, and the label that was scanned."""
-    begins, facts = study.begins, line.facts
-    tags = [record.Device(facts.name, facts.version, line.name, begins.model, begins.serial).to_tag()]
-    tags += [study.place.to_tag()] if study.place is not None else []
-    if study.operator is not None:
-        tags.append(record.Operator(study.operator.id, study.operator.checked, study.opened_ms).to_tag())
-    if study.patient is not None:
-        patient = study.owner or study.patient.id
-        source = "barcode" if patient == study.patient.id else "worklist"
-        tags.append(record.Patient(patient, source, study.patient.checked, study.opened_ms).to_tag())
-    return tags
-
-
-def _note_tags(study: _Open) -> list[Tag]:
-    texts = list(study.notes)
-    if study.notes_dropped:
-        texts.append(f"{study.notes_dropped} more notes were not kept")
-    return [record.Note(text).to_tag() for text in texts]

@@ -2,10 +2,11 @@
 
 import pytest
 
-from edge.capture import CLOSE_RETRY_S, CLOSING_COUNT_MAX, NOTES_COUNT_MAX, STEPS_MAX, Capture
+from edge.capture import CLOSE_RETRY_S, CLOSING_COUNT_MAX, STEPS_MAX, Capture
 from edge.driver import RAW_SIZE_MAX, Commit, Fault, Note, StudyBegins, StudyEnds
 from edge.drivers.astm_records import FIELD_COUNT_MAX, Delimiters
 from edge.entries import HELD_COUNT_MAX, EntryQueue
+from edge.open_study import NOTES_COUNT_MAX
 from tests.edge.van import Van, studies_in
 from tests.sim.disk import SimDisk
 from wire.errors import DiskFull
