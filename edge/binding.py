@@ -1,12 +1,13 @@
 """Whose study is it, when a label, the worklist and the device each have a word? Pure; docs/devices.md, "Binding".
 
 Owns nothing. Called by `edge.capture` with what was scanned before the study began, the ids that the device gave, and
-the kit's worklist. Nothing is guessed: where they disagree the study keeps all of them, the label's word stands, and it
-is flagged for the centre. Without a worklist in force the label and the device are all there is.
+the kit's worklist; by `edge.importing` with what the files say in the device's place. Nothing is guessed: where they
+disagree the study keeps all of them, the label's word stands, and it is flagged for the centre. Without a worklist in
+force the label and the device are all there is.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from wire.worklist import Order
@@ -33,6 +34,28 @@ class NoOrders:
     def about(self, ids: Sequence[str]) -> list[Order]:
         """Return nothing."""
         return []
+
+
+class HandedOrders:
+    """The worklist as it was when it was handed to another process."""
+
+    def __init__(self, orders: Iterable[Order]) -> None:
+        self._orders = list(dict.fromkeys(orders))
+        self._by_id: dict[str, list[Order]] = {}
+        for one in self._orders:
+            for text in {one.patient, one.sample} - {""}:
+                self._by_id.setdefault(text, []).append(one)
+
+    @property
+    def is_in_force(self) -> bool:
+        """There was a list."""
+        return bool(self._orders)
+
+    def about(self, ids: Sequence[str]) -> list[Order]:
+        """Return the lines that name one of these patients or samples; all lines when none is given."""
+        if not ids:
+            return list(self._orders)
+        return list(dict.fromkeys(one for text in ids if text for one in self._by_id.get(text, ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +95,24 @@ def whose(label: str, ids: Sequence[str], orders: Orders) -> Bound:
     return Bound(patient, source if patient else "", conflict, unlisted, _remark(label, of_label, patient, unlisted))
 
 
+def whose_files(label: str, ids: Iterable[str], orders: Orders) -> Bound:
+    """Return whose study it is that was made of files which say `ids`.
+
+    `whose` takes the ids of a device for several names of one tube; of files each names a patient by itself. So files
+    that name several persons make it nobody's without a label, and a conflict.
+    """
+    said = list(dict.fromkeys(ids))
+    owners = [owner_of(one, orders) for one in said]
+    if len({owner or one for owner, one in zip(owners, said, strict=True)}) <= 1:
+        return whose(label, said, orders)
+    if label:
+        return replace(whose(label, said, orders), conflict=True)
+    return Bound(conflict=True, unlisted=orders.is_in_force and not any(owners))
+
+
 def _remark(label: str, of_label: str, patient: str, unlisted: bool) -> str:
     if unlisted:
         return f"{label or patient} is not on the worklist"
     if of_label not in {"", label}:
-        return f"the label {label} is the number of a sample; by the worklist it is patient {of_label}'s"
+        return f"{label} is the number of a sample; by the worklist it is patient {of_label}'s"
     return ""

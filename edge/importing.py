@@ -1,7 +1,7 @@
 """Makes a study of files that somebody brings: pictures and documents, untouched, with previews of the pictures.
 
 What a file says (`edge.file_contents`) stands beside it: the leads of an ECG, the times of a spectrum, whose an
-image is.
+image is. Whose the study is, is compared with the worklist as it is for a device (`edge.binding`).
 
 Works beside a kit that runs and without one, in a process of its own: it has a journal and a spool below `import`
 (`edge.imports`), or below `inbox` (`edge.taking`), and the kit takes up what lies there. *Committed* is what `make`
@@ -13,10 +13,11 @@ The files themselves are only read.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from edge.binding import Bound, NoOrders, Orders, owner_of, whose_files
 from edge.driver import Headline
 from edge.file_contents import Contents, contents_of, media_type_of
 from edge.imports import ASKED, FOLDER
@@ -30,7 +31,7 @@ from node.sealer import summary_id_of
 from node.spool import Spool
 from wire.errors import UsageError
 from wire.objects import STUDY, SUMMARY
-from wire.record import HEADLINE_COUNT_MAX, Device, Patient, Picture, Preview, Result, Summary
+from wire.record import HEADLINE_COUNT_MAX, Device, Note, Patient, Picture, Preview, Result, Summary
 from wire.tag import Tag
 
 FILES_MAX: Final = 64
@@ -88,8 +89,8 @@ class Made:
     study_size: int
     """Of the study as it travels, bytes."""
     previews: int
-    patient: str = ""
-    """Whose it is: as told, or else as the files themselves say."""
+    bound: Bound
+    """Whose it is: as told, or else as the files themselves say, both by the worklist."""
 
 
 def readable(paths: Sequence[Path]) -> list[Path]:
@@ -137,8 +138,10 @@ class Importer:
         enrolment: Signs,
         folder: str = FOLDER,
         origin: Origin = IMPORTED,
+        orders: Orders | None = None,
     ) -> None:
         self._clock = clock
+        self._orders: Orders = orders or NoOrders()
         self._kit = enrolment.name
         self._origin = origin
         _clear(disk, folder)
@@ -178,20 +181,25 @@ class Importer:
             results = [one.to_tag() for one in contents.results]
             journal.append([*head, picture.to_tag(self._clock.time_ms()), *results, *contents.waves])
             previews += previews_of(journal.study_id, number, picture)
-        own = said.patient_id
-        if patient is None and own:
-            journal.append([Patient(own, "device", time_ms=journal.opened_ms).to_tag()])
+        bound = whose_files(patient.id if patient else "", sorted(said.ids), self._orders)
+        named = [Patient(bound.patient, bound.source, time_ms=journal.opened_ms).to_tag()] if bound.patient else []
+        remarks = [Note(bound.remark).to_tag()] if bound.remark else []
+        if tags := [*(named if patient is None else []), *remarks]:
+            journal.append(tags)
         closing(journal.study_id)
-        journal.close(self._summary(journal, patient, said), previews=sorted(previews, key=lambda one: one.stage))
+        journal.close(self._summary(journal, bound, said), previews=sorted(previews, key=lambda one: one.stage))
         study = self.spool.get(journal.study_id)
-        whose = patient.id if patient else own
-        return Made(journal.study_id, said.files, said.size, study.size if study else 0, len(previews), whose)
+        return Made(journal.study_id, said.files, said.size, study.size if study else 0, len(previews), bound)
 
     def _head(self, contents: Contents, patient: Patient | None) -> list[Tag]:
         device = Device(self._origin.driver, VERSION, self._origin.port, contents.model)
-        return [device.to_tag(), *([patient.to_tag()] if patient else [])]
+        if patient is None:
+            return [device.to_tag()]
+        owner = owner_of(patient.id, self._orders)
+        meant = replace(patient, id=owner, source="worklist") if owner not in {"", patient.id} else patient
+        return [device.to_tag(), meant.to_tag()]
 
-    def _summary(self, journal: StudyJournal, patient: Patient | None, said: "_Said") -> dict[str, Any]:
+    def _summary(self, journal: StudyJournal, bound: Bound, said: "_Said") -> dict[str, Any]:
         return Summary(
             journal.study_id,
             self._kit,
@@ -199,8 +207,9 @@ class Importer:
             journal.opened_ms,
             self._clock.time_ms(),
             device=said.model or self._origin.driver,
-            patient=patient.id if patient else said.patient_id,
-            patient_conflict=len(said.ids) > 1 or bool(patient and said.ids and patient.id not in said.ids),
+            patient=bound.patient,
+            patient_conflict=bound.conflict,
+            unlisted=bound.unlisted,
             entries=journal.entries,
             partial=said.is_partial,
             headline=said.headline(),
@@ -235,11 +244,6 @@ class _Said:
     def form(self) -> str:
         """Which kind of study it is, when all files say the same."""
         return next(iter(self.forms)) if len(self.forms) == 1 else ""
-
-    @property
-    def patient_id(self) -> str:
-        """Whose they are, when those that name a patient name the same one."""
-        return next(iter(self.ids)) if len(self.ids) == 1 else ""
 
     def headline(self) -> tuple[Headline, ...]:
         """Return how many files there are, and what was read in them."""

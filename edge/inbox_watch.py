@@ -50,12 +50,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file, and why. `study`: in which it is, where it was taken now."""
+    """What became of one file, and why. `study`: in which it is, where it was taken now.
+
+    `is_disputed`: label, worklist and files disagree on whose that is.
+    """
 
     path: str
     fate: Fate
     says: str = ""
     study: str = ""
+    is_disputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ holds up a device, a link or the end of the kit. What was made is taken up by th
 (`edge.imports`), after the process has ended with 0: then every file in it is known as taken (`edge.inbox_taken`).
 At the start, and after a process that ended otherwise, one that only settles goes first.
 
-The panel is not touched: a stick whose files are unreadable is told by the log, `kit status` and `kit inbox`. No
-file is named there, for names name patients: each has a mark, and `kit inbox` says whose. Nothing of this survives.
+The panel asks for a look only when label, worklist and files disagree on whose a study is; a stick whose files are
+unreadable is told by the log, `kit status` and `kit inbox`. No file is named there, for names name patients: each has a
+mark, and `kit inbox` says whose. Nothing of this survives.
 """
 
 import asyncio
@@ -152,9 +153,8 @@ class Inboxes:
     async def _take(self, slot: "_Slot", wanted: Sequence[Wanted]) -> bool:
         """Have the files taken, and take up what was made of them. False when that did not go well."""
         now = self._clock.now()
-        asked = request(
-            self._folder, self._kit.enrolment, slot.path if wanted else None, slot.rule, wanted, slot.watch.busy(now)
-        )
+        place, busy, orders = slot.path if wanted else None, slot.watch.busy(now), self._kit.worklist
+        asked = request(self._folder, self._kit.enrolment, place, slot.rule, wanted, busy, orders)
         seen = {one.seen.path: one.seen for one in wanted}
         heard: list[Outcome] = []
         self._is_settled = False
@@ -237,6 +237,8 @@ class Inboxes:
             log.warning("inbox %s: the same or the like of %d more", slot.name, len(wrong) - LOGGED_COUNT)
         if left:
             log.info("inbox %s: %d of what is there is left, for it is not taken here", slot.name, left)
+        for study in dict.fromkeys(outcome.study for outcome in heard if outcome.is_disputed):
+            self._kit.alarm(f"inbox {slot.name}: study {study}: whose it is, is disputed; all that was said is kept")
         for study, count in studies.items():
             log.info("inbox %s: study %s of %d file%s", slot.name, study, count, "s" if count > 1 else "")
             slot.last = [*slot.last, [study, count]][-LAST_COUNT:]

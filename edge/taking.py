@@ -7,8 +7,9 @@ unless the inbox moves what was taken.
 
 `Taker` makes a study with `edge.importing` in `inbox/`, and says in `edge.inbox_taken` what is in it; see there
 what a crash leaves. The kit takes up what lies in `inbox/spool` after this process has ended with 0, and never
-while it runs. The process holds `node.claim` on `inbox/`. What it is given stands on its standard input, for keys
-and labels are secret: one JSON map; what it has to say are lines of JSON on its standard output, one for each file.
+while it runs. The process holds `node.claim` on `inbox/`. What it is given stands on its standard input, for keys,
+labels and the worklist are secret: one JSON map; what it has to say are lines of JSON on its standard output, one for
+each file. Of the worklist it is given which sample is whose, and no name.
 
 Errors of the place are told of the file that met them; DiskFull and DiskError of the kit's own card end it.
 """
@@ -20,10 +21,11 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from edge.binding import HandedOrders, NoOrders, Orders
 from edge.file_contents import USUAL, Contents, contents_of, kind_of_head
 from edge.importing import FILES_MAX, TOTAL_SIZE_MAX, Importer, Origin, Signs
 from edge.inbox_place import Place, RealPlace, Seen
@@ -36,6 +38,7 @@ from node.disk import Disk, RealDisk, make_durable_folder
 from node.entropy import Entropy
 from wire.errors import DiskError, FeldsherError, UsageError
 from wire.record import Patient
+from wire.worklist import Order
 
 DRIVER: Final = "inbox"
 NICE: Final = 10
@@ -93,8 +96,10 @@ class Taker:
         place: Place | None,
         rule: Rule,
         alive: Callable[[], None] = lambda: None,
+        orders: Orders | None = None,
     ) -> None:
         self._alive = alive
+        self._orders: Orders = orders or NoOrders()
         self._disk, self._clock, self._entropy, self._enrolment = disk, clock, random, enrolment
         self._place, self._rule = place, rule
         make_durable_folder(disk, FOLDER)
@@ -191,13 +196,16 @@ class Taker:
         self._taken.closed()
         self._studies += 1
         for one in left:
-            yield self._done(Outcome(one.seen.path, Fate.TAKEN, "", made.study_id.hex()), one.seen)
+            told = Outcome(one.seen.path, Fate.TAKEN, "", made.study_id.hex(), is_disputed=made.bound.conflict)
+            yield self._done(told, one.seen)
         return True
 
     def _opened(self) -> Importer:
         if self._importer is None:
             origin = Origin(DRIVER, self._rule.name, self._rule.form)
-            self._importer = Importer(self._disk, self._clock, self._entropy, self._enrolment, FOLDER, origin)
+            self._importer = Importer(
+                self._disk, self._clock, self._entropy, self._enrolment, FOLDER, origin, self._orders
+            )
         return self._importer
 
     def _done(self, outcome: Outcome, seen: Seen) -> Outcome:
@@ -207,7 +215,7 @@ class Taker:
         try:
             self._there.move(seen)
         except (UsageError, DiskError) as error:
-            return Outcome(outcome.path, outcome.fate, f"could not be moved: {error}", outcome.study)
+            return replace(outcome, says=f"could not be moved: {error}")
         return outcome
 
     @property
@@ -243,7 +251,13 @@ class _Kit:
 
 
 def request(
-    data: Path, enrolment: Signs, path: Path | None, rule: Rule, wanted: Sequence[Wanted], busy: Collection[str]
+    data: Path,
+    enrolment: Signs,
+    path: Path | None,
+    rule: Rule,
+    wanted: Sequence[Wanted],
+    busy: Collection[str],
+    orders: Orders,
 ) -> bytes:
     """Return what is to stand on the standard input of the process. Without `path` it only settles."""
     said = {
@@ -253,6 +267,7 @@ def request(
         "rule": asdict(rule),
         "wanted": [_told(one) for one in wanted],
         "busy": sorted(busy),
+        "orders": [[one.patient, one.sample] for one in orders.about(())] if wanted else [],
     }
     return json.dumps(said).encode()
 
@@ -262,9 +277,9 @@ def _told(one: Wanted) -> list[Any]:
     return [one.seen.path, one.seen.size, one.seen.stamp, label]
 
 
-def outcome_of(said: Mapping[str, str]) -> Outcome:
+def outcome_of(said: Mapping[str, Any]) -> Outcome:
     """Return what a line of the standard output says of a file."""
-    return Outcome(said["path"], Fate(said["fate"]), said["says"], said["study"])
+    return Outcome(said["path"], Fate(said["fate"]), said["says"], said["study"], said["is_disputed"])
 
 
 def main() -> int:
@@ -281,11 +296,12 @@ def main() -> int:
         Wanted(Seen(path, size, stamp), Patient(*label) if label else None)
         for path, size, stamp, label in said["wanted"]
     ]
+    orders = HandedOrders(Order(patient, sample=sample) for patient, sample in said["orders"])
     try:
         with RealDisk(said["data"]) as disk:
             make_durable_folder(disk, FOLDER)
             with claim(Path(said["data"]) / FOLDER):
-                taker = Taker(disk, SystemClock(), entropy.system, kit, place, rule, lambda: _say({}))
+                taker = Taker(disk, SystemClock(), entropy.system, kit, place, rule, lambda: _say({}), orders)
                 for outcome in taker.take(wanted, said["busy"]):
                     _say(asdict(outcome))
     except FeldsherError as error:

@@ -7,6 +7,7 @@ run, the command opens the spool itself.
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ def configure_import(subparsers: Any) -> None:  # noqa: ANN401  argparse has no 
 def _import(args: argparse.Namespace) -> int:
     from edge.importing import Importer, readable
     from edge.imports import FOLDER
+    from edge.worklist import Worklist
     from node import entropy
     from node.claim import claim
     from node.clock import SystemClock
@@ -57,7 +59,9 @@ def _import(args: argparse.Namespace) -> int:
     with RealDisk(args.data) as disk:
         make_durable_folder(disk, FOLDER)
         with claim(args.data / FOLDER):
-            importer = Importer(disk, SystemClock(), entropy.system, enrolment)
+            # A running kit replaces the file as a whole; nothing is written here.
+            worklist = Worklist(disk, SystemClock(), enrolment, lambda text: print(text, file=sys.stderr))
+            importer = Importer(disk, SystemClock(), entropy.system, enrolment, orders=worklist)
             patient = _patient(args, disk)
             made = importer.make(paths, patient, args.priority)
             is_taken = _hand_over(args.data, disk, made.study_id)
@@ -133,10 +137,12 @@ def _waited(is_so: Callable[[], bool]) -> bool:
 def _said(made: "Made", patient: "Patient | None", *, is_taken: bool) -> str:
     from feldsher.watching import size
 
-    nobody = "patient as the files say" if made.patient else "no patient: no label is in force"
+    nobody = "patient as the files say" if made.bound.patient else "no patient: no label is in force"
     whose = {None: nobody, "manual": "patient as given"}
     said = whose.get(patient.source if patient else None, "patient by the label that was scanned last")
     files = f"{made.files} file{'s' if made.files > 1 else ''}, {size(made.size)}"
     travels = f"travels as {size(made.study_size)}, with {made.previews} previews before it"
+    said += "; not on the worklist" if made.bound.unlisted else ""
+    said += "; BUT what is said of the patient disagrees: the centre is to look" if made.bound.conflict else ""
     later = "" if is_taken else "; the kit takes it up as soon as it can"
     return f"study {made.study_id.hex()}: {files}, committed; {travels}; {said}{later}"

@@ -76,8 +76,8 @@ class MadePlace:
 class InboxBench:
     """What the daemon does, one step after the other. A Crash goes through; then `restart`."""
 
-    def __init__(self, disk=None, **rule):
-        self.disk = disk or SimDisk()
+    def __init__(self, disk=None, orders=None, **rule):
+        self.disk, self.orders = disk or SimDisk(), orders
         self.place = MadePlace()
         self.rule = Rule("stick", **rule)
         self.now, self.life = 0.0, 0
@@ -110,7 +110,7 @@ class InboxBench:
 
     def _take(self, wanted):
         entropy = seeded(b"inbox %d %d" % (self.life, round(self.now * 1000)))
-        taker = Taker(self.disk, Clock(), entropy, ENROLMENT, self.place, self.rule)
+        taker = Taker(self.disk, Clock(), entropy, ENROLMENT, self.place, self.rule, orders=self.orders)
         heard = []
         for outcome in taker.take(wanted, self.watch.busy(self.now)):
             heard.append(outcome)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,15 @@ from edge.inbox_place import RealPlace
 from hardware.simulated import ptys
 from node.daemon import read_status
 from node.spool import State
+from tests.edge.dicom_made import dicom
 from tests.edge.test_daemon import NEAR, can_read, run, until
+from tests.edge.test_imports import opened, tags_of
+from tests.edge.test_kit import SERVER_SIGN
 from wire.errors import ConfigError
 from wire.objects import STUDY
+from wire.record import Patient, Summary
+from wire.seal import x25519_public
+from wire.worklist import Day, Order, seal_day, sign_worklist
 
 PDF = b"%PDF-1.4 a report"
 
@@ -71,6 +78,33 @@ def test_what_appears_in_a_folder_is_in_the_spool_and_once_after_a_restart(quick
             assert (van.place / "a.pdf").read_bytes() == PDF
 
     asyncio.run(play())
+
+
+def test_the_kits_worklist_goes_with_the_files_and_what_is_disputed_asks_for_a_look(quick, tmp_path):
+    async def play():
+        async with Van(tmp_path) as van:
+            await until(lambda: not van.said()["there"])
+            day = Day("2099-06-01", (Order("113", "Koval", sample="S1"), Order("114", sample="S2")))
+            sealed = seal_day(day, 4_083_912_000_000, x25519_public(NEAR.link_secret), bytes(range(32)))
+            kit_public = x25519_public(NEAR.link_secret)
+            van.daemon.kit.worklist.take(sign_worklist(1, kit_public, [sealed], SERVER_SIGN[0]))
+            van.place.mkdir()
+            (van.place / "IM1").write_bytes(dicom(study="1", patient="S1"))
+            await until(lambda: len(van.studies()) == 1)
+            assert not van.daemon.kit.panel.condition.attention
+            scan = Patient("S2", "barcode", checked=True, time_ms=7)
+            van.daemon._inboxes._slots[0].rule = replace(van.daemon._inboxes._slots[0].rule, patient="label")
+            van.daemon.kit.label = lambda now: scan
+            (van.place / "IM2").write_bytes(dicom(study="2", patient="S1"))
+            await until(lambda: len(van.studies()) == 2)
+            assert van.daemon.kit.panel.condition.attention
+            return [
+                (one.patient, one.patient_conflict, one.unlisted)
+                for study in opened(van.daemon.kit.spool, "summary")
+                for one in [Summary.from_tag(tag) for tag in tags_of(study)]
+            ]
+
+    assert asyncio.run(play()) == [("113", False, False), ("114", True, False)]
 
 
 def test_a_process_that_is_killed_in_the_middle_costs_nothing(quick, tmp_path, monkeypatch):

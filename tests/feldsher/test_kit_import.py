@@ -7,10 +7,13 @@ import threading
 import pytest
 
 from benchmarks.photographs import as_file, photograph
+from edge.worklist import Worklist
 from feldsher.main import main
 from hardware.simulated.scanner import Scanner, patient_label
 from node.check import check_store
+from node.clock import SystemClock
 from node.disk import RealDisk
+from node.enrolment import load_kit
 from node.spool import State, parse_name
 from provisioning.enrolment import add_kit
 from server.centre import Centre
@@ -19,6 +22,7 @@ from tests.edge.samples import sample
 from tests.feldsher.place import ROOT, Bench, Place, feldsher, pid_memory_bytes
 from wire import objects
 from wire.seal import KEY_SIZE
+from wire.worklist import Order
 
 PHOTO = as_file(photograph(1600, 1200), quality=90)
 
@@ -91,6 +95,29 @@ def test_what_a_file_says_stands_in_the_study_and_whose_it_is(kit, tmp_path, cen
     lines = take_in(centre, kit)
     assert {(line.form, bool(line.patient)) for line in lines} == {("document", True), ("ecg", True)}
     assert "113" in {line.patient for line in lines}
+
+
+def test_whose_files_are_is_compared_with_the_worklist_on_the_card(kit, tmp_path, centre, capsys):
+    centre.worklists.put("van-1", "2099-06-01", [Order("113", "Koval", sample="S1")], 4_083_912_000_000)
+    ((_, _, data),) = centre.worklists.pending()
+    with RealDisk(kit) as disk:
+        Worklist(disk, SystemClock(), load_kit(kit / "enrolment.toml")).take(data)
+    whose = {
+        "IM1": ((), "113"),
+        "IM2": (("--patient", "S1"), "113"),
+        "IM3": ((), "999"),
+        "IM4": (("--patient", "S1"), "114"),
+    }
+    said = {}
+    for number, (name, (words, patient)) in enumerate(whose.items()):
+        (tmp_path / name).write_bytes(dicom(patient=patient, number=number))
+        assert main(["kit", "import", str(tmp_path / name), "--data", str(kit), *words]) == 0
+        said[name] = capsys.readouterr().out
+    assert ["not on the worklist" in text for text in said.values()] == [False, False, True, False]
+    assert ["disagrees" in text for text in said.values()] == [False, False, False, True]
+    assert not any(name in text for text in said.values() for name in ("113", "999", "Koval"))
+    lines = {(line.patient, line.conflict, line.unlisted) for line in take_in(centre, kit)}
+    assert lines == {("113", False, False), ("999", False, True), ("113", True, False)}
 
 
 def test_two_commands_make_two_studies_and_the_store_is_sound(kit, photo, capsys):
