@@ -9,6 +9,7 @@ untouched. One that is deflated is not read, for what comes out of it cannot be 
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from wire.record import Observation, Result
 MEDIA_TYPE: Final = "application/dicom"
 MARK: Final = b"DICM"
 MARK_AT: Final = 128
+ENDINGS: Final = (".dcm", ".dicom")
 HEAD_SIZE_MAX: Final = 4 << 20
 TEXT_MAX: Final = 120
 LAST_GROUP: Final = 0x0020
@@ -57,8 +59,15 @@ def is_dicom(data: bytes) -> bool:
     return data[MARK_AT : MARK_AT + len(MARK)] == MARK
 
 
+def is_named(name: str) -> bool:
+    """Tell whether a file is called as DICOM's are: old scanners write them without what they should begin with."""
+    return name.lower().endswith(ENDINGS)
+
+
 def read(data: bytes) -> Dicom:
     """Return what a DICOM file says. Never raises; what could not be read stands in the notes."""
+    if not is_dicom(data):
+        return _unread("it does not begin with the mark DICM")
     if DEFLATED in data[:META_SIZE]:
         return _unread("it is deflated")
     try:
@@ -71,8 +80,8 @@ def read(data: bytes) -> Dicom:
         return _unread(type(error).__name__)
 
 
-def _unread(why: str) -> Dicom:
-    return Dicom(Result(notes=(f"its DICOM elements were not read: {why}",)))
+def _unread(why: str, *, is_index: bool = False) -> Dicom:
+    return Dicom(Result(notes=(f"its DICOM elements were not read: {why}",)), is_index=is_index)
 
 
 def _read(head: bytes) -> Dicom:
@@ -90,7 +99,7 @@ def _read(head: bytes) -> Dicom:
     )
     is_index = str(found.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY
     if not result.patient_ids and not result.observations:
-        return _unread("none of those looked for is there")
+        return _unread("none of those looked for is there", is_index=is_index)
     model = " ".join(filter(None, (_text(found, "Manufacturer"), _text(found, "ManufacturerModelName"))))[:TEXT_MAX]
     order = _number(texts["SeriesNumber"]), _number(texts["InstanceNumber"])
     return Dicom(result, texts["PatientID"], model, texts["StudyInstanceUID"], order, is_index)
@@ -98,7 +107,9 @@ def _read(head: bytes) -> Dicom:
 
 def _text(found: Any, name: str) -> str:  # noqa: ANN401  pydicom's data set, and pydicom is loaded late
     value = found.get(name)
-    text = "" if value is None else str(value).strip()
+    # Several values stand in the file with a backslash between them, and so they are told.
+    is_many = isinstance(value, Sequence) and not isinstance(value, str)
+    text = "" if value is None else ("\\".join(map(str, value)) if is_many else str(value)).strip()
     return "".join(char if char.isprintable() else "?" for char in text)[:TEXT_MAX]
 
 

@@ -65,7 +65,8 @@ def contents_of(name: str, data: bytes) -> Contents:
     if spectra := read_spectra(name, data):
         return Contents("spectrum", media_type_of(name, data), results=spectra)
     media_type = media_type_of(name, data)
-    return Contents(_kind_of(media_type, name.lower()), media_type)
+    kind = _kind_of(media_type, name.lower())
+    return _of_dicom(dicom_files.read(data)) if kind == "dicom" else Contents(kind, media_type)
 
 
 def kind_of_head(name: str, head: bytes) -> str:
@@ -82,6 +83,8 @@ def _kind_of(media_type: str, name: str) -> str:
         return "pdf"
     if media_type.startswith("image/"):
         return "picture"
+    if dicom_files.is_named(name) and media_type in {dicom_files.MEDIA_TYPE, OCTETS}:
+        return "dicom"
     if name.endswith((".spe", ".spc", ".n42")):
         return "spectrum"
     return "csv" if name.endswith((".csv", ".tsv")) else "other"

@@ -54,6 +54,25 @@ def test_a_dicomdir_is_an_index_and_not_by_its_name():
     assert not contents_of("DICOMDIR", dicom()).is_index
 
 
+@pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-implicit", "DICOMDIR-nopatient"])
+def test_a_real_dicomdir_is_an_index_though_it_names_no_study_of_its_own(name):
+    assert contents_of("x", real(name)).is_index
+
+
+def test_a_dicom_file_without_its_mark_is_one_by_its_name_and_is_kept():
+    contents = contents_of("a.DCM", real("no_meta.dcm"))
+    assert (contents.kind, contents.media_type) == ("dicom", "application/dicom")
+    assert contents.results[0].notes == ("its DICOM elements were not read: it does not begin with the mark DICM",)
+    assert contents_of("a.dcm", b"%PDF-1.4").kind == "pdf"
+
+
+def test_several_values_are_told_as_they_stand_in_the_file():
+    raw = dicom(patient=["113", "B"], SpecificCharacterSet=["", "ISO 2022 IR 87"])
+    contents = contents_of("a", raw)
+    assert contents.ids == ("113\\B",)
+    assert contents.results[0].encoding == "\\ISO 2022 IR 87"
+
+
 def test_what_is_deflated_is_not_read_for_it_may_be_a_bomb():
     contents = contents_of("a.dcm", real("image_dfl.dcm"))
     assert contents.results[0].notes == ("its DICOM elements were not read: it is deflated",)
