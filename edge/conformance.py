@@ -26,6 +26,8 @@ HELD_SIZE_MAX: Final = 2 << 20
 ROUNDS: Final = 25
 STEPS_MAX: Final = 30
 NOISE_SIZE_MAX: Final = 40
+ANSWER_S: Final = 5.0
+"""So long after a message its answer may still come."""
 LONG_S: Final = 2_000.0
 """After so long a silence no study may be open any more."""
 ENDLESS: Final = (b"\x05\x02" + b"1H|" + b"A" * 65_000, b"\xff" * 65_000, b"\x02" * 65_000, b"\x80\x01" * 32_500)
@@ -67,7 +69,7 @@ def check_wrong_option(name: str, options: Options) -> None:
 
 def check_any_bytes(name: str, options: Options, shapes: Iterable[bytes] = (), rounds: int = ROUNDS) -> None:
     """Nothing is raised, no rule of the seam is broken and no study stays open. `shapes`: bytes of this protocol."""
-    pieces = (*SHAPES, *shapes)
+    pieces = (*SHAPES, *filter(None, shapes))
     for number in range(rounds):
         chance = seeded(f"{name} {number}".encode())
         refused = {_pick(chance, STEPS_MAX) for _ in range(_pick(chance, 4))}
@@ -79,6 +81,32 @@ def check_any_bytes(name: str, options: Options, shapes: Iterable[bytes] = (), r
         _check_size(bench)
 
 
+def check_acknowledges_late(name: str, options: Options, message: bytes, answer: bytes, before: bytes = b"") -> None:
+    """`message` is answered with `answer` once it is durable, and never while the disk refuses it.
+
+    `before`: what the device says first, such as ENQ; whatever is said to it is none of this check's business.
+    """
+    said, kept = _told(name, options, before, message, is_kept=True)
+    _hold(answer in said, f"{answer!r} says that a message is kept; after this one the driver sent {said!r}")
+    _hold(kept > 0, "what is acknowledged has been committed")
+    said, _ = _told(name, options, before, message, is_kept=False)
+    _hold(answer not in said, f"{answer!r} says that a message is kept; it was sent, and the disk refused it")
+
+
+def _told(name: str, options: Options, before: bytes, message: bytes, *, is_kept: bool) -> tuple[bytes, int]:
+    """Return what is sent after `message`, and how many bytes of it became durable."""
+    message_began = False
+
+    def refuse(_number: int) -> bool:
+        return message_began and not is_kept
+
+    bench = Bench(name, options, refuse=refuse)
+    bench.feed(before)
+    message_began, durable = True, len(bench.durable)
+    said = bench.feed(message) + bench.wait(ANSWER_S)
+    return said, len(bench.durable) - durable
+
+
 def _step(bench: Bench, chance: Entropy, pieces: tuple[bytes, ...]) -> None:
     match _pick(chance, 8):
         case 0:
@@ -87,8 +115,16 @@ def _step(bench: Bench, chance: Entropy, pieces: tuple[bytes, ...]) -> None:
             bench.wait(_pick(chance, 2_000) / 10)
         case 3 | 4:
             bench.feed(chance(_pick(chance, NOISE_SIZE_MAX)))
+        case 5:
+            bench.feed(_damaged(pieces[_pick(chance, len(pieces))], chance))
         case _:
             bench.feed(pieces[_pick(chance, len(pieces))])
+
+
+def _damaged(piece: bytes, chance: Entropy) -> bytes:
+    """Return it with one byte that is another."""
+    at = _pick(chance, len(piece))
+    return piece[:at] + chance(1) + piece[at + 1 :]
 
 
 def check_endless_bytes(name: str, options: Options) -> None:

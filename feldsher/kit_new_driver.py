@@ -6,6 +6,7 @@ Copies `feldsher.skeleton` under another name into a folder that is made for it;
 import argparse
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.name!r}: a driver's name is 2 to 32 small letters and digits, a letter first")
     if args.name in registry.names():
         raise UsageError(f"{args.name!r}: there is such a driver already")
+    if find_spec(args.name) is not None:
+        raise UsageError(
+            f"{args.name!r}: Python has a module of that name, and the driver's would take its place; choose another"
+        )
     try:
         args.folder.mkdir(parents=True)
         for source in files("feldsher.skeleton").iterdir():

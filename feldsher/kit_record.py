@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from edge import registry
     from edge.driver import Line
     from edge.ports import Recorder, try_open
+    from node.enrolment import load_kit
 
     if bool(args.driver) != bool(args.data):
         raise UsageError("--driver and --data belong together: what a device is told is kept must be kept")
@@ -77,6 +78,10 @@ def run(args: argparse.Namespace) -> int:
         "what": args.what or NOT_TOLD,
     }
     try_open(args.port, line)
+    if args.driver:
+        # Before the files are made: a wrong option or a missing kit leaves no empty recording of that name behind.
+        registry.create(args.driver, options)
+        load_kit(args.data / kit_devices.ENROLMENT)
     comments = [f"{line}, {args.port}; {WARNING}"]
     with ExitStack() as held:
         _write_card(stem, card, comments, is_new=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from feldsher import __version__
-from wire.errors import FeldsherError, UsageError
+from wire.errors import ConfigError, FeldsherError, UsageError
 
 EXAMPLES = {
     "demo": "demo --once --json",
@@ -28,6 +28,10 @@ COMMANDS = {
     "simulate": "a simulated diagnostic device or modem on a pty",
 }
 
+EXTRAS = {"kit": "edge", "gateway": "edge", "server": "server", "demo": "edge,server"}
+"""What of pyproject.toml's extras a command's libraries are in. The rest needs none."""
+
+OWN = {"edge", "feldsher", "gateway", "hardware", "node", "provisioning", "server", "wire"}
 MISSING = ("required: COMMAND", "required: WHAT", "required: ACTION")
 """How argparse ends its complaint when no subcommand was named."""
 
@@ -66,12 +70,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of ours become one line and a code by class."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if word in COMMANDS), None)
-    args = build_parser(command).parse_args(words)
     try:
+        args = build_parser(command).parse_args(words)
         return int(args.run(args))
     except FeldsherError as error:
         print(f"feldsher: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if command not in EXTRAS or error.name is None or error.name.partition(".")[0] in OWN:
+            raise
+        print(
+            f"feldsher: the library {error.name!r} is not installed here: pip install 'feldsher[{EXTRAS[command]}]'",
+            file=sys.stderr,
+        )
+        return ConfigError.exit_code
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:

@@ -127,6 +127,8 @@ def _contact(one: GatewayAddress, name: str) -> Contact:
 
 
 def _load(path: Path, shape: type[File]) -> File:
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file; a node gets it by `feldsher kit enrol` or `gateway enrol`")
     require_private(path)
     file = config.load(path, shape)
     if file.version != VERSION:

@@ -17,6 +17,7 @@ from typing import Final
 from edge.driver import Driver, Facts, Line, Option
 from edge.readings import LineDriver, Lines, Reading, damaged, observation
 from edge.registry import read_options
+from edge.signs import CHECK, Signs
 
 LINE_SIZE_MAX: Final = 128
 """A longer line is cut, and is no record."""
@@ -54,3 +55,13 @@ def create(options: Mapping[str, object]) -> Driver:
     names_patient = read_options(FACTS, options)["id"] == "patient"
     lines = Lines(b"\r\n", LINE_SIZE_MAX)
     return LineDriver(FACTS.form, FACTS.name, lines, lambda line: read(line, names_patient=names_patient))
+
+
+def _whole(data: bytes) -> int:
+    """Count the messages in these bytes that are whole beyond doubt, with the reader above."""
+    readings = (read(line) for line in Lines(b"\r\n", LINE_SIZE_MAX).feed(data))
+    return sum(reading is not None and not reading.partial for reading in readings)
+
+
+SIGNS: Final = Signs(CHECK, _whole)
+"""By what the kit finds this device, its speed and a swapped cable (`edge/signs.py`). `FRAME`: without a checksum."""

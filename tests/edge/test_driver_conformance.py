@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import registry
-from edge.conformance import CHECKS, HELD_SIZE_MAX, held
+from edge.conformance import CHECKS, HELD_SIZE_MAX, check_acknowledges_late, check_any_bytes, held
 from tests.edge.bench import Bench
 from wire.errors import ConfigError, Misuse
 
@@ -195,6 +195,47 @@ def test_the_suite_is_content_with_a_good_driver_of_another_package(monkeypatch,
 def test_the_suite_finds_a_driver_of_another_package_that_breaks_a_rule(monkeypatch, tmp_path, rule):
     mine = "" if rule.startswith(("FACTS", "version")) else "create = lambda options: Mine()\n"
     assert rule in " ".join(checked(f"{GOOD}\n{mine}{WRONG[rule]}\n", monkeypatch, tmp_path).values())
+
+
+KX21 = b"\x02D1U" + b" " * 26 + b"0058 " * 15 + b"\x03"
+ORU = b"\x0bMSH|^~\\&|A||||20260801||ORU^R01|1|P|2.3.1\rPID|1||5\rOBR|1\rOBX|1|NM|WBC||5\r\x1c\r"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "before", "message", "answer"),
+    [
+        ("astm", {}, b"\x05", b"\x021H|\\^&|||X\r\x03B1\r\n", b"\x06"),
+        ("hl7", {}, b"", ORU, b"MSA|AA"),
+        ("kx21", {}, b"", KX21, b"\x06"),
+        ("lines", {"mode": "blocks", "answer": "ack"}, b"", b"\x02block\x03", b"\x06"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_is_acknowledged_is_durable(name, options, before, message, answer):
+    check_acknowledges_late(name, options, message, answer, before)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ("[StudyBegins('x'), Send(b'6'), Commit(data), StudyEnds()]", "the disk refused it"),
+        ("[Send(b'6')]", "has been committed"),
+        ("[StudyBegins('x'), Commit(data), StudyEnds()]", "the driver sent b''"),
+    ],
+    ids=["at once", "and kept nothing", "never"],
+)
+def test_a_driver_of_another_package_that_acknowledges_wrongly_is_found(monkeypatch, tmp_path, answers, told):
+    wrong = f"Mine.feed = lambda self, data, now: {answers} if data else []\ncreate = lambda options: Mine()\n"
+    installed(monkeypatch, tmp_path, GOOD + wrong)
+    with pytest.raises(Misuse, match=told):
+        check_acknowledges_late("thirdparty", {}, b"message", b"6")
+
+
+def test_a_drivers_own_message_comes_damaged_too(monkeypatch, tmp_path):
+    fragile = "Mine.feed = lambda self, data, now: [] if data.isascii() else 1 / 0\ncreate = lambda options: Mine()\n"
+    installed(monkeypatch, tmp_path, GOOD + fragile)
+    with pytest.raises(ZeroDivisionError):
+        check_any_bytes("thirdparty", {}, [b"", b"an ASCII message" * 4])
 
 
 def test_a_package_cannot_replace_a_driver_of_ours(monkeypatch, tmp_path):

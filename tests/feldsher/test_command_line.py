@@ -1,6 +1,7 @@
 """The command line as a whole: help, wrong use, and the gateway's enrolment."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -96,3 +97,13 @@ def test_the_demo_wants_a_new_folder(tmp_path, capsys):
 def test_a_simulated_device_that_cannot_be_is_refused_in_one_line(words, code, told, capsys):
     assert main(["simulate", "device", *words.split()]) == code
     assert told in capsys.readouterr().err
+
+
+def test_a_library_that_was_not_installed_is_named_with_its_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tinydb", None)
+    for name in [one for one in sys.modules if one.startswith("edge.")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["kit", "run", "--data", "nowhere"]) == 78
+    told = capsys.readouterr().err
+    assert "'tinydb" in told
+    assert "pip install 'feldsher[edge]'" in told
