@@ -1,7 +1,8 @@
 """The road of a `dir://` way: what may go by hand is written onto the stick while one is in (`node/carrying.py`).
 
 It gives no bearer and costs nobody's session. While its way is open a `Carrier` looks for the stick; what lies on it is
-told to the ways, for a copy that is under way saves money. Receipts that come back on it go to the kit's outbox.
+told to the ways, for a copy that is under way saves money. Receipts that come back on it go to the kit's outbox, a
+worklist that comes with it goes where a session's does, from each gateway of the enrolment.
 Calls to the stick are made apart (`node/apart.py`): one that hangs holds up neither devices nor links, nor the end of
 the process for more than CLOSE_S_MAX. Nothing survives but what is on the stick and in the kit's stores.
 """
@@ -19,12 +20,12 @@ from edge.way import RoadStatus
 from node import entropy
 from node.apart import Apart, Call
 from node.carried import CarryStatus
-from node.carrying import Carrier, Far
+from node.carrying import Carrier, Far, Mount
 from node.disk import RealDisk
+from node.entropy import Entropy
 from node.host import Grant
-from node.idle import NothingTaken
 from node.rereading import UnreadableError
-from node.seams import Offer, Outbox, Refusal
+from node.seams import Custody, Damaged, NotOpen, Offer, Outbox, RangeSet, Receipt, Refusal
 from wire.errors import DiskError, DiskFull
 from wire.noise import KeyPair
 
@@ -63,6 +64,30 @@ class ForStick:
         self._outbox.refused(object_id, refusal)
 
 
+class FromStick:
+    """The kit's inbox as it is now: it is made anew after a failed disk (`node.seams.Inbox`)."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    def offered(self, peer: bytes, offer: Offer) -> RangeSet | Custody | Receipt | Refusal:
+        return self._kit.inbox.offered(peer, offer)
+
+    def write(self, peer: bytes, object_id: bytes, offset: int, data: bytes) -> Refusal | NotOpen | None:
+        return self._kit.inbox.write(peer, object_id, offset, data)
+
+    def finish(self, peer: bytes, object_id: bytes) -> Custody | Receipt | Refusal | Damaged | NotOpen:
+        return self._kit.inbox.finish(peer, object_id)
+
+
+def carrier_of(kit: Kit, place: str, mount: Mount, outbox: Outbox, entropy: Entropy) -> Carrier:
+    """Return what reads and writes the kit's parcels on the sticks at a place."""
+    enrolment = kit.enrolment
+    grants = {one.public: Grant(enrolment.psk, one.name) for one in enrolment.gateways}
+    identity, far = KeyPair.from_secret(enrolment.link_secret), [Far(kit.gateway.public, outbox)]
+    return Carrier(place, mount, identity, grants.get, FromStick(kit), entropy, far, trace=kit.trace)
+
+
 class StickRoad:
     """The seam `edge.way.Road` for one place where sticks are put in. `carried` hears what lies on the present one."""
 
@@ -80,18 +105,8 @@ class StickRoad:
 
     def open(self) -> None:
         kit, peer = self._kit, self._kit.gateway.public
-        identity = KeyPair.from_secret(kit.enrolment.link_secret)
-        grant = Grant(kit.enrolment.psk, kit.gateway.name)
-        self._carrier = Carrier(
-            str(self._place),
-            partial(RealDisk, self._place),
-            identity,
-            lambda public: grant if public == peer else None,
-            NothingTaken(),
-            entropy.system,
-            [Far(peer, self._outbox)],
-            trace=kit.trace,
-        )
+        mount = partial(RealDisk, self._place)
+        self._carrier = carrier_of(kit, str(self._place), mount, self._outbox, entropy.system)
         self._task = asyncio.ensure_future(self._run(self._carrier, peer))
 
     def close(self) -> None:
@@ -168,4 +183,4 @@ class StickRoad:
             kit.settle(now)
 
 
-__all__ = ["ForStick", "StickRoad"]
+__all__ = ["ForStick", "FromStick", "StickRoad", "carrier_of"]

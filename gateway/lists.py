@@ -3,7 +3,9 @@
 Owns the folder `down` of the station's disk: one file for each kit, called as its link key, replaced as a whole by a
 newer version that the server has signed. *Custody*, here: the file is fsynced with its folder. In each session a kit is
 offered its list until it has spoken: one that has it says so without a transfer, and one whose card has lost it gets
-it again. The kit's signed receipt is handed to the server's link; it is not kept, for the kit gives it again.
+it again. Onto a stick goes what its kit has not spoken of since the start, to be carried where no link reaches it
+(`node/carrying.py`). The kit's signed receipt is handed to the server's link; it is not kept, for the kit gives it
+again.
 
 A file that the disk has damaged counts as none and is removed; the server gives it again unless the kit has taken it.
 """
@@ -68,6 +70,16 @@ class Lists:
         """Return the offer of the kit's newest list."""
         held = self._held.get(kit)
         return held.offer if held is not None else None
+
+    @property
+    def kits(self) -> list[bytes]:
+        """The kits that have a list here."""
+        return sorted(self._held)
+
+    def is_taken(self, kit: bytes) -> bool:
+        """Tell whether the kit has said since the start that it holds its newest list."""
+        offer = self.offer(kit)
+        return offer is None or offer.object_id in self._receipts
 
     def read(self, kit: bytes, object_id: bytes, offset: int, size: int) -> bytes:
         """Return bytes of the kit's list; zeros of one that a newer has replaced: its digest shows it."""
@@ -144,3 +156,10 @@ class ToKit:
     def refused(self, object_id: bytes, refusal: Refusal) -> None:
         if not refusal.temporary:
             self._settled = object_id
+
+
+class ByStick(ToKit):
+    """The outbox of one slot for a kit: its newest list, until it has spoken of it here or anywhere else."""
+
+    def pending(self) -> Sequence[Offer]:
+        return () if self._lists.is_taken(self._kit) else super().pending()

@@ -4,7 +4,7 @@ Two links with a depot between them. Towards kits the station is a `Host`: it le
 server it is a `Caller`: it offers what lies in the depot, hears the receipts, and takes new rosters and the kits'
 worklists, which it passes on to them (`gateway.lists`). A receipt is given to the kit at once when its session lives,
 and otherwise when the kit offers the object again. Parcels on a stick are taken as what a session brings, and
-answered on the stick (`node/carrying.py`).
+answered on the stick (`node/carrying.py`), which also takes the worklists along.
 
 Synchronous and driven from outside, like the links themselves: no socket, no thread, no clock of its own. May call
 `node` and `wire`. What survives a crash at any instant: every object in custody, every receipt, every partial object up
@@ -20,10 +20,10 @@ from functools import partial
 from itertools import chain
 
 from gateway.depot import RESERVE_BYTES, Depot, FromKits, ToServer
-from gateway.lists import Lists, ToKit
+from gateway.lists import ByStick, Lists, ToKit
 from gateway.roster import FromServer, Roster
 from node.apart import Call
-from node.carrying import Carrier, Mount
+from node.carrying import Carrier, Far, Mount
 from node.disk import Disk
 from node.entropy import Entropy
 from node.link import Caller, Event, Host
@@ -85,9 +85,14 @@ class Station:
         self._crossed = False
 
     def add_slot(self, place: str, mount: Mount) -> Carrier:
-        """Take parcels from the sticks that are put in at `place`, and write answers to them."""
-        self._slots.append(self._add(place, mount, authorize=self.roster.grant))
+        """Take parcels from the sticks that are put in at `place`, write answers to them, and the kits' worklists."""
+        self._slots.append(self._add(place, mount, authorize=self.roster.grant, is_alone=True))
+        self._slots[-1].carry_to(self._far())
         return self._slots[-1]
+
+    def _far(self) -> list[Far]:
+        """Return an outbox of its own for each kit that has a list."""
+        return [Far(kit, ByStick(self.lists, kit)) for kit in self.lists.kits]
 
     @property
     def slots(self) -> Sequence[Carrier]:
@@ -157,16 +162,18 @@ class Station:
         for peer in revoked:
             self.host.drop(peer)
             self.lists.forget(peer)
-        self._tell_slots(bool(receipts))
+        self._tell_slots(bool(receipts or taken), bool(new_lists or revoked))
         told = (self.host.events(), self.caller.events(), *(slot.events() for slot in self._slots))
         for event in chain.from_iterable(told):
             self._on_event(event)
         if arrived:
             self.caller.nudge(now)
 
-    def _tell_slots(self, has_receipts: bool) -> None:
-        """Receipts are written on the sticks that are in; with a new roster others are let in, or not any more."""
+    def _tell_slots(self, has_receipts: bool, has_lists: bool) -> None:
+        """Receipts and lists are written on the sticks that are in; a new roster lets others in, or not any more."""
         is_new, self._roster_version = self.roster.version != self._roster_version, self.roster.version
+        for slot in self._slots if has_lists else ():
+            slot.carry_to(self._far())
         for slot in self._slots if has_receipts or is_new else ():
             slot.nudge(retry=is_new)
 

@@ -59,6 +59,9 @@ def _by_name(counts: Mapping[int, int]) -> dict[str, int]:
 
 def _counted(carried: Mapping[int, int]) -> str:
     """Return "12 studies"; summaries travel with their studies and are counted only when they are alone."""
+    if lists := carried.get(objects.WORKLIST):
+        rest = {kind: count for kind, count in carried.items() if kind != objects.WORKLIST}
+        return f"{lists} worklist{'' if lists == 1 else 's'}" + (f" and {_counted(rest)}" if rest else "")
     if carried.get(objects.STUDY):
         return f"{carried[objects.STUDY]} stud{'y' if carried[objects.STUDY] == 1 else 'ies'}"
     count = sum(carried.values())

@@ -3,9 +3,10 @@
     kit, `link send`:  answers are read and told to the outbox, what waits is written, what has been taken is removed
     gateway, `serve`:  parcels are read into the inbox, and what the inbox says of their objects is written back
 
-Both are the same code; a node may do both. `Carrier` is synchronous: `tick` does one small step (a parcel read, an
-object taken, a quarter of a megabyte written, one fsync), so that a kit goes on listening to its devices; `deadline`
-says when it wants the next. Between visits nothing of the stick is kept open, so that it can be pulled out.
+Both are the same code; a node may do both, as a gateway with worklists for kits does. `Carrier` is synchronous: `tick`
+does one small step (a parcel read, an object taken, a quarter of a megabyte written, one fsync), so that a kit goes on
+listening to its devices; `deadline` says when it wants the next. Between visits nothing of the stick is kept open, so
+that it can be pulled out.
 
 A call to a stick that breaks may hang for half a minute. So a visit makes none itself: it yields each as a `Call`, and
 goes on with what came of it. `tick` makes them at once (`link send`, the simulation); who cannot wait takes them by
@@ -73,7 +74,10 @@ class Far:
 
 
 class Carrier:
-    """See the module's text. `makes` marks a folder that is not yet one (`link`); kits and gateways leave it alone."""
+    """See the module's text. `makes` marks a folder that is not yet one (`link`); kits and gateways leave it alone.
+
+    `is_alone`: nobody else carries under this key, so that what was written to somebody who is no far side is removed.
+    """
 
     def __init__(
         self,
@@ -86,16 +90,20 @@ class Carrier:
         far: Sequence[Far] = (),
         *,
         makes: bool = False,
+        is_alone: bool = False,
         poll_s: float = POLL_S,
         take_whole: TakeWhole | None = None,
         trace: Trace = NO_TRACE,
     ) -> None:
         self._mount, self._identity, self._authorize, self._entropy = mount, identity, authorize, entropy
-        self._makes, self._poll_s = makes, poll_s
+        self._makes, self._is_alone, self._poll_s = makes, is_alone, poll_s
         self._mailbox = mailbox(identity.public)
         self._trace = trace
         self._events = Events(trace)
-        self._departures = {one.public: Departures(one.outbox, one.is_settled) for one in far}
+        self._far = tuple(far)
+        self._departures: dict[bytes, Departures] = {}
+        self._left: dict[bytes, int] = {}
+        self._meet()
         self._arrivals = Arrivals(identity, authorize, inbox, self._heard, self._events, take_whole)
         self._manifests: dict[str, Manifest] = {}
         """Of our parcels on the stick, by name of file."""
@@ -105,7 +113,6 @@ class Carrier:
         self._seen: set[str] | None = None
         self._stale = False
         """There may be something to write though nothing on the stick has changed."""
-        self._left: dict[bytes, int] = {}
         self._visit: Visit | None = None
         self._outcome: Outcome | None = None
         self._opened: AbstractContextManager[Disk] | None = None
@@ -169,6 +176,11 @@ class Carrier:
             self._arrivals.retry()
         self._stale, self._next_at = True, float("-inf")
 
+    def carry_to(self, far: Sequence[Far]) -> None:
+        """Carry to these far sides from the next visit on; one that stays keeps the outbox that it has."""
+        self._far = tuple(far)
+        self.nudge()
+
     def close(self) -> None:
         """Let go of the stick, also in the middle."""
         attempt(self.leave())
@@ -198,6 +210,13 @@ class Carrier:
         self._visit, self._next_at, self._seen = None, now + FAILURE_PAUSE_S, None
         self._events.note("bearer", b"", f"{self._status.place}: {trouble}")
         self._status = CarryStatus(self._status.place, trouble=trouble)
+
+    def _meet(self) -> None:
+        known = self._departures
+        self._departures = {
+            one.public: known.get(one.public) or Departures(one.outbox, one.is_settled) for one in self._far
+        }
+        self._left = {peer: left for peer, left in self._left.items() if peer in self._departures}
 
     # A visit
 
@@ -250,6 +269,7 @@ class Carrier:
         if not self._status.is_there:
             self._events.note("bearer", b"", f"{self._status.place}: a stick is here")
         self._names, self._stale = names, False
+        self._meet()
         self._show(is_busy=True)
         yield None
         self._arrivals.forget(names)
@@ -260,8 +280,10 @@ class Carrier:
             for peer in sorted(self._arrivals.peers()):
                 yield from self._answer(stick, peer)
             yield from self._clear_answers(stick)
+            yield from self._clear_astray(stick)
             for peer in self._departures:
                 yield from self._depart(stick, peer)
+                yield None
         except StickError as error:
             if not (yield from _made(lambda: stick.is_marked)):
                 raise StickError("the stick was pulled out; nothing is lost") from error
@@ -331,6 +353,10 @@ class Carrier:
             return False
         if isinstance(answer, objects.Receipt):
             self._events.note("sent", peer, f"{about.object_id.hex()}: its receipt came on a stick", about.object_id)
+        elif isinstance(answer, objects.Refusal):
+            text = f"{about.object_id.hex()} is refused, a stick says: "
+            plain = text + str(objects.Refusal(answer.reason))
+            self._events.note("refused", peer, text + str(answer), about.object_id, plain)
         return True
 
     # Answers to what has come
@@ -358,6 +384,13 @@ class Carrier:
         asking = {parsed.sender for parsed in self._names.values() if parsed.to == self._mailbox}
         for name, manifest in list(self._manifests.items()):
             if manifest.digest and self._names[name].to not in asking:
+                yield from self._remove(stick, name)
+
+    def _clear_astray(self, stick: Stick) -> Visit:
+        """Remove what was written to somebody who is no far side any more, as a kit that was revoked."""
+        known = {mailbox(peer) for peer in self._departures if self._authorize(peer) is not None}
+        for name, manifest in list(self._manifests.items()) if self._is_alone else ():
+            if not manifest.digest and self._names[name].to not in known:
                 yield from self._remove(stick, name)
 
     # What is to be carried

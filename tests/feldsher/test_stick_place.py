@@ -3,6 +3,7 @@
 import pytest
 
 from node.stick import FOLDER
+from server.centre import Centre
 from tests.feldsher.place import Place, feldsher
 
 
@@ -36,6 +37,33 @@ class Carried(Place):
 
     def stick_of_gateway(self):
         return self.status("gateway")["sticks"][0]
+
+
+@pytest.mark.slow
+def test_a_worklist_reaches_a_kit_by_stick_alone_and_its_word_comes_back(tmp_path):
+    (tmp_path / "list.csv").write_text("patient,sample\n24310077,S1\n")
+    with Carried(tmp_path) as place:
+        alive = ("centre", "gateway", "kit")
+        place.start("centre")
+        place.start("gateway", "--listen", f"dir://{tmp_path}/base/stick")
+        place.start("kit")
+        place.until(lambda: all(map(place.is_ready, alive)), "all run", alive=alive)
+        data = ("--data", place.data("centre"))
+        made = feldsher("server", "worklist", "set", "van-1", tmp_path / "list.csv", "--day", "2099-06-01", *data)
+        assert made.returncode == 0, made.stderr
+        place.put("base")
+        place.until(lambda: "1 worklist" in place.stick_of_gateway()["text"], "it is on the stick", alive=alive)
+        place.put("pocket")
+        place.put("van")
+        place.until(lambda: place.status("kit")["worklist"] == [["2099-06-01", 1]], "it is on the kit", alive=alive)
+        place.until(lambda: place.led() == "double" and len(place.parcels()) == 2, "its answer is there", alive=alive)
+        assert "24310077" in feldsher("kit", "worklist", "--data", place.data("kit")).stdout
+        place.put("pocket")
+        place.put("base")
+        with Centre.open(place.data("centre")) as centre:
+            place.until(lambda: centre.worklists.lists()[0].state == "on the kit", "the centre knows", alive=alive)
+        for node in alive[::-1]:
+            place.stop(node)
 
 
 @pytest.mark.slow

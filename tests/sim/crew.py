@@ -7,17 +7,13 @@ fails, it is lost on the way, and a copy that somebody made of it once is read a
 import contextlib
 import copy
 
-from edge.sticks import StickRoad
+from edge.sticks import StickRoad, carrier_of
 from edge.way import RoadStatus
 from node.apart import attempt
-from node.carrying import Carrier, Far
-from node.host import Grant
-from node.idle import NothingTaken
 from node.stick import mark
 from tests.sim.disk import SimDisk
 from tests.sim.world import Alarm
 from wire.errors import DiskError, UsageError
-from wire.noise import KeyPair
 
 STEP_S = 0.02
 """One step of a visit: a block is read, a quarter of a megabyte written, one fsync."""
@@ -74,16 +70,7 @@ class SlotRoad(StickRoad):
     def open(self):
         kit = self._kit
         self._peer = kit.gateway.public
-        grant = Grant(kit.enrolment.psk, kit.gateway.name)
-        self._carrier = Carrier(
-            "dir:///stick",
-            self._slot,
-            KeyPair.from_secret(kit.enrolment.link_secret),
-            lambda public: grant if public == self._peer else None,
-            NothingTaken(),
-            self._world.entropy,
-            [Far(self._peer, self._outbox)],
-        )
+        self._carrier = carrier_of(kit, "dir:///stick", self._slot, self._outbox, self._world.entropy)
         self._ledger.opened()
         self.alarm.look()
 
