@@ -9,15 +9,16 @@ import mimetypes
 from dataclasses import dataclass
 from typing import Final
 
-from edge import charset, dicom_files, scp_ecg
+from edge import charset, dicom_files, scp_ecg, spectra_n42
 from edge.drivers import transfer_scp
-from edge.spectra import read_spectra
+from edge.spectra import ENDINGS, read_spectra
 from wire.record import Result
 from wire.tag import Tag
 
 OCTETS: Final = "application/octet-stream"
 USUAL: Final = ("dicom", "ecg", "spectrum", "pdf", "picture", "csv")
 KINDS: Final = (*USUAL, "other")
+UNREAD_SPECTRUM: Final = Result(notes=("its spectrum was not read: it is damaged, or of a form that is not known",))
 _BEGINNINGS: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -65,8 +66,10 @@ def contents_of(name: str, data: bytes) -> Contents:
     if spectra := read_spectra(name, data):
         return Contents("spectrum", media_type_of(name, data), results=spectra)
     media_type = media_type_of(name, data)
-    kind = _kind_of(media_type, name.lower())
-    return _of_dicom(dicom_files.read(data)) if kind == "dicom" else Contents(kind, media_type)
+    kind = "spectrum" if spectra_n42.is_n42(data) else _kind_of(media_type, name.lower())
+    if kind == "dicom":
+        return _of_dicom(dicom_files.read(data))
+    return Contents(kind, media_type, results=(UNREAD_SPECTRUM,) if kind == "spectrum" else ())
 
 
 def kind_of_head(name: str, head: bytes) -> str:
@@ -75,7 +78,8 @@ def kind_of_head(name: str, head: bytes) -> str:
         return "dicom"
     if transfer_scp.is_record(head):
         return "ecg"
-    return "spectrum" if name.lower().endswith(".xml") else _kind_of(media_type_of(name, head), name.lower())
+    is_maybe = name.lower().endswith(".xml") or spectra_n42.is_n42(head)
+    return "spectrum" if is_maybe else _kind_of(media_type_of(name, head), name.lower())
 
 
 def _kind_of(media_type: str, name: str) -> str:
@@ -85,7 +89,7 @@ def _kind_of(media_type: str, name: str) -> str:
         return "picture"
     if dicom_files.is_named(name) and media_type in {dicom_files.MEDIA_TYPE, OCTETS}:
         return "dicom"
-    if name.endswith((".spe", ".spc", ".n42")):
+    if name.endswith(ENDINGS):
         return "spectrum"
     return "csv" if name.endswith((".csv", ".tsv")) else "other"
 

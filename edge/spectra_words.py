@@ -9,12 +9,14 @@ from wire.record import Observation, Result
 CHANNELS_MAX: Final = 1 << 17
 TEXT_MAX: Final = 200
 NUMBER_SIZE_MAX: Final = 15
+TIME_SIZE_MAX: Final = 32
+"""Characters of a time; programs write them with all the digits of a float."""
 
 
 def is_number(word: str) -> bool:
     """Tell whether it is a plain decimal number without a sign."""
     whole, _, part = word.partition(".")
-    return word.isascii() and len(word) <= NUMBER_SIZE_MAX and whole.isdigit() and (not part or part.isdigit())
+    return word.isascii() and len(word) <= TIME_SIZE_MAX and whole.isdigit() and (not part or part.isdigit())
 
 
 def printable(text: str) -> str:
@@ -32,11 +34,12 @@ def total(counts: Sequence[float]) -> str:
 
 
 def result_of(live: str, real: str, counts: str, channels: int, date: str, said: str) -> Result:
-    """Return what is told of one spectrum. Times are seconds where they are plain numbers."""
+    """Return what is told of one spectrum; what is "" is not told. Times are seconds where they are plain numbers."""
     found = (
         Observation("live time", "live time", live, "s" if is_number(live) else ""),
         Observation("real time", "real time", real, "s" if is_number(real) else ""),
         Observation("counts", "counts, all channels", counts),
-        Observation("channels", "channels", str(channels)),
+        Observation("channels", "channels", str(channels) if counts else ""),
     )
-    return Result(device_time=date[:TEXT_MAX], observations=found, notes=(said,) if said else ())
+    told = tuple(one for one in found if one.value)
+    return Result(device_time=date[:TEXT_MAX], observations=told, notes=(said,) if said else ())

@@ -1,4 +1,4 @@
-"""Files of gamma spectra, made from their manuals: ORTEC's binary .Spc, and ANSI N42.42 of both editions."""
+"""Files of gamma spectra, made from their manuals: ORTEC's .Spc and .Chn, Amptek's .mca, both editions of N42.42."""
 
 import struct
 
@@ -24,6 +24,17 @@ def spc(counts=COUNTS, real=61.25, live=60.5, kind=1, texts=(b"60.50", b"61.25")
     return front + struct.pack(f"<{len(counts)}{form}", *counts).ljust(records * 128, b"\0") + end
 
 
+def chn(counts=COUNTS, date=b"22NOV261", sample=b"thyroid, phantom"):
+    """Return a .Chn as ORTEC's manual draws it, of 60.50 s live and 61.26 s real time."""
+    head = struct.pack("<hHH2sII8s4sHH", -1, 1, 1, b"05", 3063, 3025, date, b"0830", 0, len(counts))
+    tail = struct.pack("<hhfff", -102, 0, 0, 0.5, 0).ljust(256, b"\0") + b"\x07NaI 3x3".ljust(64, b"\0")
+    tail += (bytes((len(sample),)) + sample).ljust(64, b"\0")
+    return head + struct.pack(f"<{len(counts)}I", *counts) + tail.ljust(512, b"\0")
+
+
+MCA = b"<<PMCA SPECTRUM>>\r\nTAG - live_data\r\nDESCRIPTION - thyroid, phantom\r\nGAIN - 0\r\nLIVE_TIME - 60.50\r\n"
+MCA += b"REAL_TIME - 61.25\r\nSTART_TIME - 11/22/2026 08:30:00\r\nSERIAL_NUMBER - 1\r\n<<DATA>>\r\n"
+MCA += b"".join(b"%d\r\n" % count for count in COUNTS) + b"<<END>>\r\n<<DP5 CONFIGURATION>>\r\nRESC=?;\r\n"
 N42_2012 = b"""<?xml version="1.0" encoding="UTF-8"?>
 <?xml-model href="http://physics.nist.gov/N42/2011/schematron/n42.sch" type="application/xml"?>
 <n:RadInstrumentData xmlns:n="http://physics.nist.gov/N42/2011/N42" n42DocUUID="d72b7fa7-4a20-43d4-b1b2-7e3b8c6620c1">

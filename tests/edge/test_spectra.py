@@ -33,6 +33,26 @@ def test_times_stand_as_they_were_written():
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: raw.decode().encode("utf-16"),
+        lambda raw: raw.replace(b"$DATA:", b"$Data: ").replace(b"0 3\r\n", b"\r\n0\t3\r\n"),
+        lambda raw: raw.replace(b"300\r", b"300.0\r"),
+    ],
+)
+def test_what_editors_and_programs_make_of_it_is_borne(change):
+    result = read_spe(change(SPE))
+    assert values(result) == {"live time": "60.00", "real time": "61.25", "counts": "321", "channels": "4"}
+    assert result.notes == ("thyroid, phantom",)
+
+
+def test_a_time_with_all_the_digits_of_a_float_is_seconds():
+    result = read_spe(SPE.replace(b"60.00", b"299.98000000000002"))
+    assert (result.observations[0].value, result.observations[0].unit) == ("299.98000000000002", "s")
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         lambda raw: b"",

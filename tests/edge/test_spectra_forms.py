@@ -4,14 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.file_contents import contents_of
 from edge.imports import FOLDER
 from edge.spectra import read_spectra
+from edge.spectra_chn import read_chn
+from edge.spectra_mca import read_mca
 from edge.spectra_n42 import ATTRIBUTES_MAX, DEPTH_MAX, SPECTRA_MAX, read_n42
 from edge.spectra_spc import read_spc
 from edge.spectra_words import CHANNELS_MAX
 from node.spool import Spool
 from tests.edge.samples import sample
-from tests.edge.spectra_files import COUNTS, N42_2006, N42_2012, spc
+from tests.edge.spectra_files import COUNTS, MCA, N42_2006, N42_2012, chn, spc
 from tests.edge.test_imports import imported, opened, tags_of
 from tests.sim.disk import SimDisk
 from wire.record import Result, Summary
@@ -70,6 +73,45 @@ def test_channels_that_reach_beyond_their_records_are_not_read():
     assert read_spc(bytes(raw)) is None
 
 
+# ORTEC's .Chn and Amptek's .mca
+
+
+def test_a_chn_says_its_times_in_seconds_and_its_date_with_the_century():
+    result = read_chn(chn())
+    assert values(result) == READ | {"real time": ("61.26", "s")}
+    assert (result.device_time, result.notes) == ("22-NOV-2026 08:30:05", ("thyroid, phantom",))
+    assert read_chn(chn(date=b"22NOV990")).device_time == "22-NOV-1999 08:30:05"
+    assert read_chn(chn(date=b"22NOV26\0")).device_time == "22-NOV-26 08:30:05"
+    assert read_chn(chn(date=b"??NOV261")).device_time == ""
+
+
+@pytest.mark.parametrize("raw", [b"", chn()[:31], b"\0" + chn()[1:], chn([]), chn()[: 32 + 4 * len(COUNTS) - 1]])
+def test_what_does_not_fit_is_no_chn(raw):
+    assert read_chn(raw) is None
+
+
+def test_an_mca_says_what_stands_in_it():
+    result = read_mca(MCA)
+    assert values(result) == READ
+    assert (result.device_time, result.notes) == ("11/22/2026 08:30:00", ("live_data thyroid, phantom",))
+    assert "live time" not in values(read_mca(MCA.replace(b"LIVE_TIME", b"L")))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: b"",
+        lambda raw: raw[: raw.index(b"<<END>>")],
+        lambda raw: raw.replace(b"PMCA", b"P"),
+        lambda raw: raw.replace(b"\n41", b"\n-41"),
+        lambda raw: raw.replace(b"\n41", b"\n4 one"),
+        lambda raw: raw.replace(b"\n41", b"\n41" * (CHANNELS_MAX + 1)),
+    ],
+)
+def test_what_does_not_fit_is_no_mca(damage):
+    assert read_mca(damage(MCA)) is None
+
+
 # N42
 
 
@@ -111,7 +153,6 @@ BOMB = b"""<!DOCTYPE RadInstrumentData [<!ENTITY a "0 1 "><!ENTITY b "&a;&a;&a;&
         lambda raw: raw.replace(b"RadInstrumentData", b"RadInstrument"),
         lambda raw: raw[:-30],
         lambda raw: raw + b"<more/>",
-        lambda raw: raw.replace(b"0 1 3 0 3", b"0 99999999 3 0 3"),
         lambda raw: raw.replace(b"</n:RadMeas", b"<x>" * DEPTH_MAX + b"</x>" * DEPTH_MAX + b"</n:RadMeas"),
         lambda raw: raw.replace(
             b"<n:Spectrum ", b"<n:Spectrum " + b" ".join(b"a%d=''" % n for n in range(ATTRIBUTES_MAX)) + b" "
@@ -123,13 +164,20 @@ def test_what_declares_entities_grows_or_is_not_whole_is_none(damage):
     assert read_n42(damage(N42_2012)) == ()
 
 
-@pytest.mark.parametrize("words", [b"-1 2", b"1 two", b"nan 1", b"", b"1" * 16, b"0"])
-def test_channels_that_are_no_counts_are_not_told(words):
-    assert read_n42(N42_2006.replace(b"0 1 3 0 3 41 7 0 1", words)) == ()
+TIMES = {name: READ[name] for name in ("live time", "real time")}
+
+
+@pytest.mark.parametrize("words", [b"-1 2", b"1 two", b"nan 1", b"", b"1" * 16, b"0", b"0 99999999"])
+def test_channels_that_are_no_counts_are_not_told_but_that_they_were_not_read(words):
+    (result,) = read_n42(N42_2006.replace(b"0 1 3 0 3 41 7 0 1", words))
+    assert values(result) == TIMES
+    assert result.notes == ("Item", "its counts were not read: they are none")
 
 
 def test_a_compression_that_is_not_known_is_not_read():
-    assert read_n42(N42_2006.replace(b"CountedZeroes", b"zip")) == ()
+    (result,) = read_n42(N42_2006.replace(b"CountedZeroes", b"zip"))
+    assert values(result) == TIMES
+    assert result.notes == ("Item", "its counts were not read: compression 'zip'")
 
 
 def test_as_many_channels_as_the_limit():
@@ -137,13 +185,75 @@ def test_as_many_channels_as_the_limit():
         return N42_2006.replace(b"0 1 3 0 3 41 7 0 1", b"5 0 %d" % zeros)
 
     assert values(read_n42(counted(CHANNELS_MAX - 1))[0])["channels"] == (str(CHANNELS_MAX), "")
-    assert read_n42(counted(CHANNELS_MAX)) == ()
+    assert "channels" not in values(read_n42(counted(CHANNELS_MAX))[0])
 
 
-@given(st.binary(max_size=60), st.integers(0, 1200), st.sampled_from([N42_2012, N42_2006, spc()]))
+def n42(inside, root=b"RadInstrumentData"):
+    return b"<?xml version='1.0'?>\n<%s>%s</%s>" % (root, inside, root)
+
+
+ONE = b"<Spectrum><LiveTimeDuration>PT1S</LiveTimeDuration><ChannelData>1 2</ChannelData></Spectrum>"
+
+
+def test_a_derived_spectrum_has_its_own_time_and_not_that_of_the_measurement_before_it():
+    measured = b"<RadMeasurement><StartDateTime>2026-11-22T08:30:00Z</StartDateTime>" + ONE + b"</RadMeasurement>"
+    dated = b"<DerivedData>" + ONE + b"<StartDateTime>2026-11-22T09:00:00Z</StartDateTime></DerivedData>"
+    found = read_n42(n42(measured + dated + b"<DerivedData>" + ONE + b"</DerivedData>" + ONE))
+    assert [one.device_time for one in found] == ["2026-11-22T08:30:00Z", "2026-11-22T09:00:00Z", "", ""]
+    assert [one.notes for one in found] == [(), ("derived, not measured",), ("derived, not measured",), ()]
+
+
+def test_a_portals_times_stand_around_its_spectra_and_each_says_its_detector():
+    spectrum = ONE.replace(b"<Spectrum>", b"<Spectrum Detector='%s'>").replace(b"LiveTimeDuration", b"LiveTime")
+    inside = b"".join(b"<SpectrumMeasurement>" + spectrum % name + b"</SpectrumMeasurement>" for name in (b"A1", b"A2"))
+    times = b"<StartTime>2026-11-22T08:30:00Z</StartTime><SampleRealTime>PT0.25S</SampleRealTime>"
+    data = b"<DetectorData>" + times + b"%s</DetectorData>"
+    dose = b"<CountDoseData><StartTime>2000-01-01T00:00:00Z</StartTime></CountDoseData>"
+    raw = n42(b"<Measurement>" + dose + data % inside + data % inside + b"</Measurement>", b"N42InstrumentData")
+    found = read_n42(raw)
+    assert [one.notes for one in found] == [("detector A1",), ("detector A2",)] * 2
+    assert {one.device_time for one in found} == {"2026-11-22T08:30:00Z"}
+    assert values(found[0])["real time"] == ("0.25", "s")
+
+
+def test_what_is_not_told_of_many_spectra_is_said():
+    found = read_n42(n42(ONE * (SPECTRA_MAX + 3)))
+    assert len(found) == SPECTRA_MAX
+    assert found[0].notes == (f"{SPECTRA_MAX + 3} spectra are in the file; the first {SPECTRA_MAX} are told",)
+    assert found[1].notes == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b"<N42InstrumentData", b"<Event><N42InstrumentData").strip() + b"</Event>",
+        lambda raw: b"\r\n" + raw + b"\0\0\n",
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: raw.replace(b"UTF-8", b"UTF-16"),
+        lambda raw: raw.decode().replace("UTF-8", "UTF-16").encode("utf-16"),
+        lambda raw: raw.decode().replace("UTF-8", "UTF-16").encode("utf-16-be"),
+    ],
+)
+def test_what_programs_make_of_a_file_is_borne(change):
+    (result,) = read_n42(change(N42_2006))
+    assert (values(result), result.device_time) == (READ, "2026-11-22T08:30:00")
+
+
+def test_a_spectrum_outside_of_an_instruments_data_is_none():
+    assert read_n42(b"<a><!-- RadInstrumentData -->" + ONE + b"</a>") == ()
+
+
+@pytest.mark.parametrize("name", ["a.n42", "a.xml", "a.dat"])
+def test_a_file_that_was_cut_is_a_spectrum_that_was_not_read(name):
+    contents = contents_of(name, N42_2012[:-30])
+    assert contents.kind == "spectrum"
+    assert "was not read" in contents.results[0].notes[0]
+
+
+@given(st.binary(max_size=60), st.integers(0, 1200), st.sampled_from([N42_2012, N42_2006, spc(), chn(), MCA]))
 def test_any_bytes_are_spectra_or_none(noise, at, raw):
     for damaged in (raw[:at] + noise + raw[at:], raw[:at] + noise + raw[at + len(noise) :]):
-        for name in ("a.n42", "a.spc", "a.spe"):
+        for name in ("a.n42", "a.spc", "a.spe", "a.chn", "a.mca"):
             for result in read_spectra(name, damaged):
                 assert Result.from_tag(result.to_tag()) == result
 
@@ -151,7 +261,9 @@ def test_any_bytes_are_spectra_or_none(noise, at, raw):
 # What an import makes of them
 
 
-@pytest.mark.parametrize(("name", "raw"), [("a.N42", N42_2012), ("a.xml", N42_2006), ("a.Spc", spc())])
+@pytest.mark.parametrize(
+    ("name", "raw"), [("a.N42", N42_2012), ("a.xml", N42_2006), ("a.dat", N42_2006), ("a.Spc", spc())]
+)
 def test_a_spectrum_in_any_form_becomes_a_study_as_a_spe_does(name, raw, tmp_path):
     path = tmp_path / name
     path.write_bytes(raw)
@@ -190,7 +302,7 @@ PLAIN = N42_2012.replace(b"xmlns:n=", b"xmlns=").replace(b"n:", b"")
 """SpecUtils takes no file whose names have this prefix."""
 
 
-@pytest.mark.parametrize(("name", "raw"), [("a.n42", PLAIN), ("b.n42", N42_2006), ("c.spc", spc())])
+@pytest.mark.parametrize(("name", "raw"), [("a.n42", PLAIN), ("b.n42", N42_2006), ("c.spc", spc()), ("d.mca", MCA)])
 def test_specutils_reads_the_same(name, raw, tmp_path):
     theirs = pytest.importorskip("SpecUtils").SpecFile()
     theirs.loadFile(str(_written(tmp_path / name, raw)), pytest.importorskip("SpecUtils").ParserType.Auto)
