@@ -127,4 +127,4 @@ def _whole(data: bytes) -> int:
 
 
 SIGNS: Final = Signs(CHECK, _whole)
-"""Its question is not for a device that nobody knows: the byte 06 in it is ACK to one that waits for a word."""
+"""Its questions are not for a device that nobody knows: each says that six bytes follow, and 06 is ACK to who waits."""

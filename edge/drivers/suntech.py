@@ -26,7 +26,7 @@ from edge.driver import Driver, Event, Facts, Fault, Line, Note, Option, Send, S
 from edge.entries import EntryQueue
 from edge.readings import Reading, observation
 from edge.registry import read_options
-from edge.signs import CHECK, Signs
+from edge.signs import CHECK, Ask, Signs
 from wire.errors import ConfigError
 
 GET_CUFF, GET_RESULT = bytes.fromhex("3a79050048"), bytes.fromhex("3a7903004a")
@@ -248,5 +248,9 @@ def create(options: Mapping[str, object]) -> Driver:
     return _Suntech(poll_s)
 
 
-SIGNS: Final = Signs(CHECK, lambda data: sum(bool(answer) for _, answer in Framer().feed(data)))
-"""Its questions are not for a device that nobody knows: the byte 05 in them is ENQ, which wakes an analyser."""
+SIGNS: Final = Signs(
+    CHECK,
+    lambda data: sum(bool(answer) for _, answer in Framer().feed(data)),
+    asks=(Ask(GET_RESULT, "the last result, which it keeps"),),
+)
+"""Who nobody knows is asked the second question and not the first: 05 in that is ENQ, which wakes an analyser."""

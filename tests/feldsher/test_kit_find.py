@@ -22,6 +22,7 @@ from hardware.simulated import ptys
 from hardware.simulated.gmc import Gmc
 from hardware.simulated.radpro import RadPro
 from hardware.simulated.scales import tanita_line
+from hardware.simulated.suntech import Suntech
 from node.clock import SystemClock
 from node.daemon import STATUS_FILE
 
@@ -112,6 +113,17 @@ def test_a_geiger_counter_at_its_slower_speed_answers_who_it_is(plugged):
     path = plugged("counter", Gmc(1, 4, 5.0), 57600)
     one = found(path, listen=0.05, ask=True)[path]
     assert (one.guess.driver, one.guess.line) == ("gmc", Line(57600))
+
+
+def test_a_blood_pressure_module_tells_its_last_result_and_nothing_else_is_asked_of_it(plugged):
+    device = Suntech(1)
+    path = plugged("cuff", device)
+    one = found(path, listen=0.05, ask=True)[path]
+    assert (one.guess.driver, one.guess.line, one.guess.confidence) == ("suntech", Line(9600), "sure")
+    assert one.answer_to == "the last result, which it keeps"
+    assert device.commands == [bytes.fromhex("3a7903004a")]
+    shown = " ".join(kit_find.lines_of(one))
+    assert "systolic" not in shown, "whose result it is nobody knows, so it is not shown"
 
 
 def test_an_analyser_that_calls_is_likely_and_gets_no_answer(plugged):
@@ -319,6 +331,6 @@ def test_no_question_changes_a_simulated_device(kind):
 
 
 def test_no_question_holds_a_word_of_a_conversation():
-    """Radex' question holds ACK, SunTech's ENQ: a KX-21 took its result for delivered, an Abacus woke."""
-    assert {name for name, _ in ASKS} == {"contec", "gmc", "mtsics", "radpro", "tm2655"}
+    """Radex' hold ACK, one of SunTech's ENQ: a KX-21 took its result for delivered, an Abacus woke."""
+    assert {name for name, _ in ASKS} == {"contec", "gmc", "mtsics", "radpro", "suntech", "tm2655"}
     assert not [name for name, ask in ASKS if set(ask.data) & {0x04, 0x05, 0x06, 0x15, 0x18}]
