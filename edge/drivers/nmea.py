@@ -10,7 +10,8 @@ none came for `WATCH_S`; what else it says, lines of JSON, is no sentence.
 
 No study comes of it. Every `every_s` seconds it says `Located`: capture keeps the last, and each study that begins
 says where, and how far the kit's clock is from the satellites'. A place comes only from a fix (RMC, status A), never
-from an estimate. Height and satellites are of the GGA with the same time.
+from an estimate. Height and satellites are of the GGA with the same time. Many receivers (u-blox, Garmin) say it after
+the RMC: then the place is said again, with them.
 
 Receivers lose 1024 weeks when their firmware grows old, and say a date of twenty years ago, or none. A date before
 `year_min` is not taken, nor corrected: the place is, and the panel says why there is no time.
@@ -62,6 +63,8 @@ class _Nmea:
     def _begin(self) -> None:
         self._lexer = Lexer()
         self._height: tuple[Height, str] | None = None
+        self._bare: tuple[Minimum, str, float] | None = None
+        """The RMC of the last place, and when it came, where that place was said without its height."""
         self._year: datetime | None = None
         self._next_at = 0.0
         self._fix_at: float | None = None
@@ -106,28 +109,33 @@ class _Nmea:
         match read(fields):
             case Height() as height:
                 self._height = height, sentence
+                if self._bare is not None and self._bare[0].is_of(height.time):
+                    return self._locate(*self._bare)
             case Clock(utc):
                 self._year = utc
-            case Minimum(time, place, utc) if place is not None:
+            case Minimum() as minimum if minimum.position is not None:
                 was_lost, self._fix_at = self._fix_at is None, now
                 self._told_codes -= {"no-fix", "no-sentence"}
                 if was_lost or now >= self._next_at:
                     self._next_at = now + self._every_s
-                    return self._locate(Minimum(time, place, utc), sentence, now)
+                    return self._locate(minimum, sentence, now)
         return []
 
-    def _locate(self, minimum: Minimum, sentence: str, now: float) -> list[Event]:
+    def _locate(self, minimum: Minimum, sentence: str, at: float) -> list[Event]:
+        """Say where the kit was at `at`, when the sentence came."""
+        self._bare = minimum, sentence, at
         place = minimum.position
         if place is None:
             return []
         utc, events = self._believed(minimum.utc)
         sentences: tuple[str, ...] = (sentence,)
         altitude_m = satellites = hdop = ""
-        if self._height is not None and self._height[0].time == minimum.time:
+        if self._height is not None and minimum.is_of(self._height[0].time):
             height, text = self._height
+            self._bare = None
             sentences = (sentence, text)
             altitude_m, satellites, hdop = height.altitude_m, height.satellites, height.hdop
-        where = Located(place.latitude, place.longitude, now, utc, altitude_m, satellites, hdop, sentences)
+        where = Located(place.latitude, place.longitude, at, utc, altitude_m, satellites, hdop, sentences)
         return [*events, where]
 
     def _believed(self, utc: datetime | None) -> tuple[datetime | None, list[Event]]:

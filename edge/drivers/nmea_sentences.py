@@ -40,6 +40,10 @@ class Minimum:
     position: Position | None
     utc: datetime | None
 
+    def is_of(self, time: str) -> bool:
+        """Tell whether another sentence's time is this one's; 080000 and 080000.00 are."""
+        return bool(self.time) and _significant(time) == _significant(self.time)
+
 
 @dataclass(frozen=True, slots=True)
 class Height:
@@ -101,6 +105,11 @@ def fields(sentence: bytes) -> tuple[str, list[str]] | None:
     if not star or not re.fullmatch(rb"[0-9A-Fa-f]{2}", given) or int(given, 16) != checksum(body):
         return None
     return sentence.decode("ascii"), body.decode("ascii").split(",")
+
+
+def _significant(time: str) -> str:
+    whole, _, fraction = time.partition(".")
+    return f"{whole}.{fraction.rstrip('0')}"
 
 
 def degrees(value: str, half: str, positive: str, negative: str, limit: int) -> str | None:

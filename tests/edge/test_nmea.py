@@ -83,6 +83,29 @@ def test_a_real_log_of_2022_gives_place_time_and_height():
     assert len(first.sentences) == 2
 
 
+RMC = "GPRMC,080000.00,A,5027.0,N,03031.4,E,0,0,221126,,,A"
+GGA = "GPGGA,{},5027.0,N,03031.4,E,1,08,1.1,150.0,M,,M,,"
+
+
+def test_a_receiver_that_says_its_height_after_its_place_is_heard_out():
+    bench = Bench("nmea")
+    bench.feed(sentence(RMC))
+    bench.wait(0.25)
+    bench.feed(sentence(GGA.format("075959.00")) + sentence(GGA.format("080000.00")) * 2)
+    bare, whole = bench.scans
+    assert (bare.altitude_m, whole.altitude_m, whole.satellites, whole.hdop) == ("", "150.0", "08", "1.1")
+    assert (whole.latitude, whole.utc, whole.at) == (bare.latitude, bare.utc, bare.at)
+    bench.wait(1.0)
+    bench.feed(sentence(RMC.replace("080000", "080001")) + sentence(GGA.format("080001.00")))
+    assert len(bench.scans) == 2  # not before every_s is over
+
+
+@pytest.mark.parametrize("time", ["080000", "080000.0", "080000.000"])
+def test_a_time_is_the_same_however_many_zeros_it_ends_with(time):
+    (where,) = heard(sentence(GGA.format(time)) + sentence(RMC)).scans
+    assert where.altitude_m == "150.0"
+
+
 # Numbers
 
 
