@@ -19,6 +19,7 @@ OCTETS: Final = "application/octet-stream"
 USUAL: Final = ("dicom", "ecg", "spectrum", "pdf", "picture", "csv")
 KINDS: Final = (*USUAL, "other")
 UNREAD_SPECTRUM: Final = Result(notes=("its spectrum was not read: it is damaged, or of a form that is not known",))
+UNREAD_ECG: Final = Result(notes=("its ECG was not read: it does not begin as an SCP-ECG record does",))
 _BEGINNINGS: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -69,6 +70,8 @@ def contents_of(name: str, data: bytes) -> Contents:
     kind = "spectrum" if spectra_n42.is_n42(data) else _kind_of(media_type, name.lower())
     if kind == "dicom":
         return _of_dicom(dicom_files.read(data))
+    if kind == "ecg":
+        return Contents(kind, scp_ecg.MEDIA_TYPE, "ecg", (UNREAD_ECG,))
     return Contents(kind, media_type, results=(UNREAD_SPECTRUM,) if kind == "spectrum" else ())
 
 
@@ -89,6 +92,8 @@ def _kind_of(media_type: str, name: str) -> str:
         return "picture"
     if dicom_files.is_named(name) and media_type in {dicom_files.MEDIA_TYPE, OCTETS}:
         return "dicom"
+    if name.endswith(".scp"):
+        return "ecg"
     if name.endswith(ENDINGS):
         return "spectrum"
     return "csv" if name.endswith((".csv", ".tsv")) else "other"

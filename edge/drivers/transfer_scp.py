@@ -5,12 +5,15 @@ Written from EN 1064:2005+A1:2007 / ISO 11073-91064, clauses 5.2 to 5.5. Little-
     record:  crc u16 | length u32 of the record | sections
     section: crc u16 | id u16 | length u32 | version u8 | protocol u8 | 6 reserved ("SCPECG" in section 0) | data
     crc:     CCITT (1021, FFFF) over everything after it
-    section 1: tag u8 | length u16 | value, until tag 255
+    section 0: of each section, itself first: id u16 | length u32 | place u32, counted from 1
+    section 1: tag u8 | length u16 | value, until tag 255; 25 is the date (year u16, month, day), 26 the time
 
-Devices are known that get CRCs, lengths or byte order wrong. What does not hold is noted; the file is kept as it came,
-and nothing is read that does not stand where the record says.
+Devices are known that get CRCs, lengths or byte order wrong (Healforce writes year and samples big-endian), and some
+leave "SCPECG" out. What does not hold is noted; the file is kept as it came, and nothing is read that does not stand
+where the record says. Sections follow one another, or lie where section 0 says.
 """
 
+import datetime as dt
 import struct
 from binascii import crc_hqx
 from collections.abc import Iterator, Mapping
@@ -19,9 +22,11 @@ from typing import Final
 
 HEAD_SIZE: Final = 6
 SECTION_HEAD_SIZE: Final = 16
+POINTER_SIZE: Final = 10
 SECTIONS_COUNT_MAX: Final = 64
 TAGS_COUNT_MAX: Final = 256
 MARK: Final = b"SCPECG"
+YEAR_MIN: Final = 1900
 LAST_NAME, FIRST_NAME, PATIENT_ID, DEVICE, DATE, TIME, LAST_TAG = 0, 1, 2, 14, 25, 26, 255
 BIRTH, SEX, SECOND_NAME = 5, 8, 3
 TEXTS: Final = {PATIENT_ID: "1.2", LAST_NAME: "1.0", FIRST_NAME: "1.1", SECOND_NAME: "1.3"}
@@ -44,8 +49,12 @@ class Record:
 
 
 def is_record(head: bytes) -> bool:
-    """Tell whether a file begins as an SCP-ECG record does."""
-    return len(head) >= HEAD_SIZE + SECTION_HEAD_SIZE and head[16:22] == MARK
+    """Tell whether a file begins as an SCP-ECG record does: by its mark, or by a section 0 that points to itself."""
+    if len(head) < HEAD_SIZE + SECTION_HEAD_SIZE + POINTER_SIZE:
+        return head[16:22] == MARK and len(head) >= HEAD_SIZE + SECTION_HEAD_SIZE
+    number, size = struct.unpack_from("<HI", head, HEAD_SIZE + 2)
+    points = struct.unpack_from("<HII", head, HEAD_SIZE + SECTION_HEAD_SIZE)
+    return head[16:22] == MARK or (number == 0 < size and points == (0, size, HEAD_SIZE + 1))
 
 
 def read(data: bytes) -> Record | None:
@@ -58,27 +67,56 @@ def read(data: bytes) -> Record | None:
         faults.append(f"the record says {size} bytes, and {len(data)} are there")
     elif crc_hqx(data[2:size], 0xFFFF) != crc:
         faults.append("the CRC of the record does not hold")
-    sections = list(_sections(data[: min(size, len(data))]))
+    sections, lost = _all_sections(data[: min(size, len(data))])
     faults += [f"the CRC of section {number} does not hold" for number, _, is_good in sections if not is_good]
+    faults += [f"section {number} is not where the record says" for number in lost]
     patient = next((body for number, body, _ in sections if number == 1), b"")
     tags = dict(reversed(list(_tags(patient))))
     texts = tuple((name, text) for tag, name in TEXTS.items() if (text := _text(tags.get(tag, b""))))
     good = {number: body for number, body, is_good in reversed(sections) if is_good}
     model = _text(tags.get(DEVICE, b"")[MODEL_PLACE])
-    return Record(size, tuple(faults), texts, _time(tags), model, good)
+    time = _time(tags)
+    if not time and tags.get(DATE):
+        faults.append(f"its date is none: {tags[DATE][:4].hex(' ')}")
+    return Record(size, tuple(faults), texts, time, model, good)
+
+
+def _all_sections(record: bytes) -> tuple[list[tuple[int, bytes, bool]], list[int]]:
+    """Return the sections, and the numbers of those that section 0 names and that are not there."""
+    found = list(_sections(record))
+    lost = []
+    pointers = next((body for number, body, is_good in found if number == 0 and is_good), b"")
+    for at in range(0, min(len(pointers), SECTIONS_COUNT_MAX * POINTER_SIZE) - POINTER_SIZE + 1, POINTER_SIZE):
+        number, size, place = struct.unpack_from("<HII", pointers, at)
+        if not size or any(number == known for known, _, _ in found):
+            continue
+        there = _section(record, place - 1) if place else None
+        if there is not None and (there[0], len(there[1])) == (number, size - SECTION_HEAD_SIZE):
+            found.append(there)
+        else:
+            lost.append(number)
+    return found, lost
+
+
+def _section(record: bytes, at: int) -> tuple[int, bytes, bool] | None:
+    """Return (id, data, CRC holds) of the section that begins there; None where none does."""
+    if at + SECTION_HEAD_SIZE > len(record):
+        return None
+    crc, number, size = struct.unpack_from("<HHI", record, at)
+    if size < SECTION_HEAD_SIZE or at + size > len(record):
+        return None
+    return number, record[at + SECTION_HEAD_SIZE : at + size], crc_hqx(record[at + 2 : at + size], 0xFFFF) == crc
 
 
 def _sections(record: bytes) -> Iterator[tuple[int, bytes, bool]]:
     """Yield (id, data, CRC holds), as they follow one another."""
     at = HEAD_SIZE
     for _ in range(SECTIONS_COUNT_MAX):
-        if at + SECTION_HEAD_SIZE > len(record):
+        found = _section(record, at)
+        if found is None:
             return
-        crc, number, size = struct.unpack_from("<HHI", record, at)
-        if size < SECTION_HEAD_SIZE or at + size > len(record):
-            return
-        yield number, record[at + SECTION_HEAD_SIZE : at + size], crc_hqx(record[at + 2 : at + size], 0xFFFF) == crc
-        at += size
+        yield found
+        at += SECTION_HEAD_SIZE + len(found[1])
 
 
 def _tags(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -98,10 +136,16 @@ def _text(value: bytes) -> bytes:
 
 
 def _time(tags: dict[int, bytes]) -> str:
-    """Return date and time of acquisition as digits; "" when there is no date."""
+    """Return date and time of acquisition as digits; "" when there is no date, or it is none."""
     date, time = tags.get(DATE, b""), tags.get(TIME, b"")
     if len(date) != 4:
         return ""
-    year, month, day = struct.unpack("<HBB", date)
-    clock = f"{time[0]:02d}{time[1]:02d}{time[2]:02d}" if len(time) == 3 else ""
-    return f"{year:04d}{month:02d}{day:02d}{clock}"
+    try:
+        day = dt.date(*struct.unpack("<HBB", date))
+    except ValueError:
+        return ""
+    if day.year < YEAR_MIN:
+        return ""
+    clock = tuple(time) if len(time) == 3 else ()
+    is_time = len(clock) == 3 and clock[0] < 24 and clock[1] < 60 and clock[2] < 60
+    return f"{day:%Y%m%d}" + ("".join(f"{part:02d}" for part in clock) if is_time else "")

@@ -121,6 +121,8 @@ def test_an_ecg_that_is_cut_short_is_partial():
         ("a.xml", N42_2012, "spectrum"),
         ("a.spc", spc(), "spectrum"),
         ("a.spc", b"not one that is known", "spectrum"),
+        ("a.CNF", b"Canberra's", "spectrum"),
+        ("a.SCP", b"not one that is known", "ecg"),
         ("a.xml", b"<letter/>", "other"),
         ("a.jpg", b"MZ", "other"),
         ("a.exe", b"MZ", "other"),
@@ -129,3 +131,10 @@ def test_an_ecg_that_is_cut_short_is_partial():
 def test_a_file_is_of_the_kind_that_its_bytes_or_else_its_name_say(name, data, kind):
     assert contents_of(name, data).kind == kind
     assert kind in KINDS
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.cnf", "spectrum"), ("a.spe", "spectrum"), ("a.scp", "ecg")])
+def test_a_file_that_its_name_alone_calls_a_spectrum_or_an_ecg_says_that_it_was_not_read(name, kind):
+    contents = contents_of(name, b"not one that is known")
+    assert contents.kind == kind
+    assert "was not read" in contents.results[0].notes[0]

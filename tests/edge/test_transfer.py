@@ -421,6 +421,65 @@ def test_an_ecg_that_is_wrong_is_kept_as_it_came_and_says_so(fault, says):
     assert set(scp_ecg.FAULTS) == {"record-crc", "section-crc", "length"}
 
 
+def changed(raw, old, new):
+    """Return the record with other bytes in its section 1, and CRCs that hold."""
+    at = raw.index(b"\x01\0", 22 + 120) - 2
+    size = struct.unpack_from("<I", raw, at + 4)[0]
+    section = raw[at + 2 : at + size].replace(old, new)
+    assert section != raw[at + 2 : at + size]
+    body = raw[2:at] + struct.pack("<H", scp_ecg.crc(section)) + section + raw[at + size :]
+    return struct.pack("<H", scp_ecg.crc(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [(bytes.fromhex("07ea0801"), ""), (bytes.fromhex("ea07081f"), "20260831"), (bytes.fromhex("ea070820"), "")],
+)
+def test_a_date_that_is_none_is_not_told_but_that_it_is_none(date, time):
+    raw = changed(record(1, "12345674", samples=100), struct.pack("<HBB", 2026, 8, 1), date)
+    found = transfer_scp.read(raw)
+    assert found.time[:8] == time
+    assert found.faults == (() if time else (f"its date is none: {date.hex(' ')}",))
+
+
+def test_an_hour_that_is_none_is_not_told():
+    raw = changed(record(1, "12345674", samples=100), b"\x1a\x03\0\x08\0\0", b"\x1a\x03\0\x19\0\0")
+    assert transfer_scp.read(raw).time == "20260801"
+
+
+def test_a_record_without_its_mark_is_one_by_the_section_that_points_to_itself():
+    raw = record(1, "12345674", samples=100)
+    at = raw.index(b"SCPECG")
+    unmarked = raw[:at] + bytes(6) + raw[at + 6 :]
+    assert transfer_scp.is_record(unmarked[:32])
+    assert dict(transfer_scp.read(unmarked).texts)["1.2"] == b"12345674"
+    assert not transfer_scp.is_record(bytes(32))
+    assert not transfer_scp.is_record(raw[:20])
+
+
+@pytest.mark.parametrize("gap", [2, 512])
+def test_sections_that_lie_apart_are_found_where_the_record_says(gap):
+    raw = record(1, "12345674", samples=100)
+    found = transfer_scp.read(apart(raw, gap, gap))
+    assert (found.faults, set(found.sections)) == ((), {0, 1, 3, 6})
+    assert found.sections == transfer_scp.read(raw).sections | {0: found.sections[0]}
+    lost = transfer_scp.read(apart(raw, gap, 0))
+    assert lost.faults == tuple(f"section {number} is not where the record says" for number in (3, 6))
+
+
+def apart(raw, gap, told):
+    """Return the record with a gap before section 3, of which section 0 tells so much."""
+    pointers = bytearray(raw[22:142])
+    for number in (3, 6):
+        size, place = struct.unpack_from("<II", pointers, number * 10 + 2)
+        struct.pack_into("<II", pointers, number * 10 + 2, size, place + told)
+    (first,) = struct.unpack_from("<I", raw, 22 + 3 * 10 + 6)
+    head = raw[8:22] + pointers
+    body = struct.pack("<H", scp_ecg.crc(head)) + head + raw[142 : first - 1] + bytes(gap) + raw[first - 1 :]
+    rest = struct.pack("<I", 6 + len(body)) + body
+    return struct.pack("<H", scp_ecg.crc(rest)) + rest
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, len(ECG)), st.integers(0, len(ECG)))
 def test_a_damaged_record_raises_nothing(noise, at, end):
