@@ -224,6 +224,10 @@ class _Gmc(Meter):
         found = tuple(Observation(name, name, str(value)) for name, value in counts.items())
         notes = [f"note in the history: {text}" for text in flash.history.notes]
         notes += [f"{flash.history.unknown} marks of unknown kinds"] if flash.history.unknown else []
+        undated = flash.history.undated
+        notes += (
+            [f"{undated} values without times: before any date, or saved above a threshold only"] if undated else []
+        )
         result = Result(device_time=self._counter.time, observations=found, notes=tuple(notes))
         self._queue.put(Commit(tags=(result.to_tag(),), waveforms=waves))
         self._queue.put(StudyEnds(partial=partial, headline=tuple((one.name, one.value, one.unit) for one in found)))
@@ -255,5 +259,5 @@ def create(options: Mapping[str, object]) -> Driver:
     return _Gmc(protocol, every_s, study_s, reads_history=chosen["history"] == "once")
 
 
-_VERSION: Final = re.compile(rb"GMC-\d{3}[ -~]{7,57}")
+_VERSION: Final = re.compile(rb"GMC-(?:\d{3}|SE)[ -~\0]{3,57}")
 SIGNS: Final = Signs(FRAME, lambda data: len(_VERSION.findall(data)), 1, (Ask(b"<GETVER>>", "model and version"),))

@@ -1,12 +1,14 @@
 """What GQ GMC counters answer: sizes and meanings by protocol, the calibration in the configuration, and the history.
 
 Written from GQ-RFC1201 (GMC-280, 300, 320) and GQ-RFC1801 (GMC-500, 600, 800). No answer has a terminator or a
-checksum; the length of GETVER is nowhere fixed. Seen in recordings of a GMC-300S and a GMC-500+ and in no document:
-the place of the calibration in the configuration, and that its floats are little-endian on the first and big-endian on
-the second.
+checksum; the length of GETVER is nowhere fixed. Seen in recordings of a GMC-300S, a GMC-500+ and a GMC-800 and in no
+document: the place of the calibration in the configuration, that its floats are little-endian on the first and
+big-endian on the others, and that a GMC-800 has six points of it at another place. A GMC-SE answers as a GMC-300 does.
 
-The history is flash memory: one byte a value, and marks that begin with 55 AA. A mark of a kind that is not documented
-ends the reading until the next date: what follows it cannot be told from values. FF is erased flash.
+The history is flash memory: one byte a value, and marks that begin with 55 AA and a kind: 0 date and mode, 1, 3 and 4
+a value of two, three or four bytes, 2 a note, 5 the tube, whose number a GMC-500+ sometimes leaves out. A mark of any
+other kind ends the reading until the next date: what follows it cannot be told from values. FF is erased flash. What
+is saved above a threshold only (modes 4, 5) has no pace, so its values have no times; they are counted.
 """
 
 import re
@@ -17,7 +19,8 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Final
 
-VERSION_SIZE_MIN, VERSION_SIZE_MAX = 14, 64
+VERSION_SIZE_MIN, VERSION_SIZE_MAX = 10, 64
+"""The shortest that was seen is GMC-800Re1.08."""
 ERASED: Final = 0xFF
 ERASED_COUNT_MAX: Final = 16
 """So much erased flash in a row ends a segment; less is readings that are not there."""
@@ -27,6 +30,9 @@ NOTES_COUNT_MAX: Final = 32
 NONE: Final = -1
 MARK: Final = b"\x55\xaa"
 STAMP_SIZE: Final = 12
+TUBE: Final = 5
+WIDE: Final[Mapping[int, int]] = {1: 5, 3: 6, 4: 7}
+"""Marks of values that do not fit one byte, and their sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Protocol:
 RFC1201: Final = Protocol("rfc1201", 2, 256, 1, "<f")
 RFC1801: Final = Protocol("rfc1801", 4, 512, 5, ">f")
 PROTOCOLS: Final[Mapping[str, Protocol]] = {one.name: one for one in (RFC1201, RFC1801)}
-_MODEL: Final = re.compile(r"GMC-(\d{3})")
+_MODEL: Final = re.compile(r"GMC-(\d{3}|SE)")
 
 
 def version_size(heard: bytearray, is_quiet: bool) -> int:
@@ -57,7 +63,7 @@ def protocol_of(version: str) -> Protocol | None:
     found = _MODEL.match(version)
     if found is None:
         return None
-    return RFC1801 if int(found[1]) >= 500 else RFC1201
+    return RFC1801 if found[1] != "SE" and int(found[1]) >= 500 else RFC1201
 
 
 def text_of(answer: bytes) -> str:
@@ -90,6 +96,11 @@ def moment(answer: bytes) -> datetime | None:
         return None
 
 
+ERASED_POINT: Final = b"\xff" * 6
+POINTS_AT: Final = 73
+"""Where a GMC-800 has its calibration: six u32 of CPM, then six floats of µSv/h."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """So many counts a minute are so many µSv/h."""
@@ -108,6 +119,8 @@ def calibration(config: bytes, protocol: Protocol) -> Calibration | None:
         return None
     cpm = int.from_bytes(config[8:10], "big")
     (usv_h,) = struct.unpack_from(protocol.floats, config, 10)
+    if protocol is RFC1801 and config[8:14] == ERASED_POINT and len(config) >= POINTS_AT + 28:
+        cpm, usv_h = struct.unpack_from(">I20xf", config, POINTS_AT)
     if not cpm or not isfinite(usv_h) or not 1e-4 <= usv_h / cpm * 1000 <= 1e3:
         return None
     return Calibration(cpm, float(f"{usv_h:.6g}"))
@@ -145,6 +158,8 @@ class History:
         self.notes: list[str] = []
         self.unknown = 0
         """Marks of kinds that are not documented."""
+        self.undated = 0
+        """Values that belong to no date, or to a mode without a pace."""
         self._buffer = bytearray()
         self._segment: Segment | None = None
         self._erased = 0
@@ -161,8 +176,9 @@ class History:
 
     def finish(self) -> Iterator[Segment]:
         """There is no more."""
-        for byte in bytes(self._buffer):
-            yield from self._take(bytes((byte,)))
+        if not self._buffer.startswith(MARK):  # a mark that was cut is no value
+            for byte in bytes(self._buffer):
+                yield from self._take(bytes((byte,)))
         self._buffer.clear()
         yield from self._end()
 
@@ -180,7 +196,9 @@ class History:
         kind = head[2]
         if kind == 2:
             return 4 if len(head) == 3 else 4 + head[3]
-        return {0: STAMP_SIZE, 1: 5}.get(kind, 3)
+        if kind == TUBE and head[3:] == MARK[:1]:
+            return 3
+        return {0: STAMP_SIZE, TUBE: 4, **WIDE}.get(kind, 3)
 
     def _take(self, part: bytes) -> Iterator[Segment]:
         if len(part) == 1:
@@ -188,11 +206,11 @@ class History:
         elif part[2] == 0:
             yield from self._end()
             self._begin(part)
-        elif part[2] == 1:
-            yield from self._value(int.from_bytes(part[3:5], "big"))
+        elif part[2] in WIDE:
+            yield from self._value(int.from_bytes(part[3:], "big"))
         elif part[2] == 2:
             self._remark(part[4:])
-        else:
+        elif part[2] != TUBE:
             self.unknown += 1
             yield from self._end()
 
@@ -203,6 +221,7 @@ class History:
 
     def _value(self, value: int) -> Iterator[Segment]:
         if self._segment is None:
+            self.undated += value != NONE
             return
         self._erased = self._erased + 1 if value == NONE else 0
         self._segment.values.append(value)

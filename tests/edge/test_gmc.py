@@ -1,6 +1,7 @@
 """The GMC driver: real answers, the heartbeat, short pages, the history, and that nothing is ever written."""
 
 import json
+import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,6 +102,8 @@ def test_a_configuration_without_a_sound_calibration_gives_no_dose(config):
         ("GMC-500+Re 2.22", RFC1801),
         ("GMC-600Re 2.26", RFC1801),
         ("GMC-800Re1.10", RFC1801),
+        ("GMC-SE Re 1.05", RFC1201),
+        ("GMC-320+V5?RRe 5.73", RFC1201),
         ("Rad Pro 2.0/en", None),
     ],
 )
@@ -274,6 +277,51 @@ def test_marks_in_the_history_one_by_one():
     found = [*reader.feed(page), *reader.finish()]
     assert [one.values for one in found] == [[1, 0x55, 2, NONE, 3], [6, NONE, NONE, 0x55]]
     assert (reader.notes, reader.unknown) == (["hello"], 1)
+
+
+def test_wide_values_and_tubes_in_the_history():
+    reader = History()
+    page = stamp(DAY, 1) + saved(700) + b"\x55\xaa\x03\x01\x00\x02" + b"\x55\xaa\x04\x01\x00\x00\x02" + saved(1)
+    page += b"\x55\xaa\x05\x02" + saved(2) + b"\x55\xaa\x05" + stamp(DAY, 2) + saved(3)
+    found = [*reader.feed(page), *reader.finish()]
+    assert [one.values for one in found] == [[700, 65_538, 16_777_218, 1, 2], [3]]
+    assert (reader.unknown, reader.undated) == (0, 0)
+
+
+def test_values_without_a_date_or_a_pace_are_counted_and_have_no_times():
+    reader = History()
+    page = saved(9) + stamp(DAY, 5) + saved(1) + saved(700) + b"\xff" + stamp(DAY, 2) + saved(6)
+    found = [*reader.feed(page), *reader.finish()]
+    assert [one.values for one in found] == [[6]]
+    assert reader.undated == 3
+    flash = history([(DAY, 4, [1, 2, 3]), (DAY, 2, [4])])
+    study = measured(Gmc(3, 3, flash=flash), {"history": "once"}).studies[0]
+    assert study.notes == ["3 values without times: before any date, or saved above a threshold only"]
+
+
+@pytest.mark.parametrize("cut", [b"\x55\xaa", b"\x55\xaa\x01\x02", b"\x55\xaa\x05", b"\x55\xaa\x02\x09hel"])
+def test_a_mark_that_the_end_of_the_memory_cuts_is_no_value(cut):
+    reader = History()
+    found = [*reader.feed(stamp(DAY, 1) + saved(1) + cut), *reader.finish()]
+    assert [one.values for one in found] == [[1]]
+
+
+@pytest.mark.parametrize("version", [b"GMC-800Re1.08", b"GMC-SE Re 1.05", b"GMC-320+V5\0RRe 5.73", b"GMC-600+Re 2.52"])
+def test_counters_whose_version_has_another_length_are_met_and_found(version):
+    class Named(Gmc):
+        _version = version
+
+    (study,) = measured(Named(3, 5, faults=["wide"] if b"00" in version else [])).studies
+    assert study.begins.model == version.decode().replace("\0", "?")
+    assert gmc.SIGNS.count(version) == 1
+
+
+def test_a_gmc_800_has_its_calibration_at_a_place_of_its_own():
+    config = bytearray(b"\xff" * 512)
+    struct.pack_into(">6I6f", config, 73, 1538, 15_380, 30_760, 76_900, 153_800, 307_600, 10, 100, 200, 500, 1000, 2000)
+    found = calibration(bytes(config), RFC1801)
+    assert (found.cpm, found.usv_h) == (1538, 10.0)
+    assert found.dose_rate(2495) == "16.22"
 
 
 def test_a_long_segment_is_cut_and_its_second_part_has_its_own_time():
