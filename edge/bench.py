@@ -15,6 +15,7 @@ from edge.driver import (
     HEADLINE_LINES_MAX,
     RAW_SIZE_MAX,
     Asking,
+    ClockRead,
     Commit,
     Event,
     Fault,
@@ -84,6 +85,7 @@ class Bench:
         self.durable = b""
         self.studies: list[Seen] = []
         self.scans: list[PatientScanned | PatientReleased | OperatorScanned | Located] = []
+        self.clock_readings: list[ClockRead] = []
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self.open: Seen | None = None
@@ -143,6 +145,9 @@ class Bench:
                 self._end(event)
             case PatientScanned() | PatientReleased() | OperatorScanned() | Located():
                 self.scans.append(event)
+            case ClockRead(at=at):
+                _hold(at <= self.now, "a clock was read before it is told")
+                self.clock_readings.append(event)
             case OrdersWanted(token, ids):
                 return self._look_up(token, ids)
             case Fault():

@@ -20,8 +20,9 @@ Whose study is it? Nothing is guessed (docs/devices.md, "Binding"):
 
 Whose hands? A badge names the operator of every study that begins afterwards, until another badge or `OPERATOR_S_MAX`.
 
-Where and when? A GPS on one port (`Located`) says where each study begins within the next minute, and how far
-the kit's clock is from the satellites'. The clock itself is not set.
+Where and when? A GPS on one port (`Located`) says where each study begins within the next minute. How good the kit's
+clock is stands in each study, and how far the device's was from it, where the device said (`edge.timekeeping`). No
+clock is set.
 
 After a crash nothing of this module is left and nothing is needed: open studies are recovered by `node.journal`, the
 label is scanned again, the device sends again what was not acknowledged.
@@ -39,6 +40,7 @@ from edge.driver import (
     HEADLINE_LINES_MAX,
     RAW_SIZE_MAX,
     Asking,
+    ClockRead,
     Commit,
     Driver,
     Event,
@@ -57,6 +59,7 @@ from edge.driver import (
     StudyEnds,
 )
 from edge.open_study import OpenStudy, StudyJournal
+from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, with_reading
 from edge.whereabouts import Whereabouts
 from node.clock import Clock
 from wire import kinds, record
@@ -68,6 +71,8 @@ BINDING_S_MAX: Final = 600.0
 """A label is good for this long after the last study that began under it."""
 OPERATOR_S_MAX: Final = 12 * 3600.0
 """A badge is good for a shift."""
+LOSS_S: Final = 2.0
+"""Bytes that were lost so shortly before a study began may have been its first."""
 CLOSE_RETRY_S: Final = 5.0
 CLOSING_COUNT_MAX: Final = 64
 """Studies that wait for room on the disk to be closed; more are left to recovery."""
@@ -115,8 +120,15 @@ class _Port:
     outgoing: bytearray = field(default_factory=bytearray)
     on_trial: bool = False
     """Nobody knows yet that the line is set right: nothing that is read is committed."""
+    reading: Reading | None = None
+    """What the device said of its own clock last."""
     aside: str = ""
     """Why what comes is kept as it comes, and is not given to the port's driver."""
+    loss: int = 0
+    """Bytes that this computer lost lately."""
+    loss_at: float = float("-inf")
+    unsaid_loss: int = 0
+    """Those that no study says yet."""
 
 
 @dataclass(slots=True)
@@ -137,6 +149,7 @@ class Capture:
         on_event: Callable[[Happened], None] | None = None,
         binding_s_max: float = BINDING_S_MAX,
         orders: Orders | None = None,
+        timekeeping: Timekeeping | None = None,
     ) -> None:
         self.orders: Orders = orders or NoOrders()
         """The worklist, which the kit's owner may replace."""
@@ -150,6 +163,7 @@ class Capture:
         self._patient_until = 0.0
         self._operator: tuple[OperatorScanned, float] | None = None
         self._whereabouts = Whereabouts(clock)
+        self._timekeeping = timekeeping or Timekeeping(clock)
         self._closing: deque[_Closing] = deque()
         self._close_at = 0.0
         self._failed = False
@@ -232,6 +246,17 @@ class Capture:
         self._tell(line, "fault", f"lost-bytes: {text}")
         self._flaw(line, text)
         self.lost(port, now)
+
+    def overrun(self, port: str, count: int, now: float) -> None:
+        """This computer has lost so many bytes of the line, at least, before what comes next; which, nobody knows.
+
+        Noted in the study that is open, with its next entry, and in one that begins within LOSS_S. It may be whole all
+        the same: a device that repeats what was damaged has sent it again.
+        """
+        line = self._ports[port]
+        line.loss = count + (line.loss if now - line.loss_at <= LOSS_S else 0)
+        line.loss_at = now
+        line.unsaid_loss += count
 
     def trial(self, port: str, *, on: bool) -> None:
         """Nothing that is read on the port is committed while this is on."""
@@ -338,13 +363,23 @@ class Capture:
                 self._tell(line, "operator", "a badge was read" + (", its check digit holds" if event.checked else ""))
             case OrdersWanted(token, ids):
                 return self._look_up(line, token, ids, now)
-            case Located():
-                self._whereabouts.heard(line.name, event, now)
+            case Located() | ClockRead():
+                self._place_and_time(line, event, now)
             case Fault(code, text):
                 self._tell(line, "fault", f"{code}: {text}")
             case Note(text):
                 self._note(line, text)
         return []
+
+    def _place_and_time(self, line: _Port, event: Located | ClockRead, now: float) -> None:
+        if isinstance(event, Located):
+            self._whereabouts.heard(line.name, event, now)
+            if event.utc is not None:
+                self._timekeeping.satellites_said(event.utc, event.at)
+            return
+        line.reading = self._timekeeping.reading(event.text, event.reading, event.at, now)
+        if line.study is not None:
+            line.study.read(with_reading(self._timekeeping.mark(now), line.reading))
 
     def _answer(self, line: _Port, token: int | None, now: float, *, committed: bool) -> list[Event]:
         if token is None:
@@ -394,7 +429,11 @@ class Capture:
         place = self._whereabouts.at(now) if is_now else None
         operator = self._operator[0] if is_now and self._operator and now < self._operator[1] else None
         owner = owner_of(patient.id, self.orders) if patient is not None else ""
-        line.study = OpenStudy(begins, patient, place, line.heard_ms, operator, owner)
+        clock, set_by_ms = self._timekeeping.mark(now), self._timekeeping.less_monotonic_ms(now)
+        if line.reading is not None and now - line.reading.at <= READING_S_MAX:
+            clock = with_reading(clock, line.reading)
+        line.study = OpenStudy(begins, patient, place, line.heard_ms, clock, set_by_ms, operator, owner)
+        line.unsaid_loss = line.loss if now - line.loss_at <= LOSS_S else 0
         if line.aside:
             self._flaw(line, line.aside)
 
@@ -413,11 +452,18 @@ class Capture:
         head = [] if study.journal is not None else study.head(line.facts, line.name)
         waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
         named = self._named_by_device(study, commit.patient_id)
-        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *study.note_tags()])
+        self._note_loss(line, study)
+        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *study.remarks()])
 
     def _dated(self, sampled: Sampled, now: float) -> Waveform:
         age_ms = round((now - sampled.began) * 1000)
         return replace(sampled.waveform, start_ms=max(0, self._clock.time_ms() - age_ms))
+
+    @staticmethod
+    def _note_loss(line: _Port, study: OpenStudy) -> None:
+        if line.unsaid_loss:
+            study.note(f"bytes were lost in this computer: {line.unsaid_loss}")
+            line.unsaid_loss = 0
 
     def _append(self, line: _Port, study: OpenStudy, tags: list[Tag]) -> bool:
         if self._failed:
@@ -455,9 +501,13 @@ class Capture:
             study.notes.append(bound.remark)  # not into the log, which lies on the card in the clear
         if bound.conflict:
             self._tell(line, "fault", "patient: what was scanned and what the device says disagree; both are kept")
+        self._note_loss(line, study)
         why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
-        if study.journal is not None and (why or study.notes):
-            self._append(line, study, [*why, *study.note_tags()])
+        stepped_ms = self._timekeeping.less_monotonic_ms(now) - study.set_by_ms
+        if abs(stepped_ms) > STEP_MS:
+            study.mark = replace(study.mark or self._timekeeping.mark(now), stepped_ms=stepped_ms)
+        if study.journal is not None and (said := [*why, *study.remarks()]):
+            self._append(line, study, said)
         line.study = None
         if study.journal is None:
             return

@@ -23,8 +23,9 @@ from edge.driver import Line
 from edge.inboxes import Inboxes
 from edge.kit import Kit
 from edge.linking import Linking
+from edge.machine_clock import machine_clock
 from edge.panel import REFRESH_S, DarkLamps, GpioLamps, Lamps, rhythms
-from edge.ports import Appeared, Dropped, Heard, Item, PortOwner, Tuned, Vanished
+from edge.ports import Appeared, Counted, Dropped, Heard, Item, PortOwner, Tuned, Vanished
 from edge.study_progress import StudyProgress
 from hardware.leds import meaning
 from node import daemon, entropy
@@ -96,7 +97,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
         self._disk = RealDisk(folder)
-        self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note, trace)
+        self.kit = Kit(config, enrolment, self._disk, self._clock, entropy.system, lamps(), note, trace, machine_clock)
         self._catalog = Catalog(self._disk, self._clock, entropy.system)
         self._listed: list[dict[str, Any]] = []
         self._studies = StudyProgress()
@@ -148,6 +149,7 @@ class Daemon:
             "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "devices": kit.ports.status(now),
+            "clock": kit.timekeeping.status(now),
             "worklist": [[day.day, len(day.orders)] for day in kit.worklist.days()],
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},
@@ -265,6 +267,8 @@ class Daemon:
                 self.kit.lost(name, now, reason)
             case Dropped(bytes_count):
                 self.kit.dropped(name, bytes_count, now)
+            case Counted(errors):
+                self.kit.counted(name, errors, now)
             case Tuned(line):
                 log.debug("port %s: set to %s", name, line)
                 self.kit.ports.tuned(name)

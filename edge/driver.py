@@ -120,6 +120,20 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockRead:
+    """The device said what its own clock shows: `reading` at `at` (the seam's `now`).
+
+    Only for the clock as it stands, not for when something was measured. `reading` names its zone when the device does;
+    else it is the local time of the kit's place. The study that is open, and those of the next hour, tell the offset.
+    """
+
+    text: str
+    """As received."""
+    reading: datetime
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something a person at the kit should see on the panel. `code` is a short fixed word, `text` says what and why."""
 
@@ -165,6 +179,7 @@ Event = (
     | OperatorScanned
     | OrdersWanted
     | Located
+    | ClockRead
     | Fault
     | Note
 )

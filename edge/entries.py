@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge.driver import Commit, Event, Fault, Note, StudyBegins, StudyEnds
+from edge.driver import ClockRead, Commit, Event, Fault, Note, StudyBegins, StudyEnds
 
 HELD_SIZE_MAX: Final = 512 * 1024
 """Bytes of raw and tags that wait for the disk."""
@@ -46,7 +46,7 @@ class EntryQueue:
         """Add an event at the end; a Commit that finds no place is given up."""
         if isinstance(event, Commit) and not self._has_place(event):
             self._given_up += 1
-        elif isinstance(event, Note | Fault) and len(self._events) >= HELD_COUNT_MAX:
+        elif isinstance(event, Note | Fault | ClockRead) and len(self._events) >= HELD_COUNT_MAX:
             return
         elif isinstance(event, StudyEnds) and self._events and isinstance(self._events[-1], StudyBegins):
             self._events.pop()

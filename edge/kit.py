@@ -18,11 +18,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from edge import imports
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
+from edge.line_errors import LineErrors
 from edge.panel import Condition, Lamps, Panel
+from edge.timekeeping import MachineClock, Timekeeping, nothing_known
 from edge.watched_ports import Ports
 from edge.worklist import FromCentre, Worklist
 from node.admission import Admits, admits_usually
@@ -117,6 +120,7 @@ class Kit:
         lamps: Lamps,
         on_event: Callable[[str, str], None] = lambda kind, text: None,
         trace: Trace = NO_TRACE,
+        machine: Callable[[], MachineClock] = nothing_known,
     ) -> None:
         self.trace = trace
         self.config, self.enrolment = config, enrolment
@@ -139,7 +143,10 @@ class Kit:
             raise ConfigError(f"kit {enrolment.name}: its enrolment names no gateway")
         self._contact = 0
         self._open_stores()
-        self.capture = Capture(self.studies, clock, enrolment.name, self._captured, orders=self.worklist)
+        self.timekeeping = Timekeeping(clock, machine, ZoneInfo(config.policy.zone))
+        self.capture = Capture(
+            self.studies, clock, enrolment.name, self._captured, orders=self.worklist, timekeeping=self.timekeeping
+        )
         for port in config.port:
             self.capture.attach(port.name, port.driver, port.options, port.bind)
         self.ports = Ports(config.port, self.capture, disk, self._speed_told)
@@ -170,6 +177,10 @@ class Kit:
         """So many bytes of the port were lost before they were taken."""
         self.ports.dropped(port, count, now)
         self.settle(now)
+
+    def counted(self, port: str, errors: LineErrors, now: float) -> None:
+        """The line's own counters of what was garbled or lost, since it is open."""
+        self.ports.counted(port, errors, now)
 
     # Files that somebody brings
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from edge.driver import Facts, OperatorScanned, PatientScanned, StudyBegins
+from edge.timekeeping import SAME_MS
 from wire import record
 from wire.tag import Tag
 
@@ -33,6 +34,10 @@ class OpenStudy:
     patient: PatientScanned | None
     place: record.Place | None
     opened_ms: int
+    clock: record.ClockMark
+    """How good the kit's clock was when it began, with what the device had said of its own."""
+    set_by_ms: int
+    """The kit's clock less the monotonic one."""
     operator: OperatorScanned | None = None
     owner: str = ""
     """The patient whom the worklist means by the label, at the beginning; "": nobody."""
@@ -40,12 +45,15 @@ class OpenStudy:
     entries: int = 0
     notes: list[str] = field(default_factory=list)
     notes_dropped: int = 0
+    mark: record.ClockMark | None = None
+    """What has been learnt of a clock since, and waits for an entry."""
     flaw: str = ""
 
     def head(self, facts: Facts, port: str) -> list[Tag]:
-        """Return what stands first in a study: the device, the place, and the label that was scanned."""
+        """Return what stands first in a study: the device, the clocks, the place, and the label that was scanned."""
         begins = self.begins
         tags = [record.Device(facts.name, facts.version, port, begins.model, begins.serial).to_tag()]
+        tags.append(self.clock.to_tag())
         tags += [self.place.to_tag()] if self.place is not None else []
         if self.operator is not None:
             tags.append(record.Operator(self.operator.id, self.operator.checked, self.opened_ms).to_tag())
@@ -62,14 +70,26 @@ class OpenStudy:
         else:
             self.notes_dropped += 1
 
-    def note_tags(self) -> list[Tag]:
-        """Return the notes that wait, for an entry."""
+    def read(self, clock: record.ClockMark) -> None:
+        """Keep what the device's clock said: for the head, or for the next entry when it says something new."""
+        if self.journal is None:
+            self.clock = clock
+        elif self.mark is not None or not self.clock.device_time or self._differs(clock):
+            self.mark = clock
+
+    def _differs(self, clock: record.ClockMark) -> bool:
+        return abs(clock.device_offset_ms - self.clock.device_offset_ms) > SAME_MS
+
+    def remarks(self) -> list[Tag]:
+        """Return what waits to be said, for an entry: a mark, and notes."""
         texts = list(self.notes)
         if self.notes_dropped:
             texts.append(f"{self.notes_dropped} more notes were not kept")
-        return [record.Note(text).to_tag() for text in texts]
+        marks = [] if self.mark is None else [self.mark.to_tag()]
+        return [*marks, *(record.Note(text).to_tag() for text in texts)]
 
     def noted(self) -> None:
         """What waited is durable."""
         self.notes.clear()
         self.notes_dropped = 0
+        self.clock, self.mark = self.mark or self.clock, None

@@ -14,11 +14,13 @@ What the disk refuses is held and offered again (`edge.entries`).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from edge import codes
 from edge.driver import (
     HEADLINE_LINES_MAX,
+    ClockRead,
     Commit,
     Event,
     Fault,
@@ -62,6 +64,8 @@ class Reading:
     model: str = ""
     serial: str = ""
     time: str = ""
+    clock: datetime | None = None
+    """What `time` says, where the device measured just now: so does its clock."""
     patient_ids: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     partial: str = ""
@@ -79,6 +83,10 @@ class Reading:
         why = [Partial(self.partial, driver).to_tag()] if self.partial else []
         return Commit(raw, (self.result.to_tag(), *why), patient_id=next(iter(self.patient_ids), ""))
 
+    def clock_read(self, at: float) -> list[Event]:
+        """Return what is known of the device's clock, when this came at `at`."""
+        return [] if self.clock is None else [ClockRead(self.time, self.clock, at)]
+
     def ends(self) -> StudyEnds:
         """Return the end of a study that is this reading."""
         shown = tuple((one.name, one.value, one.unit) for one in self.observations[:HEADLINE_LINES_MAX])
@@ -90,8 +98,10 @@ def damaged(reason: str) -> Reading:
     return Reading(partial=reason, fault=f"a reading came damaged and has no values: {reason}. Measure again")
 
 
-def put_study(queue: EntryQueue, form: str, driver: str, raw: bytes, reading: Reading) -> None:
-    """Put a whole study: its one entry, and a word for the panel when something is to be done."""
+def put_study(queue: EntryQueue, form: str, driver: str, raw: bytes, reading: Reading, at: float = 0.0) -> None:
+    """Put a whole study, which came at `at`: its one entry, and a word for the panel when something is to be done."""
+    for read in reading.clock_read(at):
+        queue.put(read)
     queue.put(StudyBegins(form, reading.model, reading.serial))
     queue.put(reading.commit(raw, driver))
     queue.put(reading.ends())
@@ -187,7 +197,7 @@ class LineDriver:
     def _take(self, line: bytes) -> None:
         reading = self._read(line) if line.strip() else None
         if reading is not None:
-            put_study(self._queue, self._form, self._name, self._noise.take() + line, reading)
+            put_study(self._queue, self._form, self._name, self._noise.take() + line, reading, self._heard_at)
             return
         for event in self._noise.add(line):
             self._queue.put(event)

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,6 +118,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines += [f"  LED {led:<7}{rhythm:<8}{means}" for led, (rhythm, means) in status["leds"].items()]
     lines += port_lines.port_lines(status["ports"], status.get("devices", {}))
     label = "a label is in force" if status["label_scanned"] else "no label is in force"
+    lines += [f"  clock: {_clock(clock)}"] if (clock := status.get("clock")) else []
     lines += [f"  worklist of {day}: {count} lines" for day, count in status.get("worklist", [])]
     lines.append(f"  patient: {label}; studies being captured: {status['capturing']}")
     lines.append(
@@ -132,6 +133,17 @@ def _lines(status: dict[str, Any]) -> list[str]:
     if status["disk_failed"]:
         lines.append("  the card has failed: nothing is taken until it works again")
     return lines
+
+
+def _clock(clock: Mapping[str, Any]) -> str:
+    match clock["source"]:
+        case "none":
+            return "never set; nobody tells the time"
+        case "rtc":
+            return "from its battery; nobody tells the time"
+        case source:
+            by = "GPS" if source == "gps" else "the network"
+            return f"{clock['offset_ms'] / 1000:+.1f} s from {by}, within {clock['error_ms'] / 1000:.1f} s"
 
 
 def _link(status: dict[str, Any]) -> str:

@@ -165,7 +165,9 @@ def capture(args: argparse.Namespace, line: "Line", record: "Recorder | None") -
     """Let `args.driver` speak on `args.port` into `args.data`; what passes goes to `record`, too."""
     from edge import registry
     from edge.capture import Capture
+    from edge.machine_clock import machine_clock
     from edge.ports import PortOwner
+    from edge.timekeeping import Timekeeping
     from node.claim import claim
     from node.clock import SystemClock
     from node.enrolment import load_kit
@@ -173,7 +175,8 @@ def capture(args: argparse.Namespace, line: "Line", record: "Recorder | None") -
     clock, kit, shown = SystemClock(), load_kit(args.data / ENROLMENT), _Shown(json_wanted=args.json)
     with ExitStack() as held:
         held.enter_context(claim(args.data))
-        capture = Capture(_studies(args.data, clock, kit), clock, kit.name, shown.happened)
+        timekeeping = Timekeeping(clock, machine_clock)
+        capture = Capture(_studies(args.data, clock, kit), clock, kit.name, shown.happened, timekeeping=timekeeping)
         facts = registry.find(args.driver).FACTS
         capture.attach(LINE, args.driver, read_options(args.option, facts))
         awake = held.enter_context(Awake())

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from server.library import Line
 from server.reading import Reading
-from wire.record import Device, Note, Operator, Partial, Patient, Place, Result
+from wire.record import ClockMark, Device, Note, Operator, Partial, Patient, Place, Result
 
 COLUMNS: Final = (
     "entry",
@@ -60,6 +60,7 @@ def study_tree(line: Line, reading: Reading) -> dict[str, Any]:
         "patients": [record.to_map() for _, record in reading.records(Patient)],
         "operators": [record.to_map() for _, record in reading.records(Operator)],
         "places": [record.to_map() for _, record in reading.records(Place)],
+        "clocks": [_clock(record) for _, record in reading.records(ClockMark)],
         "partials": [record.to_map() for _, record in reading.records(Partial)],
         "notes": [record.text for _, record in reading.records(Note)],
         "corrections": [record.to_map() for record in reading.replaced.values()],
@@ -68,6 +69,10 @@ def study_tree(line: Line, reading: Reading) -> dict[str, Any]:
             for entry, result in reading.records(Result)
         ],
     }
+
+
+def _clock(mark: ClockMark) -> dict[str, Any]:
+    return mark.to_map() | {"boot": mark.boot.hex()}
 
 
 def flags(line: Line) -> list[str]:

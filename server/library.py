@@ -16,6 +16,8 @@ from sqlalchemy import Row, Select, func, select
 
 from node.clock import Clock
 from server import tables as t
+from server.clocks import ClockLine
+from server.clocks import lines as clock_lines
 from server.database import Database, Event, record
 from server.files import Files
 from server.keys import Keys
@@ -147,6 +149,11 @@ class Library:
                 return Reading()
             digest = told[-1]
         return self._opened(digest, bytes.fromhex(line.study))
+
+    def clocks(self, reading: Reading) -> list[ClockLine]:
+        """Return what is known of the clocks of a study."""
+        with self._database.read() as connection:
+            return clock_lines(connection, reading)
 
     def looks(self, line: Line) -> list[Look]:
         """Return the previews of a study that is on its way; none of one that is here."""

@@ -13,6 +13,7 @@ from server.peers import Kit
 from wire.checks import parse_start
 from wire.errors import FeldsherError, FormatError
 from wire.record import (
+    ClockMark,
     Correction,
     Device,
     Note,
@@ -38,7 +39,7 @@ PROBLEMS_MAX: Final = 50
 KitOf = Callable[[bytes], Kit | None]
 """Finds the kit by the id of its sign key."""
 Record = TypeVar(
-    "Record", Correction, Device, Note, Operator, Partial, Patient, Picture, Place, Preview, Result, Summary
+    "Record", ClockMark, Correction, Device, Note, Operator, Partial, Patient, Picture, Place, Preview, Result, Summary
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
+from server import clocks
 from server import tables as t
 from server.database import Event, record
 from server.reading import Reading, Signature
@@ -75,6 +76,7 @@ def receive(connection: Connection, copy: Copy, reading: Reading) -> None:
     row = _row(connection, copy.study)
     values = _values(connection, copy, reading)
     values |= {"state": RECEIVED, "received_ms": copy.received_ms, "digest": copy.digest, "size": copy.size}
+    clocks.enter(connection, reading, copy.received_ms)
     if row is None:
         number = connection.execute(insert(t.studies).values(study=copy.study, **values)).inserted_primary_key
         _enter_page(connection, number[0] if number else 0, copy, reading)

@@ -193,6 +193,19 @@ studies = Table(
     Index(None, "qc", "updated_ms"),
 )
 
+boots = Table(
+    "boots",
+    metadata,
+    _number(),
+    Column("kit_id", BIG, ForeignKey("kits.id"), nullable=False),
+    Column("boot", String(32), nullable=False),
+    Column("base_ms", BIG, nullable=False),
+    Column("uptime_ms", BIG, nullable=False),
+    Column("error_ms", BIG, nullable=False),
+    Column("updated_ms", BIG, nullable=False),
+    UniqueConstraint("kit_id", "boot"),
+)
+
 objects = Table(
     "objects",
     metadata,

@@ -51,6 +51,8 @@ PARTIAL: Final = 0x05
 SUMMARY: Final = 0x06
 PLACE: Final = 0x07
 """CBOR map: where the study began, and how far the kit's clock was from the satellites'."""
+CLOCK: Final = 0x08
+"""CBOR map: how good the kit's clock was, and what the device's clock said."""
 
 # Images (0x0101)
 PICTURE: Final = 0x01

@@ -65,6 +65,12 @@ def _study_id(value: object) -> bytes:
     return value
 
 
+def _boot_id(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) not in {0, 16}:
+        raise ValueError("16 bytes, or none")
+    return value
+
+
 def _list_of(item: Check, count_max: int = ITEM_COUNT_MAX) -> Check:
     def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)) or len(value) > count_max:
@@ -242,6 +248,42 @@ class Place(_TagRecord):
 
 
 @dataclass(frozen=True)
+class ClockMark(_TagRecord):
+    """How good the kit's clock was when this was written, and what the device's clock said.
+
+    `source`: gps, network, rtc or none. With the first two `offset_ms` is the kit's clock less the true time, which was
+    known `age_ms` before, and now within `error_ms`. `boot` and `uptime_ms` tell when it was on a clock that nobody
+    sets: what the kit wrote before its clock was put right can be dated by what it wrote afterwards in the same boot.
+    With `device_time` (as received) `device_offset_ms` is the device's clock less the kit's; a reading that names no
+    zone is taken in the kit's, `zone_min` minutes east of UTC. `stepped_ms`: while the study was open the kit's clock
+    was set forward by so much.
+    """
+
+    KIND = (kinds.CAPTURE, kinds.CLOCK)
+    CHECKS: ClassVar[Mapping[str, Check]] = {
+        "source": _text,
+        **dict.fromkeys(("kit_ms", "uptime_ms"), _integer),
+        "boot": _boot_id,
+        "offset_ms": _difference,
+        **dict.fromkeys(("error_ms", "age_ms"), _integer),
+        "zone_min": _difference,
+        "device_time": _text,
+        **dict.fromkeys(("device_offset_ms", "stepped_ms"), _difference),
+    }
+    source: str
+    kit_ms: int
+    uptime_ms: int = 0
+    boot: bytes = b""
+    offset_ms: int = 0
+    error_ms: int = 0
+    age_ms: int = 0
+    zone_min: int = 0
+    device_time: str = ""
+    device_offset_ms: int = 0
+    stepped_ms: int = 0
+
+
+@dataclass(frozen=True)
 class Partial(_TagRecord):
     """Why what was read is not whole; the RAW beside it holds what came."""
 
@@ -411,6 +453,6 @@ def _headed(tag: Tag, kind: tuple[int, int], what: str) -> tuple[dict[str, Any],
 
 
 RECORDS: Final[Mapping[tuple[int, int], type[_TagRecord]]] = {
-    one.KIND: one for one in (Device, Result, Place, Partial, Patient, Operator, Correction, Note, Summary)
+    one.KIND: one for one in (Device, Result, Place, ClockMark, Partial, Patient, Operator, Correction, Note, Summary)
 }
 """The class of each type of tag that holds a map."""

@@ -81,6 +81,11 @@ def sender_of(header: bytes) -> bytes:
     return field_at(Delimiters.read(header).split(header), 5)
 
 
+def time_of(header: bytes) -> str:
+    """Return H.14: when the message was made, by the analyser's clock."""
+    return field_at(Delimiters.read(header).split(header), 14).decode("latin-1")
+
+
 def specimen_of(order: bytes, marks: Delimiters) -> tuple[bytes, bytes]:
     """Return O.3 and O.4: which specimen."""
     fields = marks.split(order)

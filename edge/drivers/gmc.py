@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from edge.driver import Commit, Driver, Facts, Line, Option, Sampled, StudyBegins, StudyEnds
+from edge.driver import ClockRead, Commit, Driver, Facts, Line, Option, Sampled, StudyBegins, StudyEnds
 from edge.drivers.gmc_answers import (
     ERASED,
     NONE,
@@ -170,6 +170,7 @@ class _Gmc(Meter):
                 if date is not None:
                     self._counter.clock = date, at
                     self._counter.time = f"{date:%Y%m%d%H%M%S}"
+                    self._queue.put(ClockRead(self._counter.time, date.replace(tzinfo=None), at))
 
     def _measured(self, answer: bytes, at: float) -> None:
         self._plan_next(at)

@@ -12,9 +12,9 @@ The id is what was typed or scanned at the monitor: it is compared with the labe
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
+from edge.device_time import from_form
 from edge.driver import Driver, Facts, Line, Option
 from edge.readings import LineDriver, Lines, Reading, damaged, observation
 from edge.registry import read_options
@@ -41,6 +41,7 @@ _RECORD: Final = re.compile(
     r"(?P<date>\d{4},\d\d,\d\d,\d\d,\d\d),(?P<id>[ -~]{20}),(?P<error>[0-9A-Za-z]),"
     r"(?P<sys>\d{3}| {3}),(?P<dia>\d{3}| {3}),(?P<pulse>\d{3}| {3}),(?P<mark>[0-9A-Za-z ])"
 )
+DATE: Final = "%Y,%m,%d,%H,%M"
 VALUES: Final = (("sys", "systolic", "mmHg"), ("dia", "diastolic", "mmHg"), ("pulse", "pulse", "/min"))
 
 
@@ -48,27 +49,20 @@ def read(line: bytes, *, names_patient: bool = True) -> Reading | None:
     """Return what a line says; None when it was never meant to be a record."""
     text = line.decode("latin-1").strip("\r\n\x00")
     match = _RECORD.fullmatch(text)
-    if match is None or not _is_date(match["date"]):
+    clock = from_form(match["date"], DATE) if match is not None else None
+    if match is None or clock is None:
         why = f"{len(text)} characters that are no line of format 5 ({LINE_SIZE})"
         return damaged(why) if text.count(",") >= COMMAS_MIN else None
     ids = tuple({match["id"].strip()} - {""}) if names_patient else ()
     if match["error"] != GOOD:
         failed = (observation("error", match["error"]),)
         fault = f"the monitor could not measure (error {match['error']})"
-        return Reading(failed, time=match["date"], patient_ids=ids, fault=fault)
+        return Reading(failed, time=match["date"], clock=clock, patient_ids=ids, fault=fault)
     if " " in match["sys"] + match["dia"]:
         return damaged("no error, and no pressure either")
     found = tuple(observation(name, match[key], unit) for key, name, unit in VALUES if match[key].strip())
     mark = (observation("mark", match["mark"]),) if match["mark"].strip() else ()
-    return Reading((*found, *mark), time=match["date"], patient_ids=ids)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime(*map(int, text.split(",")), tzinfo=UTC)  # type: ignore[arg-type,misc]  # five numbers by the pattern
-    except ValueError:
-        return False
-    return True
+    return Reading((*found, *mark), time=match["date"], clock=clock, patient_ids=ids)
 
 
 def create(options: Mapping[str, object]) -> Driver:
@@ -80,7 +74,7 @@ def create(options: Mapping[str, object]) -> Driver:
 
 def _whole(data: bytes) -> int:
     """Return how many lines are of format 5, the date among what is checked."""
-    return sum(_is_date(found["date"]) for found in _RECORD.finditer(data.decode("latin-1")))
+    return sum(from_form(found["date"], DATE) is not None for found in _RECORD.finditer(data.decode("latin-1")))
 
 
 SIGNS: Final = Signs(FRAME, _whole)

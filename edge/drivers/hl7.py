@@ -32,8 +32,10 @@ from pathlib import Path
 from typing import Final
 
 from edge import charset, codes
+from edge.device_time import from_stamp
 from edge.driver import (
     RAW_SIZE_MAX,
+    ClockRead,
     Commit,
     Driver,
     Event,
@@ -274,7 +276,14 @@ class _Hl7:
                 steps += self._steps(raw, part, header, digest, piece.notes if first else (), goes_on)
         if not steps:
             return [*ends_broken, Note("a message came again and is kept once: an answer was lost"), *yes]
-        return [*ends_broken, *self._begin_work(_Work(steps, yes, no, whole, bool(resumed)))]
+        said = self._clock_of(header)
+        return [*ends_broken, *said, *self._begin_work(_Work(steps, yes, no, whole, bool(resumed)))]
+
+    def _clock_of(self, header: Header) -> list[Event]:
+        """Return what the device's clock says: MSH-7, when the message was made."""
+        text = header.time.split(header.marks[1])[0].strip()
+        read = from_stamp(text)
+        return [] if read is None else [ClockRead(text, read, self._heard_at)]
 
     def _steps(
         self, raw: bytes, part: bytes, header: Header, digest: bytes, notes: Sequence[str], resumed: str

@@ -36,8 +36,10 @@ from pathlib import Path
 from typing import Final
 
 from edge import codes
+from edge.device_time import from_iso
 from edge.driver import (
     RAW_SIZE_MAX,
+    ClockRead,
     Commit,
     Driver,
     Event,
@@ -214,7 +216,10 @@ class _Poct1a:
         self._model = next((one for one in named if one), "")[:SHOWN_MAX]
         self._serial = device.value("DEV.serial_id")[:SHOWN_MAX]
         self._is_asked = self._has_started = False
-        return self._say(self._voice.ack(_id(root)))
+        text = root.value("HDR", "HDR.creation_dttm")
+        read = from_iso(text)
+        said: list[Event] = [] if read is None else [ClockRead(text, read, self._heard_at)]
+        return [*said, *self._say(self._voice.ack(_id(root)))]
 
     def _status(self, root: Element, _: Document, __: int) -> list[Event]:
         answer = self._voice.ack(_id(root))

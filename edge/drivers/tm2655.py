@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from edge.device_time import from_form
 from edge.driver import Driver, Event, Facts, Fault, Line, Option, Send, StudyBegins
 from edge.drivers.tm2655_records import Framer, Record, is_envelope, read, request
 from edge.entries import EntryQueue
@@ -57,6 +58,8 @@ FACTS: Final = Facts(
     ),
 )
 
+DATE: Final = "%y%m%d%H%M"
+"""When it was measured; said unasked, that is now."""
 IDLE, AGAIN, FOLLOW = "idle", "again", "follow"
 MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     # state, event: next state, action (a method of _Tm2655; it may choose another state)
@@ -188,11 +191,14 @@ class _Tm2655:
     def _begin(self, record: Record) -> None:
         text = record.text or ""
         self._last, self._last_at = text, self._now
-        again = ("it came damaged at first and was asked for again",) if self._damaged else ()
         reading = read(text)
-        self._reading = replace(reading, notes=(*again, *reading.notes))
+        clock = None if self._damaged or self._ask == "always" else from_form(reading.time, DATE)
+        again = ("it came damaged at first and was asked for again",) if self._damaged else ()
+        self._reading = replace(reading, clock=clock, notes=(*again, *reading.notes))
         raw = b"".join(one.raw for one in self._damaged) + record.raw
         self._damaged.clear()
+        for one in self._reading.clock_read(self._now):
+            self._queue.put(one)
         self._queue.put(StudyBegins(FACTS.form, reading.model))
         self._queue.put(self._reading.commit(raw, FACTS.name))
         if reading.fault:

@@ -72,6 +72,7 @@ def study(request: Request, session: Session) -> Response:
         devices=[record for _, record in reading.records(Device)],
         notes=[record.text for _, record in reading.records(Note)],
         places=[record for _, record in reading.records(Place)],
+        clocks=centre.library.clocks(reading),
         partials=[record for _, record in reading.records(Partial)],
         device_ids=show.device_ids(reading),
         results=results,

@@ -126,7 +126,7 @@ def test_nothing_is_answered_before_the_disk_has_answered():
     driver = hl7.create({})
     events = driver.feed(oru(PID, obx()) * 2, 0.0)
     token = events[-1].token
-    assert [type(event).__name__ for event in events] == ["StudyBegins", "Commit"]
+    assert [type(event).__name__ for event in events] == ["ClockRead", "StudyBegins", "Commit"]
     assert driver.feed(b"more", 1.0) == []
     kinds_said = [type(event).__name__ for event in driver.committed(token, 2.0)]
     assert kinds_said == ["StudyEnds", "Send", "Note", "Send"]

@@ -146,7 +146,7 @@ def test_a_rotted_file_is_found_by_check(ask, run, data):
 
 
 def test_migrate_says_what_it_did(ask):
-    assert ask("migrate") == ask("migrate") == {"schema": "0002", "wanted": "0002"}
+    assert ask("migrate") == ask("migrate") == {"schema": "0003", "wanted": "0003"}
 
 
 def test_nothing_in_the_data_folder_can_be_read_by_others(ask, data):

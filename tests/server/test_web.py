@@ -535,7 +535,7 @@ def test_every_text_stands_out_from_its_ground(stranger, theme):
 
 def test_health_needs_no_login_and_says_little(stranger):
     answer = stranger.get("/health")
-    assert (answer.status_code, answer.json()) == (200, {"ok": True, "schema": "0002"})
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "schema": "0003"})
 
 
 def test_health_when_the_database_fails(stranger, centre, monkeypatch):

@@ -17,6 +17,7 @@ from wire.record import (
     PICTURES_MAX,
     RECORDS,
     TEXT_SIZE_MAX,
+    ClockMark,
     Correction,
     Device,
     Note,
@@ -39,6 +40,7 @@ observations = st.builds(
     **dict.fromkeys(("code", "name", "value", "unit", "range", "flags", "status", "time", "loinc", "ucum"), text),
     comments=texts,
 )
+difference = st.integers(-INTEGER_MAX, INTEGER_MAX)
 records = st.one_of(
     st.builds(Device, **dict.fromkeys(("driver", "driver_version", "port", "model", "serial"), text)),
     st.builds(
@@ -55,10 +57,24 @@ records = st.one_of(
     st.builds(
         Place,
         *(text,) * 6,
-        clock_offset_ms=st.integers(-INTEGER_MAX, INTEGER_MAX),
+        clock_offset_ms=difference,
         age_ms=count,
         port=text,
         sentences=texts,
+    ),
+    st.builds(
+        ClockMark,
+        text,
+        count,
+        count,
+        st.binary(min_size=16, max_size=16),
+        difference,
+        count,
+        count,
+        difference,
+        text,
+        difference,
+        difference,
     ),
     st.builds(Patient, text, text, st.booleans(), count),
     st.builds(Correction, count, text),

@@ -1,0 +1,133 @@
+"""When it really was: what a kit wrote before it knew the time is dated by what it wrote afterwards in the same boot.
+
+Every study says when it was on the kit's monotonic clock, which nobody sets, and in which boot. Of each boot the mark
+is kept that knew the time best, from studies that the kit signed. Nothing in a study is changed, and no row of it: the
+times stand as the kit wrote them, and what is reckoned here is shown beside them.
+
+Written within the transaction of `server.ingest`, read by the pages.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from server import tables as t
+from server.reading import Reading, Signature
+from wire.record import ClockMark
+
+KNOWN: Final = ("gps", "network")
+"""Sources that tell the true time."""
+DRIFT_PPM: Final = 100
+"""How wrong a kit's crystal may be: as `edge.timekeeping` reckons."""
+OFF_MS: Final = 2_000
+"""A clock that was off by more than this, beside what is not known, is dated anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """The true time of a mark, in Unix milliseconds, and how far off that may be."""
+
+    true_ms: int
+    error_ms: int
+    is_later: bool = False
+    """It was reckoned from another study of the same boot."""
+
+
+def enter(connection: Connection, reading: Reading, received_ms: int) -> None:
+    """Keep what a study knows of the time of its boot, when no other knew it better."""
+    if reading.signature != Signature.GOOD or reading.kit is None:
+        return
+    for _, mark in reading.records(ClockMark):
+        if mark.source in KNOWN and mark.boot:
+            _keep(connection, reading.kit.number, mark, received_ms)
+
+
+def _keep(connection: Connection, kit: int, mark: ClockMark, received_ms: int) -> None:
+    base_ms = mark.kit_ms - mark.offset_ms - mark.uptime_ms
+    values = {"base_ms": base_ms, "uptime_ms": mark.uptime_ms, "error_ms": mark.error_ms, "updated_ms": received_ms}
+    key = (t.boots.c.kit_id == kit) & (t.boots.c.boot == mark.boot.hex())
+    row = connection.execute(select(t.boots.c.error_ms).where(key)).one_or_none()
+    if row is None:
+        connection.execute(insert(t.boots).values(kit_id=kit, boot=mark.boot.hex(), **values))
+    elif mark.error_ms < row.error_ms:
+        connection.execute(update(t.boots).where(key).values(**values))
+
+
+def dated(connection: Connection, kit: int | None, mark: ClockMark) -> Dated | None:
+    """Return when a mark was written, as far as the kit knew it then or later; None when it never did."""
+    if mark.source in KNOWN:
+        return Dated(mark.kit_ms - mark.offset_ms, mark.error_ms)
+    if kit is None or not mark.boot:
+        return None
+    key = (t.boots.c.kit_id == kit) & (t.boots.c.boot == mark.boot.hex())
+    row = connection.execute(select(t.boots).where(key)).one_or_none()
+    if row is None:
+        return None
+    drift_ms = abs(row.uptime_ms - mark.uptime_ms) * DRIFT_PPM // 1_000_000
+    return Dated(row.base_ms + mark.uptime_ms, row.error_ms + drift_ms, is_later=True)
+
+
+def words(mark: ClockMark, found: Dated | None) -> tuple[str, str]:
+    """Return what a reader should know of the kit's clock, and the sign of it: "", or "warn"."""
+    if found is None:
+        return (
+            ("from a battery, never compared", "") if mark.source == "rtc" else ("was never set: no time holds", "warn")
+        )
+    off_ms = mark.kit_ms - found.true_ms
+    within = f"known within {span(found.error_ms)}"
+    by = "by a later study of the same run" if found.is_later else {"gps": "by GPS"}.get(mark.source, "by the network")
+    if abs(off_ms) <= OFF_MS + found.error_ms:
+        return f"right, {within} {by}", ""
+    return f"{span(abs(off_ms))} {'ahead' if off_ms > 0 else 'behind'}, {within} {by}", "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLine:
+    """What the page of a study says of one mark. `begun_ms`: when the study truly began, when not then."""
+
+    kit: str = ""
+    tone: str = ""
+    begun_ms: int | None = None
+    device: str = ""
+    device_time: str = ""
+    stepped: str = ""
+
+
+def lines(connection: Connection, reading: Reading) -> list[ClockLine]:
+    """Return what is to be shown of the marks of a study: of the kit's clock only what the first one says."""
+    shown: list[ClockLine] = []
+    kit = reading.kit.number if reading.kit is not None and reading.signature == Signature.GOOD else None
+    for _, mark in reading.records(ClockMark):
+        found = dated(connection, kit, mark)
+        text, tone = words(mark, found) if not shown else ("", "")
+        begun_ms = found.true_ms if tone and found is not None else None
+        device = _off(mark.device_offset_ms) if mark.device_time else ""
+        stepped = _set(mark.stepped_ms) if mark.stepped_ms else ""
+        shown.append(ClockLine(text, tone, begun_ms, device, mark.device_time, stepped))
+    return shown
+
+
+def _off(ms: int) -> str:
+    return (
+        "as the kit\u2019s"
+        if abs(ms) < 1_000
+        else f"{span(abs(ms))} {'ahead of' if ms > 0 else 'behind'} the kit\u2019s"
+    )
+
+
+def _set(ms: int) -> str:
+    return f"set {'forward' if ms > 0 else 'back'} by {span(abs(ms))} while the study was open"
+
+
+def span(ms: int) -> str:
+    """Return a span of time in the two largest units that it has: 2 d 3 h, 4 min 5 s, 0.3 s."""
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    found: list[str] = []
+    rest = ms // 1000
+    for unit, size in (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or found:
+            found.append(f"{count} {unit}" if count else "")
+    return " ".join(filter(None, found[:2]))

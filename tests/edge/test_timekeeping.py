@@ -1,0 +1,301 @@
+"""How well the kit knows the time: by satellites, the network, a battery or not at all, and carried on between."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from edge import device_time, machine_clock
+from edge.driver import ClockRead, Commit, Located, StudyBegins, StudyEnds
+from edge.timekeeping import READING_S_MAX, MachineClock, Timekeeping
+from tests.edge.van import Van, studies_in
+from tests.sim.disk import SimDisk
+from wire.record import ClockMark
+
+
+def local(*parts):
+    """A time without its zone, as most devices say it."""
+    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)
+
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NOON_MS = round(NOON.timestamp() * 1000)
+BOOT = bytes(range(16))
+
+
+class HandClock:
+    """Both clocks are set by hand."""
+
+    def __init__(self, time_ms=NOON_MS, now=100.0):
+        self.at, self.wall_ms = now, time_ms
+
+    def now(self):
+        return self.at
+
+    def time_ms(self):
+        return self.wall_ms
+
+    def pass_time(self, seconds):
+        self.at += seconds
+        self.wall_ms += round(seconds * 1000)
+
+
+def made(clock, machine=None, zone=UTC):
+    return Timekeeping(clock, (lambda: machine) if machine is not None else MachineClock, zone)
+
+
+def test_who_tells_nothing_is_believed_nothing():
+    mark = made(HandClock()).mark(100.0)
+    assert (mark.source, mark.kit_ms, mark.uptime_ms, mark.error_ms) == ("none", NOON_MS, 100_000, 0)
+
+
+def test_a_battery_is_worth_something_unless_its_clock_stands_in_the_past():
+    machine = MachineClock(has_rtc=True, boot=BOOT)
+    assert made(HandClock(), machine).mark(100.0).source == "rtc"
+    assert made(HandClock(946_684_800_000), machine).mark(100.0).source == "none"
+
+
+def test_satellites_tell_how_far_the_clock_is_off():
+    clock = HandClock(NOON_MS + 7_000)
+    keeping = made(clock)
+    keeping.satellites_said(NOON, 100.0)
+    mark = keeping.mark(100.0)
+    assert (mark.source, mark.offset_ms, mark.error_ms, mark.age_ms) == ("gps", 7_000, 1_000, 0)
+
+
+def test_between_two_looks_the_monotonic_clock_goes_on_and_grows_worse():
+    clock = HandClock(NOON_MS + 7_000)
+    keeping = made(clock)
+    keeping.satellites_said(NOON, 100.0)
+    clock.pass_time(3_600.0)
+    mark = keeping.mark(clock.at)
+    assert (mark.source, mark.offset_ms, mark.error_ms, mark.age_ms) == ("gps", 7_000, 1_360, 3_600_000)
+
+
+def test_a_clock_that_is_set_keeps_what_was_known():
+    """A kit that starts in 1970, hears the satellites, and is set right or wrong afterwards."""
+    clock = HandClock(5_000)
+    keeping = made(clock)
+    keeping.satellites_said(NOON, 100.0)
+    assert keeping.mark(100.0).offset_ms == 5_000 - NOON_MS
+    clock.wall_ms = NOON_MS + 40
+    assert keeping.mark(100.0).offset_ms == 40
+
+
+def test_the_better_of_two_counts():
+    clock, machine = HandClock(), MachineClock(synchronised=True, error_ms=30)
+    keeping = made(clock, machine)
+    assert (keeping.mark(100.0).source, keeping.mark(100.0).error_ms) == ("network", 30)
+    keeping.satellites_said(NOON + timedelta(seconds=2), 101.0)
+    assert keeping.mark(101.0).source == "network"
+    clock = HandClock()
+    keeping = made(clock, replace(machine, error_ms=15_000))
+    keeping.mark(100.0)
+    keeping.satellites_said(NOON, 100.0)
+    assert keeping.mark(100.0).source == "gps"
+
+
+def test_a_network_that_is_gone_is_remembered():
+    clock, states = HandClock(), [MachineClock(synchronised=True, error_ms=30), MachineClock()]
+    keeping = Timekeeping(clock, lambda: states[0])
+    keeping.mark(100.0)
+    del states[0]
+    clock.pass_time(1_000.0)
+    mark = keeping.mark(clock.at)
+    assert (mark.source, mark.error_ms, mark.age_ms) == ("network", 130, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("said", "zone", "offset_ms"),
+    [
+        (local(2026, 11, 22, 12, 0, 5), UTC, 5_000),
+        (local(2026, 11, 22, 14, 0, 0), ZoneInfo("Europe/Kyiv"), 0),
+        (datetime(2026, 11, 22, 14, 0, tzinfo=timezone(timedelta(hours=3))), ZoneInfo("Europe/Kyiv"), -3_600_000),
+        (local(1970, 1, 1), UTC, -NOON_MS),
+    ],
+)
+def test_a_device_says_its_time_in_the_zone_of_the_kit_or_its_own(said, zone, offset_ms):
+    clock = HandClock()
+    reading = made(clock, zone=zone).reading("as received", said, 99.0, 100.0)
+    assert reading.offset_ms == offset_ms + 1_000
+    assert made(clock, zone=zone).mark(100.0).zone_min == (120 if zone is not UTC else 0)
+
+
+def test_a_clock_gone_mad_is_marked_and_breaks_nothing():
+    for time_ms in (-5, 0, 1 << 47, 1 << 48):
+        mark = made(HandClock(time_ms), zone=ZoneInfo("Europe/Kyiv")).mark(-1.0)
+        assert mark.kit_ms == max(0, time_ms)
+
+
+# In a study
+
+
+class Says:
+    """A driver that says what it is told."""
+
+    def __init__(self, *calls):
+        self.calls = list(calls)
+
+    def feed(self, data, now):
+        return self.calls.pop(0)
+
+    def tick(self, now):
+        return []
+
+    def committed(self, token, now):
+        return []
+
+    refused = committed
+
+    def lost(self, now):
+        return []
+
+    def deadline(self):
+        return None
+
+
+def van_of(*calls, machine=None):
+    van, clock = Van(SimDisk()), HandClock(now=0.0)
+    van.hand = clock
+    van.capture._timekeeping = made(clock, machine)
+    van.capture._ports["lab"].driver = Says(*calls)
+    return van
+
+
+BEGINS, ENTRY, ENDS = StudyBegins("document"), Commit(b"raw"), StudyEnds()
+
+
+def marks_of(van):
+    (study,) = studies_in(van.stores)
+    return study.all(ClockMark)
+
+
+def read_at(van, seconds, at=0.0):
+    """The device's clock shows so many seconds more than the kit's."""
+    shown = datetime.fromtimestamp(van.hand.time_ms() / 1000 + seconds, UTC).replace(tzinfo=None)
+    return ClockRead(f"{seconds} s", shown, at)
+
+
+def test_each_study_says_how_good_the_clock_was():
+    van = van_of([BEGINS, ENTRY, ENDS], machine=MachineClock(synchronised=True, error_ms=9, boot=BOOT))
+    van.hear("lab", b"x", 5.0)
+    (mark,) = marks_of(van)
+    assert (mark.source, mark.error_ms, mark.boot, mark.uptime_ms, mark.device_time) == ("network", 9, BOOT, 5_000, "")
+
+
+def test_the_satellites_on_another_port_count():
+    van = van_of([BEGINS, ENTRY, ENDS])
+    utc = datetime.fromtimestamp(van.hand.time_ms() / 1000, UTC)
+    van.capture._ports["gps"] = replace(
+        van.capture._ports["lab"], name="gps", driver=Says([Located("1", "2", 0.0, utc)])
+    )
+    van.hear("gps", b"x")
+    van.hear("lab", b"x")
+    (mark,) = marks_of(van)
+    assert (mark.source, mark.offset_ms) == ("gps", 0)
+
+
+@pytest.mark.parametrize("order", ["before", "within"])
+def test_what_the_device_said_of_its_clock_stands_in_the_head(order):
+    van = van_of()
+    read = read_at(van, -90)
+    van.capture._ports["lab"].driver = Says(
+        [read, BEGINS, ENTRY, ENDS] if order == "before" else [BEGINS, read, ENTRY, ENDS]
+    )
+    van.hear("lab", b"x")
+    (mark,) = marks_of(van)
+    assert (mark.device_time, mark.device_offset_ms) == ("-90 s", -90_000)
+
+
+def test_a_reading_of_hours_ago_says_nothing_of_this_study():
+    van = van_of()
+    van.capture._ports["lab"].driver = Says([read_at(van, 5)], [BEGINS, ENTRY, ENDS])
+    van.hear("lab", b"x")
+    van.hear("lab", b"x", READING_S_MAX + 1)
+    assert [mark.device_time for mark in marks_of(van)] == [""]
+
+
+def test_a_later_reading_is_told_when_it_says_something_new():
+    van = van_of()
+    calls = [[BEGINS, ENTRY], [read_at(van, 5)], [ENTRY], [read_at(van, 5.9), ENTRY], [read_at(van, 60), ENTRY, ENDS]]
+    van.capture._ports["lab"].driver = Says(*calls)
+    for _ in calls:
+        van.hear("lab", b"x")
+    assert [mark.device_offset_ms for mark in marks_of(van)] == [0, 5_000, 60_000]
+
+
+def test_a_reading_that_no_entry_took_stands_at_the_end():
+    van = van_of()
+    van.capture._ports["lab"].driver = Says([BEGINS, ENTRY], [read_at(van, 5), ENDS])
+    van.hear("lab", b"x")
+    van.hear("lab", b"x")
+    assert [mark.device_time for mark in marks_of(van)] == ["", "5 s"]
+
+
+def test_a_clock_that_is_set_while_a_study_is_open_is_told_in_it():
+    van = van_of([BEGINS, ENTRY], [ENDS])
+    van.hear("lab", b"x")
+    van.hand.wall_ms += 50_000
+    van.hear("lab", b"x")
+    assert [mark.stepped_ms for mark in marks_of(van)] == [0, 50_000]
+
+
+# What devices write
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("20261122120501", local(2026, 11, 22, 12, 5, 1)),
+        ("202611221205", local(2026, 11, 22, 12, 5)),
+        ("20261122120501.25", local(2026, 11, 22, 12, 5, 1)),
+        ("20261122120501+0200", datetime(2026, 11, 22, 12, 5, 1, tzinfo=timezone(timedelta(hours=2)))),
+        ("20261122120501-0430", datetime(2026, 11, 22, 12, 5, 1, tzinfo=timezone(-timedelta(hours=4, minutes=30)))),
+        *((text, None) for text in ("", "20261122", "2026112212", "20261322120501", "20261122250000", "261122120501")),
+        *((text, None) for text in ("20261122120501+9999", "00000000000000", "20261122120501Z", "٢٠٢٦١١٢٢١٢٠٥")),
+    ],
+)
+def test_stamps_of_astm_and_hl7(text, said):
+    assert device_time.from_stamp(text) == said
+    assert said is None or (device_time.from_stamp(text).tzinfo is None) == (said.tzinfo is None)
+
+
+def test_iso_and_forms():
+    assert device_time.from_iso("2026-11-22T12:05:01+02:00").utcoffset() == timedelta(hours=2)
+    assert device_time.from_iso("2026-11-22") is None
+    assert device_time.from_iso("2026-22-11T00:00") is None
+    assert device_time.from_form("2611221205", "%y%m%d%H%M") == local(2026, 11, 22, 12, 5)
+    assert device_time.from_form("2613221205", "%y%m%d%H%M") is None
+
+
+# The machine
+
+
+def test_the_machine_is_asked_and_changes_nothing(monkeypatch, tmp_path):
+    found = machine_clock.machine_clock()
+    assert found.error_ms >= 0
+    assert len(found.boot) in {0, 16}
+    machine_clock._has_rtc.cache_clear()
+    monkeypatch.setattr(machine_clock, "RTC", tmp_path)
+    assert not machine_clock._has_rtc()
+    machine_clock._has_rtc.cache_clear()
+    (tmp_path / "rtc0").mkdir()
+    (tmp_path / "rtc0" / "hctosys").write_text("1\n")
+    assert machine_clock._has_rtc()
+    machine_clock._has_rtc.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "maxerror_us", "wanted"),
+    [(0, 0, 20_500, (True, 21)), (5, 0x40, 16_000_000, (False, 0)), (-1, 0, 0, (False, 0))],
+)
+def test_what_the_kernel_says_of_its_clock(monkeypatch, state, status, maxerror_us, wanted):
+    class Libc:
+        def adjtimex(self, at):
+            at._obj.status, at._obj.maxerror = status, maxerror_us
+            assert at._obj.modes == 0
+            return state
+
+    monkeypatch.setattr(machine_clock.ctypes, "CDLL", lambda name: Libc())
+    assert machine_clock._disciplined() == wanted
