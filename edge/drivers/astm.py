@@ -553,7 +553,7 @@ def _begins(header: bytes) -> StudyBegins:
 
 def _model_of(header: bytes) -> str:
     sender = lis.sender_of(header) if lis.kind_of(header) == "H" else b""
-    return charset.decode(sender[:MODEL_SIZE_MAX], "utf-8")[0]
+    return charset.decode(sender.strip()[:MODEL_SIZE_MAX], "utf-8")[0]
 
 
 def create(options: Mapping[str, object]) -> Driver:

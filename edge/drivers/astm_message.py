@@ -5,6 +5,7 @@ whether a record may go on in it; `merged` takes records in, and after a failure
 LIS02-A2 4.2: a sender that failed begins again with the last unsaved record, preceded by its parents.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from edge.drivers.astm_frames import Piece
 COMMENTS: Final = frozenset({"C", "M"})
 MESSAGE_SIZE_MAX: Final = 192 * 1024
 """Records of one study that are read, bytes. Frames beyond it are committed and acknowledged, and stand in RAW only."""
+_RECORD_END: Final = re.compile(rb"[\r\n]")
 
 
 @dataclass(slots=True)
@@ -105,13 +107,16 @@ class Frame:
 
 
 def cut(carry: bytes, piece: Piece) -> Frame:
-    """Divide a frame's text into records; the last goes on in the next frame, unless this one ends with ETX."""
+    """Divide a frame's text into records; the last goes on in the next frame, unless this one ends with ETX.
+
+    A record ends with CR. Some senders write CR LF or LF, which LIS01-A2 forbids within a text: it can mean nothing else.
+    """
     text = carry + piece.text
     pending: deque[tuple[int, bytes]] = deque()
     at = 0
-    while (end := text.find(b"\r", at)) >= 0:
-        pending.append((max(0, at - len(carry)), text[at:end]))
-        at = end + 1
+    for end in _RECORD_END.finditer(text):
+        pending.append((max(0, at - len(carry)), text[at : end.start()]))
+        at = end.end()
     rest = text[at:]
     if piece.is_last:
         pending.append((max(0, at - len(carry)), rest))

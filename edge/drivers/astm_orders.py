@@ -114,6 +114,7 @@ def read_question(records: Sequence[bytes], encoding: str) -> Question:
             is_all = True
         else:
             asked += _asked(start, marks)
+            wrong = wrong or ("it names a specimen in its maker's own form" if _is_own_form(start, marks) else "")
         tests |= _tests(codes, marks)
     if not wrong and not is_all and not cancels and not asked:
         wrong = "it names no specimen"
@@ -134,6 +135,12 @@ def _asked(text: str, marks: lis.Delimiters) -> list[Asked]:
         if patient.strip() or sample.strip():
             found.append(Asked(patient.strip(), sample.strip()))
     return found
+
+
+def _is_own_form(text: str, marks: lis.Delimiters) -> bool:
+    """Return whether Q.3 has more than `patient^specimen`: Sysmex and Roche write sampler, rack and position there."""
+    component, repeat = marks.component.decode("latin-1"), marks.repeat.decode("latin-1")
+    return any(any(part.strip() for part in one.split(component)[2:]) for one in text.split(repeat))
 
 
 def _tests(text: str, marks: lis.Delimiters) -> set[str]:

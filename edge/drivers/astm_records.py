@@ -28,8 +28,11 @@ TEXT_SIZE_MAX: Final = 16_384
 """Characters of one field that are read; the rest stands in RAW only."""
 PERSON_FIELDS: Final = {"P": (3, 4, 5, 6, 8, 9), "O": (3, 4)}
 """What is told of the person: ids, name, birth date, sex; specimen ids."""
-ID_FIELDS: Final = ("P.3", "P.4", "P.5", "O.3", "O.4")
-"""Where an analyser may put the id of the patient."""
+ID_FIELDS: Final = ("P.3", "P.4", "P.5")
+"""Where an analyser may put the id of the patient, beside the number of the tube (`tube_number`)."""
+SYSMEX_ATTRIBUTES: Final = frozenset("MABC")
+"""How the number came: typed, made by the analyser, read from a bar code, given by the host."""
+ROCHE_SAMPLE_TYPES: Final = frozenset({"S0", "S1", "S2", "S3", "S4", "S5", "QC"})
 CONTROL_WORDS: Final = frozenset({"CTRL", "CONTROL", "QC"})
 
 _HEX_ESCAPE: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})*")
@@ -92,6 +95,29 @@ def specimen_of(order: bytes, marks: Delimiters) -> tuple[bytes, bytes]:
     return field_at(fields, 3).strip(), field_at(fields, 4).strip()
 
 
+def tube_number(specimen: Sequence[str], place: Sequence[str]) -> str:
+    """Return the number of the tube that an order is about, or ""; given the components of O.3 and of O.4, trimmed.
+
+    It is the first component of O.3, or of O.4 where O.3 is empty: O.4 is the analyser's own name for it (E1394 9.4.4).
+    Makers do otherwise, and what stands first with them is a counter or a place in a rack, which names nobody:
+
+        sampler ^ position ^ number ^ M|A|B|C    Sysmex, in O.4 or O.3; host interface of the XN-L, as readers restate it
+        counter ^ number ^ count ^ ^ counter     Roche c 311, Hitachi 7600, O.3; as three readers show real ones
+        sequence ^ rack ^ position ^ ^ S1 ^ SC   Roche cobas, O.4: no number
+    """
+    return _number_in(specimen, next(filter(None, specimen), "")) or _number_in(place, next(iter(place), ""))
+
+
+def _number_in(parts: Sequence[str], usual: str) -> str:
+    """Return the number in a field of a maker's form; `usual` in any other."""
+    first, second, third, fourth, fifth = [*parts, "", "", "", "", ""][:5]
+    if fourth in SYSMEX_ATTRIBUTES or (third and not first and not second):
+        return third
+    if first.isdigit() and second and third.isdigit() and not fourth and fifth.isdigit():
+        return second
+    return "" if fifth in ROCHE_SAMPLE_TYPES else usual
+
+
 def is_anonymous(patient: bytes, marks: Delimiters) -> bool:
     """Return whether a P record names nobody: neither an id nor a name."""
     fields = marks.split(patient)
@@ -139,6 +165,7 @@ class _Reader:
         self.groups: dict[str, _Group] = {}
         self.group: _Group | None = None
         self.patient: dict[tuple[str, str], None] = {}
+        self.tubes: dict[str, None] = {}
         self.device_time, self.last, self.qc = "", "", False
         self.notes: list[str] = []
 
@@ -203,11 +230,19 @@ class _Reader:
         component, repeat = self.marks.component.decode("latin-1"), self.marks.repeat.decode("latin-1")
         return [part.strip() for part in text.replace(repeat, component).split(component) if part.strip()]
 
+    def _components(self, text: str) -> list[str]:
+        """Return the components of a field's first repetition, trimmed, each at its place."""
+        first = text.split(self.marks.repeat.decode("latin-1"), maxsplit=1)[0]
+        return [part.strip() for part in first.split(self.marks.component.decode("latin-1"))]
+
     def _order(self, fields: Sequence[bytes]) -> None:
         ids = self._ids("O", fields)
         key = "\n".join(text for _, text in ids)
-        self.group = self.groups.setdefault(key, _Group(self._text(fields, 3)))
+        specimen, place = self._text(fields, 3), self._text(fields, 4)
+        self.group = self.groups.setdefault(key, _Group(specimen))
         self.group.ids |= self.patient | ids
+        if number := tube_number(self._components(specimen), self._components(place)):
+            self.tubes[number] = None
 
     def _result(self, fields: Sequence[bytes]) -> None:
         if self.group is None:
@@ -256,10 +291,11 @@ class _Reader:
         return tuple(found)
 
     def patient_ids(self) -> tuple[str, ...]:
-        """Return each id that may mean the patient, trimmed: the first part of each of `ID_FIELDS`, in this order."""
+        """Return each id that may mean the patient, trimmed: the first part of each of `ID_FIELDS`, then the tubes."""
         found = self.patient | {pair: None for group in self.groups.values() for pair in group.ids}
         ordered = sorted((pair for pair in found if pair[0] in ID_FIELDS), key=lambda pair: ID_FIELDS.index(pair[0]))
-        return tuple(dict.fromkeys(parts[0] for _, text in ordered if (parts := self._parts(text))))
+        own = (parts[0] for _, text in ordered if (parts := self._parts(text)))
+        return tuple(dict.fromkeys((*own, *self.tubes)))
 
 
 def _with_comment(one: Observation, text: str) -> Observation:
