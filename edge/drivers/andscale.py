@@ -3,11 +3,13 @@
 Written from A&D's standard format as its scales' manuals give it; on no unit of our own. 2400 baud 7E1 as delivered,
 often 9600 or 8N1; CR LF:
 
-    ST,GS,+  4.876kg        ST at rest, US moving, OL overload; GS gross, NT net, TR tare; sign, number, unit
+    ST,GS,+  4.876kg        ST at rest, US moving, OL overload; GS gross, NT net; sign, number, unit
     ST,+00012.34  g         balances leave the second field out
+    ST,GS,   450.5,kg       others that follow it set a comma before the unit, or a blank before the sign
 
 What a load is, and when it is a study: `edge.weighing`. The line has no checksum, so a line that is shorter than those
-before it is not believed: it may have lost a digit. Nothing is ever sent: A&D's scales can be told to tare and to zero.
+before it is not believed: it may have lost a digit. A tare (TR) is no load. Nothing is ever sent: A&D's scales can be
+told to tare and to zero.
 """
 
 import re
@@ -40,7 +42,7 @@ FACTS: Final = Facts(
     ),
 )
 
-_LINE: Final = re.compile(r"(ST|US),(?:(GS|NT|TR),)?([+-]?) *(\d+(?:[.,]\d+)?) *([A-Za-z]{1,3})")
+_LINE: Final = re.compile(r"(ST|US),(?:(GS|NT),)? *([+-]?) *(\d+(?:[.,]\d+)?) *,? *([A-Za-z]{1,3})")
 _OVER: Final = re.compile(r"OL,.*")
 
 

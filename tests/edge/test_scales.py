@@ -69,6 +69,8 @@ def test_the_weight_of_the_manuals_line():
         (b"ST,GS,+  157.4lb\r\n", "157.4", "lb", "157.4"),
         (b"ST,+00123.45  g\r\n", "00123.45", "g", "00123.45"),
         (b"ST,NT,+   71.4kg", "71.4", "kg", "71.4"),
+        (b"ST,GS,    71.4,kg\r\n", "71.4", "kg", "71.4"),
+        (b"ST,GS, + 00071.40 kg\r\n", "00071.40", "kg", "00071.40"),
     ],
 )
 def test_values_and_units_are_as_received(line, value, unit, ucum):
@@ -177,70 +179,48 @@ def test_a_new_width_is_believed_when_two_in_a_row_have_it():
 # MT-SICS
 
 
-@pytest.mark.parametrize("piece", [1, 4096])
-@pytest.mark.parametrize("faults", [(), ("busy",), ("no-identity",)])
-def test_a_balance_is_asked_and_each_load_taken_once(faults, piece):
-    device = MtSics(3, 3, faults=faults)
-    bench = run(device, "mtsics", {"of": "body"}, piece)
-    assert device.report.acknowledged == 3
-    assert weights(bench) == [f"{one:.2f}" for one in device.loads.weights]
-    about = ("", "B021002593") if faults == ("no-identity",) else ("ICS425 150.00 kg", "B021002593")
-    assert {(study.begins.model, study.begins.serial) for study in bench.studies} == {about}
-
-
-@pytest.mark.parametrize("faults", [(), ("busy",), ("no-identity",), ("overload",), ("lost-bytes",)])
-def test_a_balance_is_only_ever_asked_what_reads(faults):
-    device = MtSics(3, 2, faults=faults)
-    bench = run(device, "mtsics")
-    bench.lose()
-    bench.wait(100)
-    assert set(device.commands) == {"SI", "I2", "I4"}
-    assert set(bench.sent.split(b"\r\n")) == {b"SI", b"I2", b"I4", b""}
-
-
-def test_the_standards_own_answer():
-    bench = heard("mtsics", (b"S S     100.00 g\r\n", 0.0), (b"S S       0.00 g\r\n", 0.0))
-    assert [(one.value, one.unit) for one in bench.studies[0].observations] == [("100.00", "g")]
-
-
-def test_an_overloaded_balance_says_so():
-    bench = run(MtSics(3, 1, faults=["overload"]), "mtsics")
-    assert bench.studies == []
-    assert len(bench.faults) == 1
-
-
-def test_a_balance_that_lost_bytes_gives_no_wrong_weight():
-    device = MtSics(4, 4, faults=["lost-bytes"])
-    bench = run(device, "mtsics")
-    assert {one.value for study in bench.studies for one in study.observations} <= {
-        f"{one:.2f}" for one in device.loads.weights
-    }
-
-
-def test_a_balance_that_is_switched_off_is_asked_less_often_and_then_who_it_is():
-    bench = heard("mtsics", (b"", 600.0))
-    assert bench.sent.count(b"\r\n") < 80
-    assert bench.sent.count(mtsics.MODEL) == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [({"poll_s": 3.0}, "'poll_s' is 3"), ({"poll_s": 0.1}, "'poll_s'"), ({"least": -1.0}, "'least' is -1")],
-)
-def test_options_that_cannot_be(options, reason):
-    with pytest.raises(ConfigError, match=reason):
-        Bench("mtsics", options)
-
-
-def test_what_is_less_than_least_is_an_empty_scale():
-    light = sics_line("S", 0.9)
-    assert heard("mtsics", (light, 1.0)).studies == []
-    assert len(heard("mtsics", (light, 1.0), options={"least": 0.1}).studies) == 1
-    with pytest.raises(ConfigError, match="'least' is 2000"):
-        Bench("andscale", {"least": 2000.0})
+def test_a_tare_is_no_weight():
+    bench = heard("andscale", (b"ST,TR,+    2.5kg\r\n", 0.2), (REST, 0.2))
+    assert weights(bench) == ["71.4"]
+    assert bench.studies[0].raw == b"ST,TR,+    2.5kg\r\n" + REST
 
 
 # Tanita
+
+
+def tanita_said(pairs, end=b"\r\n"):
+    text = b"{0,16,~0,1," + pairs + b","
+    return text + b"CS,%02X" % (sum(text) & 0xFF) + end
+
+
+@pytest.mark.parametrize(
+    ("pairs", "ids", "time"),
+    [
+        (b'MO,"SC-330",ID,"0000000000",Da,"22/11/2026",TI,"08:30",Wk,82.7', (), "22/11/2026 08:30"),
+        (
+            b'MO,"MC-780",ID,"0000000012345674",DT,"2026/11/22",TI,"08:30",Wk,82.7',
+            ("0000000012345674",),
+            "2026/11/22 08:30",
+        ),
+        (b'MO,"DC-320",ID,112,DA,"26/11/22",Wk,82.7', ("112",), "26/11/22"),
+        (b'MO,"BC-601",Ti,"08:30:02",Wk,82.7', (), "08:30:02"),
+    ],
+)
+def test_whose_it_is_and_when_are_told_as_they_stand(pairs, ids, time):
+    (study,) = heard("tanita", (tanita_said(pairs), 0.0)).studies
+    assert (study.ends.patient_ids, study.results[0].device_time) == (ids, time)
+    assert [one.code for one in study.observations] == ["Wk"]
+    (study,) = heard("tanita", (tanita_said(pairs), 0.0), options={"id": "nobody"}).studies
+    assert study.ends.patient_ids == ()
+
+
+def test_a_brace_behind_the_checksum_is_no_damage_and_muscle_and_bone_are_kilograms():
+    (study,) = heard("tanita", (tanita_said(b"MW,72.4,mW,68.8,bW,3.6", b"}\r\n"), 0.0)).studies
+    assert not study.ends.partial
+    assert [(one.name, one.value, one.unit) for one in study.observations][1:] == [
+        ("muscle mass", "68.8", "kg"),
+        ("bone mass", "3.6", "kg"),
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 50, 4096])
