@@ -179,6 +179,69 @@ def test_a_new_width_is_believed_when_two_in_a_row_have_it():
 # MT-SICS
 
 
+@pytest.mark.parametrize("piece", [1, 4096])
+@pytest.mark.parametrize("faults", [(), ("busy",), ("no-identity",)])
+def test_a_balance_is_asked_and_each_load_taken_once(faults, piece):
+    device = MtSics(3, 3, faults=faults)
+    bench = run(device, "mtsics", {"of": "body"}, piece)
+    assert device.report.acknowledged == 3
+    assert weights(bench) == [f"{one:.2f}" for one in device.loads.weights]
+    about = ("", "B021002593") if faults == ("no-identity",) else ("ICS425 150.00 kg", "B021002593")
+    assert {(study.begins.model, study.begins.serial) for study in bench.studies} == {about}
+
+
+@pytest.mark.parametrize("faults", [(), ("busy",), ("no-identity",), ("overload",), ("lost-bytes",)])
+def test_a_balance_is_only_ever_asked_what_reads(faults):
+    device = MtSics(3, 2, faults=faults)
+    bench = run(device, "mtsics")
+    bench.lose()
+    bench.wait(100)
+    assert set(device.commands) == {"SI", "I2", "I4"}
+    assert set(bench.sent.split(b"\r\n")) == {b"SI", b"I2", b"I4", b""}
+
+
+def test_the_standards_own_answer():
+    bench = heard("mtsics", (b"S S     100.00 g\r\n", 0.0), (b"S S       0.00 g\r\n", 0.0))
+    assert [(one.value, one.unit) for one in bench.studies[0].observations] == [("100.00", "g")]
+
+
+def test_an_overloaded_balance_says_so():
+    bench = run(MtSics(3, 1, faults=["overload"]), "mtsics")
+    assert bench.studies == []
+    assert len(bench.faults) == 1
+
+
+def test_a_balance_that_lost_bytes_gives_no_wrong_weight():
+    device = MtSics(4, 4, faults=["lost-bytes"])
+    bench = run(device, "mtsics")
+    assert {one.value for study in bench.studies for one in study.observations} <= {
+        f"{one:.2f}" for one in device.loads.weights
+    }
+
+
+def test_a_balance_that_is_switched_off_is_asked_less_often_and_then_who_it_is():
+    bench = heard("mtsics", (b"", 600.0))
+    assert bench.sent.count(b"\r\n") < 80
+    assert bench.sent.count(mtsics.MODEL) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"poll_s": 3.0}, "'poll_s' is 3"), ({"poll_s": 0.1}, "'poll_s'"), ({"least": -1.0}, "'least' is -1")],
+)
+def test_options_that_cannot_be(options, reason):
+    with pytest.raises(ConfigError, match=reason):
+        Bench("mtsics", options)
+
+
+def test_what_is_less_than_least_is_an_empty_scale():
+    light = sics_line("S", 0.9)
+    assert heard("mtsics", (light, 1.0)).studies == []
+    assert len(heard("mtsics", (light, 1.0), options={"least": 0.1}).studies) == 1
+    with pytest.raises(ConfigError, match="'least' is 2000"):
+        Bench("andscale", {"least": 2000.0})
+
+
 def test_a_tare_is_no_weight():
     bench = heard("andscale", (b"ST,TR,+    2.5kg\r\n", 0.2), (REST, 0.2))
     assert weights(bench) == ["71.4"]
