@@ -6,8 +6,9 @@ Pure. `edge.kit` owns one `Watch` for each port, feeds it before the driver, and
     Found       the speed is proved: entries are committed from now on
     Wrong       another device speaks; what came is kept as it came, and the driver hears no more of it
     Right       the port's own device speaks again
+    Troubled    the line's counters say that something is wrong with it
 
-May call `edge.speed`, `edge.stranger`. Nothing survives a crash.
+May call `edge.speed`, `edge.stranger`, `edge.line_errors`. Nothing survives a crash.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.driver import Line
+from edge.line_errors import LineErrors, Tally
 from edge.signs import NOTHING, Signs
 from edge.speed import Search
 from edge.stranger import Suspicion
@@ -52,7 +54,14 @@ class Right:
     data: bytes
 
 
-Verdict = Retune | Found | Wrong | Right
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """Somebody is to look at the line; `text` says why."""
+
+    text: str
+
+
+Verdict = Retune | Found | Wrong | Right | Troubled
 
 
 class Watch:
@@ -70,6 +79,7 @@ class Watch:
         self._vanished = 0
         self._lost_bytes = 0
         self._lost_at = 0.0
+        self._errors = Tally()
 
     # What happens
 
@@ -78,6 +88,7 @@ class Watch:
         self._open, self._changed_at, self._device = True, now, device[:DEVICE_SIZE_MAX]
         self._heard_at = None
         self._suspicion.appeared()
+        self._errors.opened()
         if self.search is not None:
             self.search.appeared()
 
@@ -98,7 +109,13 @@ class Watch:
         verdicts = self._verdicts(before, self._suspicion.heard(data, now))
         if self.search is not None and self.search.heard(data, now):
             verdicts.append(Found(self.search.line))
+        if text := self._errors.news(now):
+            verdicts.append(Troubled(text))
         return verdicts
+
+    def counted(self, errors: LineErrors, now: float) -> int:
+        """Take the line's counters since it is open; return how many bytes this computer has lost since the last."""
+        return self._errors.counted(errors, now, is_tuning=self.search is not None and not self.search.is_found)
 
     def tuned(self) -> None:
         """The line is set as the last `Retune` said."""
@@ -162,6 +179,7 @@ class Watch:
             "vanished": self._vanished,
             "lost_bytes": self._lost_bytes,
             "lost_s": round(now - self._lost_at, 1) if self._lost_bytes else None,
+            "errors": self._errors.status(now),
             "silence_s": None if self._heard_at is None else round(now - self._heard_at, 1),
         }
 

@@ -10,11 +10,15 @@ A port is named by where it is plugged in (`/dev/serial/by-path/…`): cheap ada
 
 A path may also be an address (`edge.tcp_ports`); the rest of the kit knows no difference.
 
+Where the line has counters of its errors (`edge.line_errors`), they are read before each piece is handed over, and
+every COUNT_S while nothing comes; when they have grown, `Counted` stands before the piece that came with it.
+
 Unplugging is many things to pyserial: `SerialException` ("device reports readiness to read but returned no data"),
 `OSError` (EIO, ENXIO), `TypeError` when the descriptor went in the middle of a call. All of them are "vanished".
 """
 
 import errno
+import fcntl
 import termios
 import threading
 from collections import deque
@@ -27,6 +31,7 @@ import serial
 
 from edge import tcp_ports
 from edge.driver import Line
+from edge.line_errors import Ioctl, LineErrors, read_errors
 from node.clock import Clock
 from node.line_faults import why_not_opened
 from wire.errors import DeviceError
@@ -39,6 +44,8 @@ READ_S: Final = 0.2
 """A read comes back at least this often, to see whether we are to stop."""
 RETRY_S_MIN: Final = 0.25
 RETRY_S_MAX: Final = 5.0
+COUNT_S: Final = 3.0
+"""How often the counters of a silent line are read."""
 WAIT_S: Final = 0.01
 """How long what can wait is not read while the queue is filled."""
 WRITE_S_MAX: Final = 1.0
@@ -88,7 +95,15 @@ class Tuned:
     now: float
 
 
-Item = Heard | Appeared | Vanished | Dropped | Tuned
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the kernel has counted of the line since it is open. Said at first, and when it has grown."""
+
+    errors: LineErrors
+    now: float
+
+
+Item = Heard | Appeared | Vanished | Dropped | Tuned | Counted
 
 
 class Recorder:
@@ -163,7 +178,7 @@ class _Queue:
 
     def _forget_a_change(self) -> None:
         """A port that comes and goes all the time while nobody takes: how often it did is forgotten, not how it is."""
-        old = next(at for at, item in enumerate(self._items) if isinstance(item, Appeared | Vanished | Tuned))
+        old = next(at for at, item in enumerate(self._items) if isinstance(item, Appeared | Vanished | Tuned | Counted))
         del self._items[old]
 
     @property
@@ -219,8 +234,9 @@ class PortOwner:
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
         record: Recorder | None = None,
+        ioctl: Ioctl = fcntl.ioctl,
     ) -> None:
-        self.name, self.path, self.line = name, path, line
+        self.name, self.path, self.line, self._ioctl = name, path, line, ioctl
         self._clock, self._wake, self._record = clock, wake, record
         self._queue = _Queue()
         self._open = opener_of(path, line)
@@ -231,6 +247,10 @@ class PortOwner:
         self._last_heard_at = 0.0
         self._wanted: Line | None = None
         """Another setting, that the thread is to make."""
+        self._counted: LineErrors | None = None
+        """The line's counters as they were read last; None: it has none."""
+        self._began_with = LineErrors()
+        self._count_at = 0.0
 
     def start(self) -> None:
         """Begin to open and read."""
@@ -291,6 +311,7 @@ class PortOwner:
         self._serial, self._reason = port, ""
         self._put(Appeared(port.device, self._clock.now()))
         try:
+            self._begin_counting(port)
             while not self._stopping.is_set():
                 if port.can_wait and self._queue.is_half_full:
                     self._stopping.wait(WAIT_S)
@@ -302,7 +323,10 @@ class PortOwner:
                     data += port.read(min(port.in_waiting, READ_SIZE))
                     self._note("<", data)
                     self._last_heard_at = self._clock.now()
+                    self._count(port, self._last_heard_at)
                     self._put(Heard(data, self._last_heard_at))
+                elif (now := self._clock.now()) >= self._count_at:
+                    self._count(port, now)
         except (serial.SerialException, OSError, TypeError, termios.error) as error:
             self._serial = None
             self._say_vanished(f"{self.path}: the port vanished: {error}")
@@ -317,6 +341,22 @@ class PortOwner:
             port.tune(line)
             self.line, self._open = line, opener_of(self.path, line)
             self._put(Tuned(line, self._clock.now()))
+
+    def _begin_counting(self, port: "Opened") -> None:
+        """What was counted before the line was opened is nobody's."""
+        self._counted = read_errors(port.fileno(), self._ioctl) if isinstance(port, SerialLine) else None
+        if self._counted is not None:
+            self._began_with = self._counted
+            self._put(Counted(LineErrors(), self._clock.now()))
+
+    def _count(self, port: "Opened", now: float) -> None:
+        self._count_at = now + COUNT_S
+        if self._counted is None or not isinstance(port, SerialLine):
+            return
+        errors = read_errors(port.fileno(), self._ioctl)
+        if errors is not None and errors != self._counted:
+            self._counted = errors
+            self._put(Counted(errors.less(self._began_with), now))
 
     def _say_vanished(self, reason: str) -> None:
         if reason != self._reason:

@@ -15,7 +15,8 @@ from edge import registry
 from edge.capture import Capture
 from edge.config import AUTO, Port
 from edge.driver import Line
-from edge.port_watch import Found, Retune, Right, Verdict, Watch, Wrong
+from edge.line_errors import LineErrors
+from edge.port_watch import Found, Retune, Right, Troubled, Verdict, Watch, Wrong
 from edge.signs import Signs
 from edge.speed import Remembered, Search
 from node.disk import Disk
@@ -71,6 +72,11 @@ class Ports:
         """So many bytes were lost."""
         self._watches[port].dropped(count, now)
         self._capture.dropped(port, count, now)
+
+    def counted(self, port: str, errors: LineErrors, now: float) -> None:
+        """The line's counters, since it is open. What this computer has lost is noted in the study that lacks it."""
+        if lost := self._watches[port].counted(errors, now):
+            self._capture.overrun(port, lost, now)
 
     def heard(self, port: str, data: bytes, now: float) -> bytes:
         """Take what came; return what to send."""
@@ -139,6 +145,8 @@ class Ports:
                 case Right(data):
                     self._tell(f"{port}: its own device speaks again", is_alarm=False)
                     answer, is_taken = self._capture.take_back(port, data, now), True
+                case Troubled(text):
+                    self._tell(f"{port}: {text}", is_alarm=True)
                 case Retune(line, in_vain_size):
                     self._retune(port, line, in_vain_size, now)
                 case Found(line):

@@ -26,4 +26,19 @@ def _words(port: Mapping[str, Any] | None) -> str:
     if port["lost_bytes"]:
         ago = span(port["lost_s"])
         said.append(f"{port['lost_bytes']} BYTES WERE LOST, the last {ago} ago: the kit was busy for too long")
+    said += _errors(port.get("errors"))
     return f" ({'; '.join(said)})"
+
+
+def _errors(errors: Mapping[str, Any] | None) -> list[str]:
+    """Return what the line's counters say; nothing of a line that has none, or no errors."""
+    if errors is None:
+        return []
+    said = []
+    if lost := errors["overruns"] + errors["buffer_overruns"]:
+        said.append(f"BYTES WERE LOST IN THIS COMPUTER: {lost}, the last {span(errors['lost_s'])} ago")
+    if errors["framing"] or errors["parity"]:
+        age = "" if errors["garbled_s"] is None else f", the last {span(errors['garbled_s'])} ago"
+        means = f": {errors['means'].upper()}" if errors["means"] else ""
+        said.append(f"{errors['framing']} framing and {errors['parity']} parity errors{age}{means}")
+    return said
