@@ -37,12 +37,17 @@ def machine_clock() -> MachineClock:
 def _disciplined() -> tuple[bool, int]:
     timex = Timex()  # modes 0: nothing is changed
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+        state = _libc().adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         return False, 0
     if state < 0 or timex.status & STA_UNSYNC:
         return False, 0
     return True, -(-timex.maxerror // 1000)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 @functools.cache

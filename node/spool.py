@@ -152,6 +152,8 @@ class Spool:
         self._folder = folder
         self._objects_max = objects_max
         self._objects: dict[bytes, SpoolObject] = {}
+        self._number: Counter[State] = Counter()
+        """Of objects in each state: asked after each entry of a study, and there may be thousands."""
         self._next_number = 1
         self._queue: list[tuple[tuple[int, int], int, bytes]] = []
         """Order and id of what is without a receipt, sorted: every answer of the peer asks for all of them."""
@@ -177,7 +179,7 @@ class Spool:
 
     def counts(self) -> Counter[State]:
         """Return how many objects are in each state."""
-        return Counter(one.state for one in self._objects.values())
+        return self._number.copy()
 
     def pending(self) -> Sequence[Offer]:
         """Return what is still without a receipt, in custody or not, most urgent and oldest first."""
@@ -211,10 +213,8 @@ class Spool:
 
     def has_room(self, size: int = 0) -> bool:
         """Tell whether an object of `size` bytes would be taken now."""
-        received = any(one.state is State.RECEIVED for one in self._objects.values())
-        return (
-            self._reserve.fill() and (len(self._objects) < self._objects_max or received) and self._disk.free() > size
-        )
+        is_full = len(self._objects) >= self._objects_max and not self._number[State.RECEIVED]
+        return self._reserve.fill() and not is_full and self._disk.free() > size
 
     # Taking objects
 
@@ -345,6 +345,7 @@ class Spool:
         if one.state is State.RECEIVED:
             self._remove_if_there(self._beside(one, State.RECEIVED))
         self._unqueue(one)
+        self._number[one.state] -= 1
         del self._objects[object_id]
 
     def _prune_one(self) -> bool:
@@ -415,6 +416,8 @@ class Spool:
         before = self._objects.get(one.object_id)
         if before is not None:
             self._unqueue(before)
+            self._number[before.state] -= 1
+        self._number[one.state] += 1
         self._objects[one.object_id] = one
         self._next_number = max(self._next_number, one.number + 1)
         if one.state in UNCONFIRMED:

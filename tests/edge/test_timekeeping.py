@@ -297,5 +297,5 @@ def test_what_the_kernel_says_of_its_clock(monkeypatch, state, status, maxerror_
             assert at._obj.modes == 0
             return state
 
-    monkeypatch.setattr(machine_clock.ctypes, "CDLL", lambda name: Libc())
+    monkeypatch.setattr(machine_clock, "_libc", Libc)
     assert machine_clock._disciplined() == wanted

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -374,6 +375,7 @@ class SpoolWithCrashes(RuleBasedStateMachine):
         assert {one.object_id: self.found(one.object_id) for one in self.spool.objects()} == self.model
         for one in self.spool.objects(State.RECEIVED):
             assert self.spool.receipt_of(one.object_id) == b"receipt"
+        assert self.spool.counts() == Counter(one.state for one in self.spool.objects())
         assert not self.spool.foreign
 
 
