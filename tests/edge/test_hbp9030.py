@@ -42,6 +42,26 @@ def test_the_samples_two_lines_are_a_result_and_a_failure(size):
     assert not failed.ends.partial
 
 
+WITH_MEAN = b"bp,CHN-0001234         ,2026/10/03,09:41,128,097,082,071,3\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_a_line_with_the_mean_pressure(size):
+    (study,) = heard(WITH_MEAN, size).studies
+    found = {"systolic": "128", "diastolic": "082", "mean pressure": "097", "pulse": "071", "mark": "3"}
+    assert values(study) == found
+    assert (study.results[0].device_time, study.ends.patient_ids) == ("2026/10/03,09:41", ("CHN-0001234",))
+    assert hbp9030.SIGNS.count(WITH_MEAN) == 1
+    assert heard(WITH_MEAN, id="nobody").studies[0].ends.patient_ids == ()
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"097", b"197"), (b"097", b"007"), (b"/10/", b"/13/"), (b",071", b",71")])
+def test_a_line_with_the_mean_pressure_that_cannot_be_has_no_values(old, new):
+    (study,) = heard(WITH_MEAN.replace(old, new)).studies
+    assert study.ends.partial
+    assert study.observations == []
+
+
 @pytest.mark.parametrize("fault", ["", "nul", "cr-only", "dead-clock"])
 def test_each_measurement_is_a_study_whatever_the_habits(fault):
     device, bench = measured(*([fault] if fault else []))
