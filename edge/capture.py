@@ -36,6 +36,7 @@ from typing import Final, Protocol
 
 from edge import registry
 from edge.binding import Bound, NoOrders, Orders, owner_of, whose
+from edge.coding import Coder, as_read
 from edge.driver import (
     HEADLINE_LINES_MAX,
     RAW_SIZE_MAX,
@@ -150,6 +151,7 @@ class Capture:
         binding_s_max: float = BINDING_S_MAX,
         orders: Orders | None = None,
         timekeeping: Timekeeping | None = None,
+        coded: Coder = as_read,
     ) -> None:
         self.orders: Orders = orders or NoOrders()
         """The worklist, which the kit's owner may replace."""
@@ -164,6 +166,7 @@ class Capture:
         self._operator: tuple[OperatorScanned, float] | None = None
         self._whereabouts = Whereabouts(clock)
         self._timekeeping = timekeeping or Timekeeping(clock)
+        self._coded = coded
         self._closing: deque[_Closing] = deque()
         self._close_at = 0.0
         self._failed = False
@@ -453,7 +456,8 @@ class Capture:
         waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
         named = self._named_by_device(study, commit.patient_id)
         self._note_loss(line, study)
-        return self._append(line, study, [*head, *raw, *commit.tags, *named, *waves, *study.remarks()])
+        read = [self._coded(tag) for tag in commit.tags]
+        return self._append(line, study, [*head, *raw, *read, *named, *waves, *study.remarks()])
 
     def _dated(self, sampled: Sampled, now: float) -> Waveform:
         age_ms = round((now - sampled.began) * 1000)

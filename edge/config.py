@@ -1,6 +1,8 @@
 """The kit's configuration: what is plugged in where. Every key is documented here and in `docs/configuration.md`.
 
 ```toml
+codes = "clinic.toml"             # beside this file: the clinic's own codes and units, before the kit's
+
 [[port]]
 name = "analyser"                 # how the log, the panel and the studies call it
 path = "/dev/serial/by-path/platform-…-port0"   # or tcp-listen://192.168.7.1:6661, tcp://192.168.7.30:4001
@@ -79,8 +81,9 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
-from edge import registry, speed, tcp_ports
+from edge import coding, registry, speed, tcp_ports
 from edge.day import parse_quiet
 from edge.inbox_config import Inbox, check_inboxes
 from node import config
@@ -200,11 +203,13 @@ class KitConfig(Struct, forbid_unknown_fields=True, frozen=True):
     inbox: list[Inbox] = []
     policy: Policy = field(default_factory=Policy)
     label: LabelPrinter = field(default_factory=LabelPrinter)
+    codes: str = ""
 
 
 def load(path: Path) -> KitConfig:
     """Read and check the file. Raises ConfigError that names file, key and reason."""
     kit = config.load(path, KitConfig)
+    kit = replace(kit, codes=str(path.parent / kit.codes) if kit.codes else "")
     check(kit, str(path))
     _check_roads(kit, load_secrets(kit, path), str(path))
     return kit
@@ -262,14 +267,15 @@ def check(kit: KitConfig, name: str) -> None:
             if tcp_ports.is_tcp(port.path):
                 tcp_ports.opener_of(port.path)
             if port.baud == AUTO:
-                _check_auto(port)
+                check_auto(port)
         except ConfigError as error:
             raise ConfigError(f"{name}: port[{at}] ({port.name}): {error}") from error
     check_inboxes(kit.inbox, name)
+    coding.coder(kit.codes)
     _check_policy(kit, name)
 
 
-def _check_auto(port: Port) -> None:
+def check_auto(port: Port) -> None:
     """Where the speed is to be found out, it must be possible. Raises ConfigError."""
     reason = speed.why_not(registry.signs(port.driver), registry.find(port.driver).FACTS.lines, port.driver)
     if tcp_ports.is_tcp(port.path):

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from edge import imports
+from edge import coding, imports
 from edge.capture import Capture, Happened
 from edge.config import KitConfig
 from edge.line_errors import LineErrors
@@ -145,7 +145,13 @@ class Kit:
         self._open_stores()
         self.timekeeping = Timekeeping(clock, machine, ZoneInfo(config.policy.zone))
         self.capture = Capture(
-            self.studies, clock, enrolment.name, self._captured, orders=self.worklist, timekeeping=self.timekeeping
+            self.studies,
+            clock,
+            enrolment.name,
+            self._captured,
+            orders=self.worklist,
+            timekeeping=self.timekeeping,
+            coded=coding.coder(config.codes),
         )
         for port in config.port:
             self.capture.attach(port.name, port.driver, port.options, port.bind)
