@@ -38,22 +38,26 @@ MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (EMPTY, "MOTION"): (MOVING, "keep"),
     (EMPTY, "LIGHT"): (EMPTY, "forget"),
     (EMPTY, "OVER"): (EMPTY, "warn"),
+    (EMPTY, "BUSY"): (EMPTY, "forget"),
     (EMPTY, "SILENCE"): (EMPTY, "forget"),
     (MOVING, "REST"): (WEIGHED, "begin"),
     (MOVING, "MOTION"): (MOVING, "keep"),
     (MOVING, "LIGHT"): (EMPTY, "forget"),
     (MOVING, "OVER"): (EMPTY, "warn"),
+    (MOVING, "BUSY"): (MOVING, "keep"),
     (MOVING, "SILENCE"): (EMPTY, "unsettled"),
     (WEIGHED, "REST"): (WEIGHED, "weigh_again"),
     (WEIGHED, "MOTION"): (WEIGHED, "keep"),
     (WEIGHED, "LIGHT"): (EMPTY, "end"),
     (WEIGHED, "OVER"): (WEIGHED, "keep"),
+    (WEIGHED, "BUSY"): (WEIGHED, "keep"),
     (WEIGHED, "SILENCE"): (EMPTY, "end"),
     (WEIGHED, "TOO_LONG"): (LEFT, "end"),
     (LEFT, "REST"): (LEFT, "forget"),
     (LEFT, "MOTION"): (LEFT, "forget"),
     (LEFT, "LIGHT"): (EMPTY, "forget"),
     (LEFT, "OVER"): (LEFT, "forget"),
+    (LEFT, "BUSY"): (LEFT, "forget"),
     (LEFT, "SILENCE"): (EMPTY, "forget"),
 }
 
@@ -112,10 +116,13 @@ class Weighing:
 
     def take(self, weight: Weight, now: float) -> None:
         """Take one reading."""
-        self._now = self._heard_at = now
-        if self._state == WEIGHED and now - self._began >= STUDY_S_MAX:
-            self._move("TOO_LONG", Weight(b""))
+        self._hear(now)
         self._move(self._event(weight), weight)
+
+    def busy(self, raw: bytes, now: float) -> None:
+        """The scale answers, but gives no weight just now: what lies on it lies there still."""
+        self._hear(now)
+        self._move("BUSY", Weight(raw))
 
     def tick(self, now: float) -> None:
         """Let time pass."""
@@ -131,6 +138,11 @@ class Weighing:
     def deadline(self) -> float | None:
         """When `tick` wants to be called."""
         return None if self._state == EMPTY else self._heard_at + QUIET_S
+
+    def _hear(self, now: float) -> None:
+        self._now = self._heard_at = now
+        if self._state == WEIGHED and now - self._began >= STUDY_S_MAX:
+            self._move("TOO_LONG", Weight(b""))
 
     def _event(self, weight: Weight) -> str:
         if not weight.text:

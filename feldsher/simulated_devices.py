@@ -81,7 +81,10 @@ def _analyser(args: Namespace, start: int) -> Device:
         return asking_analyser.AskingAnalyser(samples, faults, args.every, args.seed)
     if one := next((one for one in args.fault if one in asking_analyser.FAULTS), ""):
         raise UsageError(f"--fault {one}: only of an analyser that asks (--ask SAMPLE)")
-    return analyser.Analyser(_messages(message, STYLES, args, start), args.fault, args.every)
+    said = _messages(message, STYLES, args, start)
+    if "frame-numbers" in args.fault and max(map(len, said)) < 2:
+        raise UsageError("--fault frame-numbers: a message in this manner is one frame; add --style c111 or blocks")
+    return analyser.Analyser(said, args.fault, args.every)
 
 
 def _hl7(args: Namespace, start: int) -> Device:
@@ -94,6 +97,9 @@ def _ecg(args: Namespace, start: int) -> Device:
         return f"{at:08d}.SCP", record(seed, patient, at, faults=faults)
 
     protocol = args.style or PROTOCOLS[0]
+    for fault, of in (("by-sum", ("xmodem", "kermit")), ("seven-bit", ("kermit",))):
+        if fault in args.fault and protocol not in of:
+            raise UsageError(f"--fault {fault}: not by {protocol}; add --style {' or '.join(of)}")
     return FileSender(_messages(file_of, PROTOCOLS, args, start), protocol, args.fault, args.every)
 
 
@@ -125,7 +131,7 @@ def _printing(style: str) -> Kind:
         ids = [_patient(args, at) for at in range(start, start + args.count)]
         return printing_device.PrintingDevice(style, args.seed + start, ids, args.every, args.fault)
 
-    return Kind(printing_device.FAULTS, make)
+    return Kind(printing_device.FAULTS_OF[style], make)
 
 
 def _poct1a(args: Namespace, start: int) -> Device:

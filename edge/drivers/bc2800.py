@@ -103,6 +103,11 @@ class Texts:
         """It is a text A; others may hold EOT in their middle, and end with silence."""
         return self._buffer.lstrip(bytes((STX,)))[:1] == b"A"
 
+    @property
+    def is_without_handshake(self) -> bool:
+        """It began with STX: no ETX comes behind its end."""
+        return self._buffer[:1] == bytes((STX,))
+
     def rest(self) -> bytes:
         """Give up what is not whole."""
         rest = bytes(self._buffer)
@@ -178,6 +183,12 @@ class _Bc2800(Answering):
         due = super().deadline()
         ends_at = self._heard_at + ETX_S if self._texts.has_ended else None
         return min([at for at in (due, ends_at) if at is not None], default=None)
+
+    def lost(self, now: float) -> list[Event]:
+        """The port vanished. A text from STX to EOT was whole; one with handshake was not answered, and comes again."""
+        if self._texts.has_ended and self._texts.is_without_handshake:
+            self._message(self._texts.rest(), now)
+        return super().lost(now)
 
     def _broken(self, reason: str, now: float) -> None:
         """A text of another form ends with silence; only a text A can break off."""

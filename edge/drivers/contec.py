@@ -24,7 +24,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edge.driver import Driver, Event, Facts, Line, Note, Option, Send
+from edge.driver import Driver, Event, Facts, Fault, Line, Note, Option, Send
 from edge.drivers import contec_formats as formats
 from edge.drivers.contec_formats import RATE_HZ, Framer, command
 from edge.drivers.contec_stored import Recording
@@ -64,10 +64,10 @@ MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     **{(state, event): (state, "ignore") for state in (COUNTING, MEASURING, DATING, READING, LIVE) for event in EVENTS},
     # state, event: next state, action (a method of _V7; it may choose another state)
     (COUNTING, "SEGMENTS"): (MEASURING, "first_segment"),
-    (COUNTING, "REFUSED"): (LIVE, "go_live"),
+    (COUNTING, "REFUSED"): (LIVE, "memory_refused"),
     (COUNTING, "SILENCE"): (COUNTING, "ask_again"),
     (MEASURING, "LENGTH"): (DATING, "ask_start"),
-    (MEASURING, "REFUSED"): (MEASURING, "next_segment"),
+    (MEASURING, "REFUSED"): (MEASURING, "segment_refused"),
     (MEASURING, "SILENCE"): (MEASURING, "ask_again"),
     (DATING, "DATE"): (DATING, "date"),
     (DATING, "TIME"): (READING, "time"),
@@ -205,6 +205,15 @@ class _V7(_Contec):
         else:
             self.queue.put(Note("the oximeter does not say how long its recording is"))
             self._next_segment(packet)
+
+    def _memory_refused(self, packet: bytes) -> None:
+        why = "the oximeter does not give what it has stored (it may be recording)"
+        self.queue.put(Fault("memory", f"{why}: it is asked again when it is plugged in anew"))
+        self._go_live(packet)
+
+    def _segment_refused(self, packet: bytes) -> None:
+        self.queue.put(Fault("memory", f"the oximeter does not give its recording {self._segment + 1}"))
+        self._next_segment(packet)
 
     def _first_segment(self, packet: bytes) -> None:
         self._segment, self._segments = -1, min(formats.unpacked(packet)[1], SEGMENTS_MAX)

@@ -122,7 +122,9 @@ class _MtSics:
             self._weigh(weight, now)
         elif (match := _OTHER.fullmatch(text)) is not None:
             self._unanswered = 0
-            if match[1] != "I":
+            if match[1] == "I":
+                self._weighing.busy(self._noise.take() + line, now)
+            else:
                 self._weigh(Weight(line, "" if match[1] == "+" else "0"), now)
         elif (match := _ABOUT.fullmatch(text)) is not None:
             self._unanswered = 0

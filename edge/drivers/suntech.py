@@ -45,6 +45,10 @@ POLL_SLOW_S: Final = 10.0
 UNANSWERED_COUNT: Final = 3
 MEASURING_S_MAX: Final = 300.0
 ASKING_S_MAX: Final = 10.0
+SILENT_S: Final = 20.0
+"""In so short a silence nobody is freed, and the next one measured. After a longer one a full cuff may be another's."""
+SILENT_POLLS: Final = 3
+"""The same in questions, at a slow pace."""
 RAW_SIZE_MAX: Final = 16_384
 """Bytes of one study: at two readings a second, three thousand."""
 
@@ -68,11 +72,13 @@ MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (MEASURING, "FULL"): (MEASURING, "ignore"),
     (MEASURING, "EMPTY"): (ASKING, "ask"),
     (MEASURING, "RESULT"): (MEASURING, "ignore"),
+    (MEASURING, "AGAIN"): (MEASURING, "begin_anew"),
     (MEASURING, "TOO_LONG"): (IDLE, "give_up"),
     (MEASURING, "LOST"): (IDLE, "give_up"),
     (ASKING, "FULL"): (MEASURING, "go_on"),
     (ASKING, "EMPTY"): (ASKING, "ignore"),
     (ASKING, "RESULT"): (IDLE, "conclude"),
+    (ASKING, "AGAIN"): (MEASURING, "begin_anew"),
     (ASKING, "TOO_LONG"): (IDLE, "give_up"),
     (ASKING, "LOST"): (IDLE, "give_up"),
 }
@@ -134,7 +140,7 @@ class _Suntech:
         self._poll_s = poll_s
         self._framer, self._queue = Framer(), EntryQueue()
         self._state = IDLE
-        self._now = self._poll_at = self._until = 0.0
+        self._now = self._poll_at = self._until = self._answered_at = 0.0
         self._unanswered = self._empty = 0
         self._raw = bytearray()
         self._dropped = 0
@@ -185,14 +191,21 @@ class _Suntech:
         self._poll_at = self._now + (POLL_SLOW_S if slow else self._poll_s)
 
     def _take(self, answer: bytes) -> None:
-        if len(answer) == CUFF_SIZE:
-            full = int.from_bytes(answer[2:4], "little") >= CUFF_FULL_MMHG
-            self._unanswered, self._empty = 0, 0 if full else self._empty + 1
-            if full or self._empty >= EMPTY_COUNT:
-                self._move("FULL" if full else "EMPTY", answer)
-        elif len(answer) == RESULT_SIZE:
-            self._unanswered = 0
+        if not answer:
+            return
+        silent_s, self._answered_at, self._unanswered = self._now - self._answered_at, self._now, 0
+        was_silent = self._state != IDLE and silent_s > max(SILENT_S, SILENT_POLLS * self._poll_s)
+        if was_silent:
+            self._queue.put(Note(f"the module did not answer for {silent_s:.0f} s in the middle of a measurement"))
+        if len(answer) == RESULT_SIZE:
             self._move("RESULT", answer)
+            return
+        full = int.from_bytes(answer[2:4], "little") >= CUFF_FULL_MMHG
+        self._empty = 0 if full else self._empty + 1
+        if full:
+            self._move("AGAIN" if was_silent else "FULL", answer)
+        elif self._empty >= EMPTY_COUNT:
+            self._move("EMPTY", answer)
 
     def _keep(self, data: bytes) -> None:
         if self._state != IDLE:
@@ -225,8 +238,16 @@ class _Suntech:
     def _conclude(self, answer: bytes) -> None:
         self._end(read_result(answer))
 
+    def _begin_anew(self, answer: bytes) -> None:
+        if self._raw.endswith(answer):
+            del self._raw[-len(answer) :]
+        self._end_without_result("the module fell silent, and when it answered again a cuff was full")
+        self._begin(answer)
+
     def _give_up(self, answer: bytes) -> None:
-        why = "the cuff was seen to fill, and no result came"
+        self._end_without_result("the cuff was seen to fill, and no result came")
+
+    def _end_without_result(self, why: str) -> None:
         self._end(Reading(partial=why, fault=f"{why}: measure again"))
 
     def _end(self, reading: Reading) -> None:

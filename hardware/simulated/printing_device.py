@@ -33,6 +33,8 @@ FAULTS: Final = {
     "polls": "a habit: asks the printer four times before each ticket",
     "unknown": "a habit: uses a command that is in no manual",
 }
+FAULTS_OF: Final = {style: FAULTS if style == "escpos" else {"breaks-off": FAULTS["breaks-off"]} for style in STYLES}
+"""The others have neither a code page to set, nor a raster, nor questions."""
 
 Rows = Sequence[Sequence[int]]
 """Dots from the top, from the left: 1 is black."""

@@ -249,10 +249,12 @@ def test_a_memory_without_a_date_is_read_without_one():
     assert bench.studies[0].results[0].device_time == ""
 
 
-@pytest.mark.parametrize("faults", [("recording",), ("empty",)])
-def test_without_a_memory_the_live_stream_is_asked_for(faults):
+@pytest.mark.parametrize(("faults", "told"), [(("recording",), ["it may be recording"]), (("empty",), [])])
+def test_without_a_memory_the_live_stream_is_asked_for(faults, told):
     _, bench, _ = measured(faults, {"stored": "once"})
     assert len(bench.studies) == 1
+    assert len(bench.faults) == len(told)
+    assert all(word in fault.text for word, fault in zip(told, bench.faults, strict=True))
 
 
 def test_an_oximeter_that_answers_nothing_about_its_memory_still_goes_live():

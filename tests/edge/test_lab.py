@@ -271,6 +271,23 @@ def test_an_etx_that_is_not_known_is_answered_nak_so_that_the_text_comes_again()
     assert bench.sent == b"\x06\x06\x06\x15"
 
 
+def test_a_port_that_vanishes_behind_the_end_of_a_text_without_handshake_loses_no_value():
+    text = simulated_bc2800.text(3, 0)
+    bench = heard("bc2800", b"\x02" + text + b"\x04", answer="none")
+    bench.lose()
+    (study,) = bench.studies
+    assert not study.ends.partial
+    assert len(study.observations) == READ["bc2800"]
+
+
+def test_a_port_that_vanishes_before_the_question_behind_a_text_leaves_it_to_be_sent_again():
+    bench = heard("bc2800", b"\x05", simulated_bc2800.text(3, 0) + b"\x04")
+    bench.lose()
+    bench.feed(b"\x05")
+    bench.feed(MESSAGES["bc2800"])
+    assert [bool(study.ends.partial) for study in bench.studies] == [True, False]
+
+
 def test_units_are_those_that_the_manual_prints():
     study = heard("bc2800", MESSAGES["bc2800"]).studies[0]
     found = {one.name: (one.unit, one.loinc) for one in study.observations}

@@ -179,6 +179,22 @@ def test_a_new_width_is_believed_when_two_in_a_row_have_it():
 # MT-SICS
 
 
+@pytest.mark.parametrize("before", [sics_line("D", 81.0), sics_line("S", 81.1)], ids=["moving", "at rest"])
+def test_a_scale_that_is_busy_for_some_seconds_still_has_the_same_load(before):
+    """Seen with two answers `S I` in a row, a second apart each: one person was three studies."""
+    busy = sics_line("I")
+    steps = [(before, 1.0), *[(busy, 1.0)] * 5, (sics_line("S", 81.1), 1.0), (sics_line("S", 0.0), 1.0)]
+    bench = heard("mtsics", *steps)
+    assert [(study.ends.partial, study.observations[-1].value) for study in bench.studies] == [("", "81.10")]
+    assert bench.studies[0].raw.count(busy) == 5
+
+
+def test_a_scale_that_stays_busy_keeps_no_study_open():
+    bench = heard("mtsics", (sics_line("S", 81.1), 1.0), *[(sics_line("I"), 1.0)] * 310)
+    assert len(bench.studies) == 1
+    assert bench.open is None
+
+
 @pytest.mark.parametrize("piece", [1, 4096])
 @pytest.mark.parametrize("faults", [(), ("busy",), ("no-identity",)])
 def test_a_balance_is_asked_and_each_load_taken_once(faults, piece):

@@ -29,8 +29,8 @@ def measured(count=1, faults=(), options=None, piece=4096, **how):
     return device, bench
 
 
-def heard(*steps, refuse=lambda number: False):
-    bench = Bench("suntech", refuse=refuse)
+def heard(*steps, refuse=lambda number: False, options=None):
+    bench = Bench("suntech", options, refuse)
     for data, wait in steps:
         bench.feed(data)
         bench.wait(wait)
@@ -115,6 +115,28 @@ def test_a_failed_measurement_has_its_error_and_no_pressures():
 def test_a_cable_that_is_pulled_for_a_minute_costs_no_result():
     _, bench = measured(1, ["unplugged"], every_s=120.0)
     assert values(bench.studies[0])["systolic"]
+
+
+def test_a_silence_in_the_middle_is_told_in_the_study():
+    bench = heard((FULL, 60.0), (EMPTY, 1.0), (EMPTY, 0.1), (GOOD, 1.0))
+    assert len(bench.studies) == 1
+    assert any("did not answer for 60 s" in note for note in bench.notes)
+
+
+def test_a_cuff_that_is_full_when_the_module_answers_again_may_be_of_somebody_else():
+    """The study of the first began under another label: its values would have been the second patient's."""
+    device, bench = measured(2, ["unplugged"])
+    first, second = bench.studies
+    assert first.ends.partial == "the module fell silent, and when it answered again a cuff was full"
+    assert not first.observations
+    wanted = {one.code: one.value for one in read_result(device._results[2]).observations}
+    assert (values(second), second.ends.partial) == (wanted, "")
+
+
+def test_two_answers_lost_at_the_slowest_pace_are_no_silence():
+    steps = [(FULL, 30.0), (FULL, 1.0), (EMPTY, 1.0), (EMPTY, 0.1), (GOOD, 1.0)]
+    bench = heard(*steps, options={"poll_s": 10.0})
+    assert [study.ends.partial for study in bench.studies] == [""]
 
 
 @pytest.mark.parametrize("cuff", [suntech.CUFF_FULL_MMHG - 1, suntech.CUFF_FULL_MMHG])

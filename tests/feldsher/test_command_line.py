@@ -92,6 +92,9 @@ def test_the_demo_wants_a_new_folder(tmp_path, capsys):
         ("analyser --port /dev/ptmx --baud 12345", 79, "no such speed"),
         ("analyser --every nan", 64, "--every"),
         ("oximeter --finger 0", 64, "--finger"),
+        ("analyser --fault frame-numbers", 64, "is one frame; add --style c111"),
+        ("ecg --fault seven-bit", 64, "not by zmodem; add --style kermit"),
+        ("printer-plain --fault absurd", 64, "the printer-plain knows: breaks-off"),
     ],
 )
 def test_a_simulated_device_that_cannot_be_is_refused_in_one_line(words, code, told, capsys):
