@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge import codes
 from node import config
-from wire.errors import FormatError
+from wire.errors import Misuse
 from wire.record import Observation, Result
 from wire.tag import Tag
 
@@ -35,7 +35,7 @@ def coder(path: str) -> Coder:
         found = tuple(_coded(one, table) for one in result.observations)
         try:
             return tag if found == result.observations else replace(result, observations=found).to_tag(tag.time_ms)
-        except FormatError:  # with the codes it would be larger than a tag of results may be: the values count more
+        except Misuse:  # with the codes it would be larger than a tag of results may be: the values count more
             return tag
 
     return coded

@@ -62,6 +62,12 @@ def test_other_tags_and_no_table_change_nothing(table):
     assert coding.coder("")(result) is result
 
 
+def test_a_result_that_codes_would_make_too_large_stays_as_it_was(table):
+    many = tuple(Observation("HGB", "HGB", "14", "g%", comments=("x" * 70,)) for _ in range(4_096))
+    result = Result(observations=many).to_tag()
+    assert coding.coder(table)(result) is result
+
+
 def test_a_study_of_a_monitor_has_the_clinics_codes(table):
     van = Van(SimDisk(), ports={"bp": ("hbp9030", {}, "scan")})
     van.capture._coded = coding.coder(table)
@@ -90,5 +96,5 @@ def test_what_is_no_table_stops_the_kit_before_it_drives_off(tmp_path, text, say
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="nowhere.toml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         config.load(write(tmp_path, 'codes = "nowhere.toml"\n' + PORT))
