@@ -109,7 +109,7 @@ class Frame:
 def cut(carry: bytes, piece: Piece) -> Frame:
     """Divide a frame's text into records; the last goes on in the next frame, unless this one ends with ETX.
 
-    A record ends with CR. Some senders write CR LF or LF, which LIS01-A2 forbids within a text: it can mean nothing else.
+    A record ends with CR. Some senders write CR LF or LF, which LIS01-A2 forbids in a text: it can mean only this.
     """
     text = carry + piece.text
     pending: deque[tuple[int, bytes]] = deque()

@@ -101,7 +101,7 @@ def tube_number(specimen: Sequence[str], place: Sequence[str]) -> str:
     It is the first component of O.3, or of O.4 where O.3 is empty: O.4 is the analyser's own name for it (E1394 9.4.4).
     Makers do otherwise, and what stands first with them is a counter or a place in a rack, which names nobody:
 
-        sampler ^ position ^ number ^ M|A|B|C    Sysmex, in O.4 or O.3; host interface of the XN-L, as readers restate it
+        sampler ^ position ^ number ^ M|A|B|C    Sysmex, O.4 or O.3; host interface of the XN-L, as readers restate it
         counter ^ number ^ count ^ ^ counter     Roche c 311, Hitachi 7600, O.3; as three readers show real ones
         sequence ^ rack ^ position ^ ^ S1 ^ SC   Roche cobas, O.4: no number
     """

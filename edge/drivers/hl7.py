@@ -1,6 +1,6 @@
-"""Devices that send results as HL7 v2 ORU messages in MLLP, over a serial line or TCP: analysers, monitors.
+"""Devices that send results as HL7 v2 ORU or OUL messages in MLLP, over a serial line or TCP: analysers, monitors.
 
-Written from HL7 v2.3.1 and v2.6, chapters 2 (acknowledgements: 2.9.2, tables 0008, 0155, 0357) and 7, and "Transport
+Written from HL7 v2.3.1, v2.5.1 and v2.6, chapters 2 (acknowledgements: 2.9.2, tables 0008, 0155, 0357) and 7, and "Transport
 Specification: MLLP". Tried on the E-LAB ES-480 message of its manual; on no unit of our own. `hl7_frames` cuts the line
 into messages, `hl7_message` reads one; here is the conversation.
 
@@ -8,12 +8,12 @@ into messages, `hl7_message` reads one; here is the conversation.
     storing      a message, or the part of it about one person, is on its way to the disk; its answer waits
 
 **AA is said only after the commit.** What is not kept gets AR, which in the standard is what a receiver says for
-reasons that are not the message's (2.9.2.2), so that it is sent again; so does what is no ORU. AE is for what cannot be
+reasons that are not the message's (2.9.2.2), so that it is sent again; so does what is neither. AE is for what cannot be
 read, and is kept nevertheless. Devices wait ten seconds for the answer; some (Mindray) then go on to the next message
 without sending this one again, so answers are made at once. A device that asks for the enhanced mode (MSH-15, 16) gets
 CA, CE, CR, and AA, AE, AR where it wants them.
 
-* One message is one study; where it names several people (PID), each is a study of their own.
+* One message is one study; where it is about several people (`hl7_persons`), each is a study of their own.
 * A message that comes again, the same bytes, or the same but for MSH-7 within `AGAIN_S_MAX`, is answered as before and
   kept once. A control id alone proves nothing: many devices count from 1 after each start. After a restart of the kit
   a repetition is a study of its own.
@@ -51,6 +51,7 @@ from edge.driver import (
 from edge.drivers import hl7_message
 from edge.drivers.hl7_frames import BEGIN, CR, END, Lexer, Piece
 from edge.drivers.hl7_message import Header, Report
+from edge.drivers.hl7_persons import parts_of
 from edge.registry import read_options
 from edge.signs import FRAME, Signs
 from node import config
@@ -69,14 +70,14 @@ KEPT_COUNT_MAX: Final = 256
 INPUT_SIZE_MAX: Final = 1 << 18
 """Bytes kept while a commit is awaited."""
 NOISE_ALARM_SIZE: Final = 1_024
-TYPES: Final = {"ORU": ("", "R01", "R30", "R31", "R32")}
+TYPES: Final = {"ORU": ("", "R01", "R30", "R31", "R32"), "OUL": ("", "R21", "R22", "R23", "R24")}
 """MSH-9: what is kept, with its events."""
 
 FACTS: Final = Facts(
     name="hl7",
     version="1",
-    title="Analysers and monitors, HL7 v2 ORU in MLLP, serial or TCP",
-    manual="HL7 v2.3.1 and v2.6, chapters 2 and 7; HL7 Transport Specification MLLP, release 1",
+    title="Analysers and monitors, HL7 v2 ORU and OUL in MLLP, serial or TCP",
+    manual="HL7 v2.3.1, v2.5.1 and v2.6, chapters 2 and 7; HL7 Transport Specification MLLP, release 1",
     form="laboratory",
     lines=(Line(9600), Line(19200), Line(38400), Line(115200)),
     options=(
@@ -264,7 +265,7 @@ class _Hl7:
         whole = _digest(piece.body)
         yes, no = _say(header, "A", "message accepted"), _say(header, "R", "not stored, send again", "207")
         steps: deque[_Step] = deque()
-        parts = hl7_message.parts_of(piece.body)
+        parts = parts_of(piece.body, header)
         head = hl7_message.without_time(parts[0])
         ends_broken, resumed = self._settle_broken(header)
         for number, part in enumerate(parts):

@@ -12,13 +12,15 @@ empty field stays empty. Binary values (ED) are not repeated in the RESULT; thos
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from edge import charset
 from edge.codes import Codes
 from edge.driver import HEADLINE_LINES_MAX, Headline
+from edge.drivers.hl7_persons import NO_PATIENTS as NO_PATIENTS_ROLES
+from edge.drivers.hl7_persons import is_specimen_first
 from wire.record import Observation, Picture, Result
 
 SEGMENTS_COUNT_MAX: Final = 8_192
@@ -51,6 +53,10 @@ CHARACTER_SETS: Final = {
     "UTF-8": "utf-8",
     "UTF8": "utf-8",
     "GB 18030-2000": "gb18030",
+    "GBK": "gb18030",
+    "GB2312": "gb18030",
+    "ISO IR87": "iso2022_jp",
+    "ISO IR159": "iso2022_jp_1",
     "KS X 1001": "euc_kr",
     "BIG-5": "big5",
     "WINDOWS-1251": "cp1251",
@@ -65,9 +71,19 @@ NO_PATIENTS: Final = {"Q": "control", "T": "training", "D": "debugging"}
 """MSH-11."""
 NO_PATIENTS_EITHER: Final = {"1": "calibration", "2": "control"}
 """MSH-16, as Mindray and E-LAB use it."""
-PERSON_FIELDS: Final = {"PID": (2, 3, 4, 5, 7, 8), "OBR": (2, 3)}
-ID_FIELDS: Final = ("PID.3", "PID.2", "PID.4", "OBR.2", "OBR.3")
-"""Where a device may put the id of the patient; where many send the tube's label, OBR."""
+ROLES: Final = {
+    "LQC": "control",
+    "EQC": "control",
+    "PRF": "proficiency test",
+    "CVR": "calibration",
+    "CAL": "calibration",
+}
+"""OBR-4 of bedside devices (HemoScreen), in the words of POCT1-A: all but OBS, a patient's observation."""
+PERSON_FIELDS: Final = {"PID": (2, 3, 4, 5, 7, 8), "OBR": (2, 3), "SPM": (2,), "SAC": (3,)}
+ID_FIELDS: Final = ("PID.3", "PID.2", "PID.4", "SPM.2", "SAC.3", "OBR.2", "OBR.3")
+"""Where a device may put the id of the patient; where many send the tube's label, SPM, SAC or OBR."""
+TUBE_FIELDS: Final = frozenset({"SPM.2", "SAC.3"})
+ORDER_FIELDS: Final = frozenset({"OBR.2", "OBR.3"})
 MEDIA_TYPES: Final = {"BMP": "image/bmp", "PNG": "image/png", "JPEG": "image/jpeg", "JPG": "image/jpeg"}
 
 _SEGMENT: Final = re.compile(rb"[^\r\n]+")
@@ -148,24 +164,12 @@ def answer(header: Header, code: str, text: str, error: str = "0") -> bytes:
     return "".join(mark.join(one).rstrip(mark) + "\r" for one in lines).encode("latin-1")
 
 
-def parts_of(body: bytes) -> list[bytes]:
-    """Divide a message at each PID that names somebody else; the header stays with the first."""
-    cuts, last = [0], b""
-    for found in _SEGMENT.finditer(body):
-        segment = found.group()
-        if segment[:3] != b"PID":
-            continue
-        person = segment[4:].partition(segment[3:4])[2].rstrip()
-        if last and person != last:
-            cuts.append(found.start())
-        last = person
-    return [body[at:end] for at, end in zip(cuts, [*cuts[1:], len(body)], strict=True)]
-
-
 def text_of(body: bytes, header: Header, encoding: str) -> tuple[str, str, list[str]]:
     """Return the message as text, the character set it was read in, and what is to be said about that."""
-    declared = header[18].split(header.marks[2])[0].strip().upper()
-    known = encoding if encoding != "auto" else CHARACTER_SETS.get(declared, "")
+    words = [word for one in header[18].split(header.marks[2]) if (word := one.strip().upper())]
+    declared = header.marks[2].join(words)
+    sets = [CHARACTER_SETS[word] for word in words if word in CHARACTER_SETS]
+    known = encoding if encoding != "auto" else next(reversed(sets), "")
     if known:
         text, used = _decoded(body, known)
         if used:
@@ -204,15 +208,30 @@ class _Order:
     specimen_id: str = ""
     time: str = ""
     ids: dict[tuple[str, str], None] = field(default_factory=dict)
+    is_chemistry: bool = False
+    """OBR-4 names the maker and the model: OBR-2 is the bar code, OBR-3 a place, PID-4 a bed (BS-200 and its like)."""
     observations: list[Observation] = field(default_factory=list)
+
+    @property
+    def no_ids(self) -> frozenset[str]:
+        """Fields that name something else than a patient or a tube."""
+        names = {name for name, _ in self.ids}
+        of_beds = {"PID.4", *({"OBR.3"} if "OBR.2" in names else ())} if self.is_chemistry else set()
+        return frozenset(of_beds | (ORDER_FIELDS if names & TUBE_FIELDS else frozenset()))
 
 
 class _Reader:
     """Walks over the segments once."""
 
-    def __init__(self, marks: str, codes: Codes) -> None:
-        self.field_mark, self.component, self.repeat, self.escape, self.sub = tuple(marks)
+    def __init__(self, header: Header, codes: Codes) -> None:
+        self.field_mark, self.component, self.repeat, self.escape, self.sub = tuple(header.marks)
         self.codes = codes
+        self.sender = (header[3].strip(), header[4].strip())
+        self.specimen_leads = is_specimen_first(header)
+        self.specimen: dict[tuple[str, str], None] = {}
+        """SPM and SAC that the next orders are about."""
+        self.no_patients: dict[str, None] = {}
+        """Why it is no patient's, as specimens and orders say."""
         self.patient: dict[tuple[str, str], None] = {}
         self.orders: list[_Order] = []
         self.pictures: list[Picture] = []
@@ -221,8 +240,15 @@ class _Reader:
 
     def take(self, segment: str) -> None:
         fields = segment.split(self.field_mark, FIELDS_COUNT_MAX)
-        handler = {"PID": self._patient, "OBR": self._order, "OBX": self._observation, "NTE": self._comment}
-        handler.get(fields[0], self._other)(fields)
+        handlers: dict[str, Callable[[Sequence[str]], None]] = {
+            "PID": self._patient,
+            "SPM": self._specimen,
+            "SAC": self._container,
+            "OBR": self._order,
+            "OBX": self._observation,
+            "NTE": self._comment,
+        }
+        handlers.get(fields[0], self._other)(fields)
 
     def _other(self, fields: Sequence[str]) -> None:
         if not re.fullmatch(r"[A-Z][A-Z0-9]{2}", fields[0]):
@@ -268,13 +294,36 @@ class _Reader:
     def _patient(self, fields: Sequence[str]) -> None:
         self.patient = self._ids("PID", fields)
 
+    def _specimen(self, fields: Sequence[str]) -> None:
+        if (role := self._components(fields, 11)[0].upper()) in NO_PATIENTS_ROLES:
+            self.no_patients[NO_PATIENTS_ROLES[role]] = None
+        self._place(self._ids("SPM", fields), replaces=True)
+
+    def _container(self, fields: Sequence[str]) -> None:
+        self._place(self._ids("SAC", fields), replaces=False)
+
+    def _place(self, ids: dict[tuple[str, str], None], *, replaces: bool) -> None:
+        """Give a specimen to the orders after it, or to the one that it stands in."""
+        if self.specimen_leads or not self.orders:
+            kept = {} if replaces else {pair: None for pair in self.specimen if pair[0] == "SPM.2"}
+            self.specimen = kept | ids
+        else:
+            order = self.orders[-1]
+            order.ids |= ids
+            order.specimen_id = next((text for _, text in ids), order.specimen_id)
+
     def _order(self, fields: Sequence[str]) -> None:
-        ids = self._ids("OBR", fields)
+        ids = self._ids("OBR", fields) | self.specimen
+        asked = self._components(fields, 4)
+        if asked[0].upper() in ROLES:
+            self.no_patients[ROLES[asked[0].upper()]] = None
         if len(self.orders) >= ORDERS_COUNT_MAX:
             self.note("the message has too many orders to be read apart; RAW has it whole")
             return
-        specimen = self.text(fields, 3, PERSON_TEXT_MAX) or self.text(fields, 2, PERSON_TEXT_MAX)
-        self.orders.append(_Order(specimen, self.text(fields, 7, TIME_TEXT_MAX), ids))
+        is_chemistry = any(self.sender) and tuple([*asked, ""][:2]) == self.sender
+        numbers = [self.text(fields, number, PERSON_TEXT_MAX) for number in ((2, 3) if is_chemistry else (3, 2))]
+        specimen = next((text for text in (*(text for _, text in self.specimen), *numbers) if text), "")
+        self.orders.append(_Order(specimen, self.text(fields, 7, TIME_TEXT_MAX), ids, is_chemistry))
 
     def _observation(self, fields: Sequence[str]) -> None:
         self.count += 1
@@ -298,7 +347,7 @@ class _Reader:
             range=self.text(fields, 7),
             flags=self.text(fields, 8),
             status=self.text(fields, 11),
-            time=self.text(fields, 14, TIME_TEXT_MAX) or order.time,
+            time=next(filter(None, (self.text(fields, number, TIME_TEXT_MAX) for number in (14, 19))), order.time),
             comments=tuple(comments),
             loinc=own or coding.loinc,
             ucum=coding.ucum,
@@ -363,10 +412,18 @@ class _Reader:
 
     def patient_ids(self) -> tuple[str, ...]:
         """Return each id that may mean the patient, trimmed: of each repetition the first component."""
-        found = self.patient | {pair: None for order in self.orders for pair in order.ids}
-        ordered = sorted((pair for pair in found if pair[0] in ID_FIELDS), key=lambda pair: ID_FIELDS.index(pair[0]))
-        firsts = (one.split(self.component)[0].strip() for _, text in ordered for one in text.split(self.repeat))
-        return tuple(dict.fromkeys(one for one in firsts if one))
+        orders = self.orders or [_Order()]
+        others = frozenset().union(*(order.no_ids for order in orders))
+        pairs = self.patient | {pair: None for order in orders for pair in order.ids}
+        found = [pair for pair in pairs if pair[0] in ID_FIELDS and pair[0] not in others]
+        found.sort(key=lambda pair: ID_FIELDS.index(pair[0]))
+        firsts = (self._number(name, one) for name, text in found for one in text.split(self.repeat))
+        return tuple(dict.fromkeys(one for one in firsts if any(map(str.isalnum, one))))
+
+    def _number(self, name: str, text: str) -> str:
+        """Return the id itself: the first component; of SPM-2 (placer, filler) the first that is there."""
+        parts = [part.split(self.sub)[0].strip() for part in text.split(self.component)]
+        return next(filter(None, parts), "") if name == "SPM.2" else parts[0]
 
 
 def _char_of(escape: str) -> str | None:
@@ -384,11 +441,15 @@ def _codings(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield parts[at], parts[at + 2].upper()
 
 
-def reason_of_no_patient(header: Header, specimens: Sequence[str], words: frozenset[str]) -> str:
-    """Return why a message is no patient's, "" when it is one's."""
+def reason_of_no_patient(header: Header, specimens: Sequence[str], words: frozenset[str], said: Sequence[str]) -> str:
+    """Return why a message is no patient's, "" when it is one's. `said`: what its specimens and orders say of it."""
     mode = header[11].split(header.marks[1])[0].strip().upper()
     controls = [one for one in specimens if one.strip().upper() in words]
-    return NO_PATIENTS.get(mode) or NO_PATIENTS_EITHER.get(header[16].strip(), "") or ("control" if controls else "")
+    return (
+        NO_PATIENTS.get(mode)
+        or NO_PATIENTS_EITHER.get(header[16].strip(), "")
+        or ("control" if controls else next(iter(said), ""))
+    )
 
 
 def read(
@@ -396,7 +457,7 @@ def read(
 ) -> Report:
     """Return what a message, or the part of it that is about one person, says. Never raises."""
     text, used, remarks = text_of(part, header, encoding)
-    reader = _Reader(header.marks, codes)
+    reader = _Reader(header, codes)
     for remark in (*notes, *remarks):
         reader.note(remark)
     segments = [line for line in re.split(r"[\r\n]+", text) if line.strip("\0 ")]
@@ -408,7 +469,7 @@ def read(
 
 
 def _report(reader: _Reader, header: Header, used: str, words: frozenset[str]) -> Report:
-    why = reason_of_no_patient(header, [one.specimen_id for one in reader.orders], words)
+    why = reason_of_no_patient(header, [one.specimen_id for one in reader.orders], words, list(reader.no_patients))
     if why:
         reader.note(f"a {why}: no patient's result")
     orders = reader.orders or [_Order()]

@@ -15,7 +15,7 @@ packets.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edge.driver import Commit, Driver, Event, Facts, Line, Option, StudyBegins
+from edge.driver import Commit, Driver, Event, Facts, Fault, Line, Option, StudyBegins
 from edge.drivers.nonin_formats import (
     FORMATS,
     HR_NONE,
@@ -43,6 +43,8 @@ SILENCE_S: Final = 5.0
 UNSURE_SIZE_MAX: Final = 4_096
 """Bytes to look at before the search for the format begins anew."""
 READ_SIZE: Final = 256
+PLAYED_BACK_COUNT: Final = 8
+"""Triples of an oximeter's memory, and the panel says so."""
 PACKETS_PER_S: Final = RATE_HZ // PACKET_FRAMES
 BY_SECOND: Final[Mapping[str, Callable[[bytes], Numbers]]] = {"1": from_format_1, "8": from_format_8, TEXT: from_text}
 """The formats that say one set of numbers a second."""
@@ -69,6 +71,7 @@ class _Nonin:
         self._measurement = Measurement(self._queue, Shape(FACTS.form, float(RATE_HZ)))
         self._heard_at = 0.0
         self._skipped = self._broken = 0
+        self._is_told = False
         self._search()
 
     # The seam
@@ -77,7 +80,7 @@ class _Nonin:
         self._heard_at = now
         for at in range(0, len(data), READ_SIZE):
             self._take(data[at : at + READ_SIZE], now)
-        return self._queue.release()
+        return [*self._queue.release(), *self._played_back()]
 
     def tick(self, now: float) -> list[Event]:
         if self._measurement.is_open and now >= self._heard_at + SILENCE_S:  # as `deadline` reckons
@@ -92,12 +95,21 @@ class _Nonin:
 
     def lost(self, now: float) -> list[Event]:
         self._measurement.end("the port vanished", now, self._framers[0].rest())
+        self._is_told = False
         self._search()
         return self._queue.release()
 
     def deadline(self) -> float | None:
         times = [at for at in (self._queue.deadline(),) if at is not None]
         return min([*times, *([self._heard_at + SILENCE_S] if self._measurement.is_open else [])], default=None)
+
+    def _played_back(self) -> list[Event]:
+        """Return what the panel should say when the memory is played back: once for each time the port is opened."""
+        count = sum(one.played_back for one in self._framers if isinstance(one, Framer))
+        if self._is_told or count < PLAYED_BACK_COUNT:
+            return []
+        self._is_told = True
+        return [Fault("memory", "the oximeter plays back its memory, which is not read: only live values are")]
 
     # From bytes to numbers
 

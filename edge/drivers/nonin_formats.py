@@ -4,6 +4,10 @@ Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's man
 frame's size, and how a frame is known. A byte that begins no frame is skipped and counted: that is the whole of
 resynchronising, and a checksum that does not hold looks the same.
 
+What an 8500 plays back of its memory looks like format 1, and is none: heart rate, saturation and their sum, three bytes
+without end, as a reader of one says. Read as format 1 a pulse of 72 would be 200. So a frame whose status is the sum of
+what stood before it is no frame.
+
 Heart rate: 9 bits, the upper two in one byte, the lower seven in another: `(MSB & 3) << 7 | (LSB & 7F)`. A
 widely copied driver shifts by 8 and is right only up to 127 beats a minute.
 """
@@ -20,6 +24,10 @@ RATE_HZ: Final = 75
 PACKET_FRAMES: Final = 25
 """Frames that carry one set of numbers (formats 2 and 7)."""
 HR_NONE: Final = 511
+HR_MAX: Final = 321
+"""Beats a minute that a Nonin can show."""
+PLAYED_BACK_FROM: Final = 0x84
+"""The sum of any pulse and saturation; below stand the statuses of format 1 that have no flag."""
 SPO2_NONE: Final = 127
 SKIPPED_SIZE_MAX: Final = 256
 
@@ -36,7 +44,7 @@ def numbers(rate: int, spo2: int, *, is_attached: bool, time: str = "") -> Numbe
     """Return the set, with None for the values that mean none."""
     return Numbers(
         spo2 if spo2 <= 100 else None,
-        rate if 0 < rate < HR_NONE else None,
+        rate if 0 < rate <= HR_MAX else None,
         is_attached,
         time,
     )
@@ -97,6 +105,9 @@ class Framer:
         self.skipped_bytes = self.skipped_in_a_row = 0
         self.in_a_row = 0
         """Frames that followed one another without a gap."""
+        self.played_back = 0
+        """Triples of a memory that was played back."""
+        self._last = b""
         self._format = FORMATS[name]
         self._buffer = bytearray()
         self._skipped = bytearray()
@@ -109,7 +120,7 @@ class Framer:
             begin = self._format.begin.search(self._buffer, at)
             here = min(begin.start(), last + 1) if begin is not None else last + 1
             frame = bytes(self._buffer[here : here + size])
-            if here == at and not self._format.is_frame(frame):
+            if here == at and not self._is_one(frame):
                 here += 1
             if here > at:
                 yield from self._skip(bytes(self._buffer[at:here]))
@@ -120,6 +131,18 @@ class Framer:
                 at += size
                 yield self._take_skipped(), frame
         del self._buffer[:at]
+
+    def _is_one(self, frame: bytes) -> bool:
+        if not self._format.is_frame(frame):
+            return False
+        before, self._last = self._last, frame
+        if self.name != "1" or not before or frame[0] < PLAYED_BACK_FROM or frame[0] != sum(before[1:]) & 0xFF:
+            return True
+        # A flag may stay, and a pulse happen to fit it: once the format is sure, only a status that moves counts.
+        if self.is_sure and frame[0] == before[0]:
+            return True
+        self.played_back += 1
+        return False
 
     def rest(self) -> bytes:
         """Give up what is no frame yet and return it."""

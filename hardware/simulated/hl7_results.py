@@ -1,4 +1,4 @@
-"""What simulated HL7 devices have to say: ORU messages in the manner of three real ones, drawn from a seed.
+"""What simulated HL7 devices have to say: ORU and OUL messages in the manner of real ones, drawn from a seed.
 
 The shapes (fields, codes, where the id stands) are those of the makers' and IHE's documents; names, ids and values are
 invented. The same seed gives the same message.
@@ -6,6 +6,7 @@ invented. The same seed gives the same message.
     es480    biochemistry on a serial line: the name of the test in OBX-4, OBX-13, MSH-16 = 0
     bc5380   blood count over TCP: LOINC and 99MRC codes, a histogram as a picture in base64
     pcd01    a vital signs monitor, IHE PCD-01: version 2.6, MDC codes, the enhanced mode
+    law      chemistry, OUL^R22 (HL7 v2.5.1, 7.3.7; IHE LAW, LAB-29): the tube in SPM-2 and SAC-3, controls by SPM-11
 """
 
 import base64
@@ -15,7 +16,7 @@ from typing import Final
 
 from hardware.simulated.results import BLOOD_COUNT, NAMES, stamp
 
-STYLES: Final = ("es480", "bc5380", "pcd01")
+STYLES: Final = ("es480", "bc5380", "pcd01", "law")
 LOINC: Final = {"WBC": "6690-2", "RBC": "789-8", "HGB": "718-7", "HCT": "4544-3", "PLT": "777-3", "MPV": "32623-1"}
 UNITS: Final = {"10*3/uL": "10*9/L", "10*6/uL": "10*12/L", "g/dL": "g/L"}
 CHEMISTRY: Final = (
@@ -104,4 +105,23 @@ def _pcd01(chance: Random, patient: str, time: str, number: int, is_control: boo
     return lines
 
 
-_SEGMENTS: Final = {"es480": _es480, "bc5380": _bc5380, "pcd01": _pcd01}
+def _law(chance: Random, patient: str, time: str, number: int, is_control: bool) -> list[str]:
+    tube, role = (f"LOT{number:04d}", "Q") if is_control else (f"T{patient}", "P")
+    lines = [
+        f"MSH|^~\\&|SIM_CHEM|LAB|HOST|LAB|{time}||OUL^R22^OUL_R22|LAW{number:06d}|P|2.5.1|||NE|AL||{{charset}}|||LAB-29^IHE",
+        *([] if is_control else [f"PID|||{patient}||{chance.choice(NAMES)}||19570412|F"]),
+        f"SPM|1|{tube}&HOST||SER^Serum^HL70487|||||||{role}",
+        f"SAC|||{tube}",
+    ]
+    for code, name, unit, mean, limits in CHEMISTRY:
+        value = f"{chance.gauss(mean, mean / 5):.1f}"
+        lines += [
+            f"OBR||{time}{number:04d}{code}||{code}^{name}^99SIM",
+            f"ORC|OK||||CM||||{time}",
+            f"OBX|1|NM|{code}^{name}^99SIM||{value}|{unit}^{unit}^99SIM|{limits}|N|||F|||||OPERATOR||SIM^LAB|{time}",
+            f"TCD|{code}^{name}^99SIM|1",
+        ]
+    return lines
+
+
+_SEGMENTS: Final = {"es480": _es480, "bc5380": _bc5380, "pcd01": _pcd01, "law": _law}

@@ -68,7 +68,7 @@ def test_the_es480_message_of_its_manual():
         ("ALT", "98.2", "umol/L", ""),
         ("AST", "26.4", "umol/L", ""),
     ]
-    assert study.ends.patient_ids == ("12345678", "10")
+    assert study.ends.patient_ids == ("12345678",)
     assert study.begins.model == "E-LAB ES-480"
     assert study.raw == sample("hl7/es480-oru-serial.mllp.bin")
     assert said(bench.sent) == [["AA", "1", "message accepted", "", "", "0"]]

@@ -143,6 +143,7 @@ DEVICES = {
     "hl7-es480": lambda: hl7("es480"),
     "hl7-bc5380": lambda: hl7("bc5380", count=3, control=1),
     "hl7-pcd01": lambda: hl7("pcd01"),
+    "hl7-law": lambda: hl7("law", count=3, control=1),
     "hl7-cp1251": lambda: hl7("bc5380", count=1, encoding="cp1251"),
     "hl7-lost-ack": lambda: hl7("es480", faults=["lost-ack", "fresh-time"]),
     "hl7-cut": lambda: hl7("bc5380", faults=["cut"]),

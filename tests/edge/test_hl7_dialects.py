@@ -1,0 +1,130 @@
+"""How makers bend HL7: OUL messages with specimens, controls, whose a number is, several tubes. All invented."""
+
+import pytest
+
+from tests.edge.test_hl7 import MSH, OBR, PID, exchanged, heard, obx, oru, said
+from wire.record import Result
+
+OUL = MSH.replace("ORU^R01", "OUL^{event}^OUL_{event}").replace("2.3.1", "2.5.1")
+
+
+def oul(*segments, event="R22", charset=""):
+    return oru(*segments, head=OUL.replace("{event}", event), charset=charset)
+
+
+def spm(number="T7", role="P"):
+    return f"SPM|1|{number}||SER|||||||{role}\r"
+
+
+def ids_of(*messages):
+    return [study.ends.patient_ids for study in heard(*messages).studies]
+
+
+@pytest.mark.parametrize("event", ["R21", "R22", "R23", "R24"])
+def test_results_about_specimens_are_kept_and_acknowledged(event):
+    specimens = ["SAC|||T7\r"] if event == "R21" else [spm(), "SAC|||T7\r"]
+    order = ["OBR|1|ORDER9||GLU^Glucose^L\r", "ORC|OK||||CM\r"]
+    segments = [*order, *specimens] if event == "R24" else [*specimens, *order]
+    bench = heard(oul("PID|||113||Doe^Jane\r", *segments, obx("6.1"), "TCD|GLU|1\r", event=event))
+    (study,) = bench.studies
+    assert [one[0] for one in said(bench.sent)] == ["AA"]
+    assert study.observations[0].value == "6.1"
+    assert study.ends.patient_ids == ("113", "T7")
+    assert study.results[0].specimen_id == "T7"
+    assert dict(study.results[0].patient_ids)["OBR.2"] == "ORDER9"
+
+
+@pytest.mark.parametrize(("field", "number"), [("T7", "T7"), ("^T8", "T8"), ("T7&LIS^F1&LAB", "T7")])
+def test_the_number_of_a_specimen_is_the_placers_or_the_fillers(field, number):
+    assert ids_of(oul(spm(field), "OBR|1|||GLU\r", obx())) == [(number,)]
+
+
+def test_a_specimen_that_follows_its_observations_belongs_to_their_order():
+    (study,) = heard(oru(PID, "OBR|1|O1|F1|CBC\r", obx(), spm("T7"), "OBR|2|O2|F2|CRP\r", obx(), spm("T8"))).studies
+    assert [one.specimen_id for one in study.results] == ["T7", "T8"]
+    assert study.ends.patient_ids == ("113", "T7", "T8")
+
+
+@pytest.mark.parametrize(
+    ("role", "why"), [("Q", "control"), ("C", "calibration"), ("E", "control"), ("F", "proficiency test"), ("P", "")]
+)
+def test_a_specimen_says_that_it_is_no_patients(role, why):
+    (study,) = heard(oul(spm(role=role), "OBR|1|||GLU\r", obx())).studies
+    assert study.ends.qc == bool(why)
+    assert any("no patient's result" in note for note in study.notes) == bool(why)
+
+
+@pytest.mark.parametrize(("code", "qc"), [("LQC", True), ("PRF", True), ("CVR", True), ("OBS", False), ("CBC", False)])
+def test_a_bedside_device_says_in_the_order_that_it_is_no_patients(code, qc):
+    (study,) = heard(oru("PID||35\r", f"OBR||||{code}|||20231210111800\r", obx())).studies
+    assert study.ends.qc == qc
+
+
+def test_controls_and_patients_in_one_message_are_apart():
+    raw = oul(spm("L1", "Q"), "OBR|1|||GLU\r", obx("5.0"), spm("T7"), "OBR|1|||GLU\r", obx("6.0"))
+    bench = heard(raw)
+    assert [(study.ends.qc, study.observations[0].value) for study in bench.studies] == [(True, "5.0"), (False, "6.0")]
+    assert b"".join(study.raw for study in bench.studies) == raw
+    assert [one[0] for one in said(bench.sent)] == ["AA"]
+
+
+def test_while_nobody_is_named_another_tube_is_another_study():
+    order = "OBR|1|||GLU\r"
+    assert ids_of(oul(spm("T1"), order, obx(), spm("T2"), "ORC|OK\r", order, obx())) == [("T1",), ("T2",)]
+    assert ids_of(oul("SAC|||T1\r", order, obx(), "SAC|||T2\r", order, obx(), event="R21")) == [("T1",), ("T2",)]
+    blank = ["PID|1\r", "OBR|1||S1|CBC\r", obx(), "PID|2\r", "OBR|1||S2|CBC\r", obx("6.6")]
+    assert ids_of(oru(*blank)) == [("S1",), ("S2",)]
+    raw = oru(*blank)
+    assert b"".join(study.raw for study in heard(raw).studies) == raw
+
+
+def test_the_same_tube_and_a_named_patients_tubes_are_one_study():
+    order = "OBR|1|||GLU\r"
+    assert len(ids_of(oul(spm("T1"), order, obx(), spm("T1"), order, obx()))) == 1
+    assert ids_of(oul(PID, spm("T1"), order, obx(), spm("T2"), order, obx())) == [("113", "T1", "T2")]
+    assert ids_of(oru(PID, "OBR|1|A|1|X\r", obx(), "OBR|2|B|2|Y\r", obx())) == [("113", "A", "B", "1", "2")]
+
+
+@pytest.mark.parametrize(("barcode", "ids"), [("0000000002", ("854", "0000000002")), ("", ("854", "2"))])
+def test_a_bed_and_a_place_name_nobody_where_the_order_names_maker_and_model(barcode, ids):
+    """Mindray BS-200, E-LAB ES-480: PID-4 is the bed, OBR-2 the bar code, OBR-3 the analyser's own number."""
+    (study,) = heard(oru("PID|1|854||12|Tommy\r", f"OBR|1|{barcode}|2|Maker^Model|Y\r", obx())).studies
+    assert study.ends.patient_ids == ids
+    assert study.results[0].specimen_id == (barcode or "2")
+    assert dict(study.results[0].patient_ids)["PID.4"] == "12"
+
+
+def test_what_has_neither_letter_nor_digit_is_nobodys_id():
+    assert ids_of(oru("PID|1|?||-\r", OBR, obx())) == [("S9",)]
+
+
+def test_the_time_of_the_analysis_stands_where_no_other_time_does():
+    late = obx().removesuffix("\r") + "|||||20260801091500\r"
+    assert heard(oru(PID, OBR, late)).studies[0].observations[0].time == "20260801091500"
+    both = late.replace("|F|||", "|F|||20260801080000")
+    assert heard(oru(PID, OBR, both)).studies[0].observations[0].time == "20260801080000"
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("~ISO IR87", "iso2022_jp"),
+        ("ASCII~ISO IR87", "iso2022_jp"),
+        ("8859/1~UNICODE UTF-8", "utf-8"),
+        ("GBK", "gb18030"),
+    ],
+)
+def test_the_last_character_set_that_is_known_counts(charset, encoding):
+    name = "患者^太郎"
+    raw = oru(PID.replace("Doe^Jane", name), OBR, obx(), charset=charset, encoding=encoding)
+    (study,) = heard(raw).studies
+    assert dict(study.results[0].patient_ids)["PID.5"] == name
+    assert study.results[0].encoding == encoding
+
+
+def test_the_simulated_analyser_that_names_specimens_is_heard():
+    device, bench = exchanged(style="law", count=2)
+    assert device.report.acknowledged == 2
+    assert [study.ends.patient_ids for study in bench.studies] == [("10000", "T10000"), ("10001", "T10001")]
+    assert all(one.time for study in bench.studies for one in study.observations)
+    assert all(isinstance(one, Result) and one.encoding for study in bench.studies for one in study.results)
