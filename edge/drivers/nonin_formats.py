@@ -4,9 +4,9 @@ Written from Nonin's "9560 Bluetooth Specification" and the OEM III module's man
 frame's size, and how a frame is known. A byte that begins no frame is skipped and counted: that is the whole of
 resynchronising, and a checksum that does not hold looks the same.
 
-What an 8500 plays back of its memory looks like format 1, and is none: heart rate, saturation and their sum, three bytes
-without end, as a reader of one says. Read as format 1 a pulse of 72 would be 200. So a frame whose status is the sum of
-what stood before it is no frame.
+What an 8500 plays back of its memory looks like format 1, and is none: heart rate, saturation and their sum, three
+bytes without end, as a reader of one says. Read as format 1 a pulse of 72 would be 200. So a frame whose status is the
+sum of what stood before it is no frame.
 
 Heart rate: 9 bits, the upper two in one byte, the lower seven in another: `(MSB & 3) << 7 | (LSB & 7F)`. A
 widely copied driver shifts by 8 and is right only up to 127 beats a minute.

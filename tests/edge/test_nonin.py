@@ -226,3 +226,42 @@ def test_another_format_after_the_oximeter_was_exchanged():
     bench.feed(sample("nonin/df2-packet-hr72-spo2-97.bin") * 60)
     bench.wait(20)
     assert len(bench.studies) == 2
+
+
+def played_back(values):
+    """Return what an 8500 sends of its memory."""
+    return b"".join(bytes((rate, spo2, rate + spo2 & 0xFF)) for rate, spo2 in values)
+
+
+MEMORY = [(72 + at % 7, 97 - at % 3) for at in range(300)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("lost", [None, 301, 302])
+def test_a_memory_that_is_played_back_is_no_live_study(size, lost):
+    raw = b"\xfe\xfe\xfc" + played_back(MEMORY)
+    raw = raw if lost is None else raw[:lost] + raw[lost + 1 :]
+    bench = Bench("nonin")
+    bench.feed_in_pieces(raw, size)
+    bench.wait(60)
+    assert bench.studies == []
+    assert [fault.code for fault in bench.faults] == ["memory"]
+
+
+@pytest.mark.parametrize("pulse", [47, 160])
+def test_a_pulse_that_fits_the_status_by_chance_is_read(pulse):
+    status = (0x90 if pulse == 47 else 0x80) | pulse >> 7
+    frames = [bytes((0x80, 60, 97))] * 4 + [bytes((status, pulse & 0x7F, 97))] * 60
+    bench = Bench("nonin")
+    for frame in frames:
+        bench.feed(frame)
+        bench.wait(1.0)
+    bench.wait(60)
+    (study,) = bench.studies
+    assert {one.code: one.value for one in study.observations}["pulse"] == str(pulse)
+    assert bench.faults == []
+
+
+def test_a_pulse_that_no_oximeter_shows_is_none():
+    assert from_format_1(bytes((0x82, 65, 97))).pulse == 321
+    assert from_format_1(bytes((0x82, 66, 97))).pulse is None
