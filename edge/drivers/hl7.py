@@ -1,17 +1,17 @@
 """Devices that send results as HL7 v2 ORU or OUL messages in MLLP, over a serial line or TCP: analysers, monitors.
 
-Written from HL7 v2.3.1, v2.5.1 and v2.6, chapters 2 (acknowledgements: 2.9.2, tables 0008, 0155, 0357) and 7, and "Transport
-Specification: MLLP". Tried on the E-LAB ES-480 message of its manual; on no unit of our own. `hl7_frames` cuts the line
-into messages, `hl7_message` reads one; here is the conversation.
+Written from HL7 v2.3.1, v2.5.1 and v2.6, chapters 2 (acknowledgements: 2.9.2, tables 0008, 0155, 0357) and 7, and
+"Transport Specification: MLLP". Tried on the E-LAB ES-480 message of its manual; on no unit of our own. `hl7_frames`
+cuts the line into messages, `hl7_message` reads one; here is the conversation.
 
     listening    messages come
     storing      a message, or the part of it about one person, is on its way to the disk; its answer waits
 
 **AA is said only after the commit.** What is not kept gets AR, which in the standard is what a receiver says for
-reasons that are not the message's (2.9.2.2), so that it is sent again; so does what is neither. AE is for what cannot be
-read, and is kept nevertheless. Devices wait ten seconds for the answer; some (Mindray) then go on to the next message
-without sending this one again, so answers are made at once. A device that asks for the enhanced mode (MSH-15, 16) gets
-CA, CE, CR, and AA, AE, AR where it wants them.
+reasons that are not the message's (2.9.2.2), so that it is sent again; so does what is neither. AE is for what
+cannot be read, and is kept nevertheless. Devices wait ten seconds for the answer; some (Mindray) then go on to the next
+message without sending this one again, so answers are made at once. A device that asks for the enhanced mode (MSH-15,
+16) gets CA, CE, CR, and AA, AE, AR where it wants them.
 
 * One message is one study; where it is about several people (`hl7_persons`), each is a study of their own.
 * A message that comes again, the same bytes, or the same but for MSH-7 within `AGAIN_S_MAX`, is answered as before and
