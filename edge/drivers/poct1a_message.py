@@ -46,19 +46,23 @@ class Service:
 
 
 def services(root: Element, raw: bytes, counted_from: int, codes: Codes) -> list[Service]:
-    """Return what an OBS message says, divided by person; the bytes of all of them, joined, are `raw`."""
+    """Return what an OBS message says, divided by person; the bytes of all of them, joined, are `raw`.
+
+    A test event that names nobody, or is of control material, stands alone: the one before it may be somebody else's.
+    """
     found = root.all("SVC")
+    is_control = root.name != "OBS.R01"
     if len(found) > SERVICES_MAX:
         return []
     groups: list[list[Element]] = []
     for one in found:
-        if groups and _patient(groups[-1][0]) == _patient(one):
+        whose = "" if is_control or _is_control(one) else _patient(one)
+        if groups and whose and not _is_control(groups[-1][0]) and _patient(groups[-1][0]) == whose:
             groups[-1].append(one)
         else:
             groups.append([one])
     cuts = [0, *(counted_from + group[0].begins for group in groups[1:]), len(raw)]
     body = raw[counted_from:]
-    is_control = root.name != "OBS.R01"
     return (
         [
             _service(group, raw[begin:end], body, codes, is_control=is_control)
@@ -70,7 +74,7 @@ def services(root: Element, raw: bytes, counted_from: int, codes: Codes) -> list
 
 
 def _service(group: Sequence[Element], raw: bytes, body: bytes, codes: Codes, *, is_control: bool) -> Service:
-    is_control |= any(one.value("SVC.role_cd") not in {"", "OBS"} for one in group)
+    is_control |= any(map(_is_control, group))
     read = [_observation(one, svc, codes) for svc in group for one in _observed(svc)]
     ids = tuple(
         dict.fromkeys((place, value) for svc in group for place, value in _ids(svc) if 0 < len(value) <= TEXT_MAX)
@@ -93,8 +97,14 @@ def _service(group: Sequence[Element], raw: bytes, body: bytes, codes: Codes, *,
     return Service(result, people, shown, raw, identity)
 
 
-def _patient(svc: Element) -> tuple[str, ...]:
-    return tuple(one.value("PT.patient_id") for one in svc.all("PT"))
+def _is_control(svc: Element) -> bool:
+    return svc.value("SVC.role_cd") not in {"", "OBS"}
+
+
+def _patient(svc: Element) -> str:
+    """Return the patient of a test event; "" when it names none, or more than one."""
+    named = [value for one in svc.all("PT") if (value := one.value("PT.patient_id"))]
+    return named[0] if len(named) == 1 else ""
 
 
 def _ids(svc: Element) -> Iterator[tuple[str, str]]:

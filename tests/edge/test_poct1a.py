@@ -216,6 +216,26 @@ def test_results_of_two_people_are_two_studies_and_neither_holds_the_others_byte
     )
 
 
+def control(lot, value):
+    return (
+        f'<SVC><SVC.role_cd V="LQC"/><CTC><CTC.name V="QC"/><CTC.lot_number V="{lot}"/><OBS>'
+        f'<OBS.observation_id V="GLU"/><OBS.value V="{value}" U="mg/dL"/></OBS></CTC></SVC>'
+    )
+
+
+def test_test_events_that_name_nobody_are_studies_of_their_own():
+    raw = observed(one(""), one("", value="7"), one("P1"), one("P1", value="8"))
+    bench = heard(raw)
+    assert [[seen.value for seen in study.observations] for study in bench.studies] == [["145"], ["7"], ["145", "8"]]
+    assert b"".join(study.raw for study in bench.studies) == raw
+
+
+def test_a_control_beside_a_patient_and_each_lot_are_apart():
+    bench = heard(observed(one("P1"), one("P1", role="LQC"), control("L1", "60"), control("L2", "300"), one("P1")))
+    assert [study.ends.qc for study in bench.studies] == [False, True, True, True, False]
+    assert [study.results[0].specimen_id for study in bench.studies[2:4]] == ["L1", "L2"]
+
+
 def test_a_declared_character_set_is_heeded():
     text = observed(one("Ковальчук")).decode()
     data = b'<?xml version="1.0" encoding="windows-1251"?>\r\n' + text.encode("cp1251")
