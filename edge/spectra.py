@@ -12,6 +12,7 @@ other forms, too: ANSI N42.42 (`edge.spectra_n42`), ORTEC's binary .Spc (`edge.s
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from edge.spectra_chn import read_chn
@@ -22,6 +23,7 @@ from edge.spectra_words import CHANNELS_MAX, NUMBER_SIZE_MAX, is_number, printab
 from wire.record import Result
 
 BLOCKS_MAX: Final = 256
+CUT: Final = "the file ends within a line: its last number may be cut"
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".n42", ".cnf")
 """What is called so is taken for a spectrum; .cnf, Canberra's, is kept and not read."""
@@ -48,7 +50,8 @@ def read_spe(data: bytes) -> Result | None:
         return None
     said = printable(" ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip()))
     date = next((line.strip() for line in blocks.get("DATE_MEA", []) if line.strip()), "")
-    return result_of(times[0], times[1], total(counts), len(counts), date, said)
+    result = result_of(times[0], times[1], total(counts), len(counts), date, said)
+    return result if text.endswith(("\n", "\r")) else replace(result, notes=(*result.notes, CUT))
 
 
 def _text(data: bytes) -> str:

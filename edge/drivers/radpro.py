@@ -87,7 +87,8 @@ class _RadPro(Meter):
         self._said[question.name] = value
         self._plan.popleft()
         if question.name == "deviceId":
-            self.model, _, self.serial = value.rpartition(";")
+            # A release candidate of 2.0 ends its answer with a semicolon.
+            self.model, _, self.serial = value.rstrip(";").rpartition(";")
         elif question.name == "tubeRate":
             self._measured(value, at)
         if not self._plan:
@@ -120,7 +121,7 @@ def create(options: Mapping[str, object]) -> Driver:
     return _RadPro(every_s, study_s)
 
 
-_IDENTITY: Final = re.compile(rb"OK [ -~]{1,80};[ -~]{1,60};[0-9A-Fa-f]{8,32}")
+_IDENTITY: Final = re.compile(rb"OK [ -~]{1,80};[ -~]{1,60};[0-9A-Fa-f]{8,32};?")
 SIGNS: Final = Signs(
     FRAME,
     lambda data: sum(bool(_IDENTITY.fullmatch(line)) for line in lines(data)),

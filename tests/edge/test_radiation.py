@@ -289,6 +289,25 @@ def test_the_documents_examples_are_understood():
 
 
 @pytest.mark.parametrize(
+    ("said", "model", "serial"),
+    [
+        (
+            "FNIRSI GC-01 (CH32F103C8);Rad Pro 3.1.1/en;0123456789abcdef01234567",
+            "Rad Pro 3.1.1/en",
+            "0123456789abcdef01234567",
+        ),
+        ("FNIRSI GC-01 (CH32F103C8);Rad Pro 2.0rc2;88eb5698;", "Rad Pro 2.0rc2", "88eb5698"),
+    ],
+)
+def test_other_firmware_says_who_it_is_in_its_own_way(said, model, serial):
+    device = Printed()
+    device.said["GET deviceId"] = "OK " + said
+    study = measured("radpro", device, {"study_s": 20.0}, until=60.0).studies[0]
+    assert (study.begins.model, study.begins.serial) == (f"FNIRSI GC-01 (CH32F103C8);{model}", serial)
+    assert radpro.SIGNS.count(f"OK {said}\r\n".encode()) == 1
+
+
+@pytest.mark.parametrize(
     "faults", [[], ["old-firmware"], ["overflow"], ["half-line"], ["echo"], ["pause"]], ids="-".join
 )
 @pytest.mark.parametrize("piece", [1, 4096])

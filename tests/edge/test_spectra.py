@@ -47,6 +47,12 @@ def test_what_editors_and_programs_make_of_it_is_borne(change):
     assert result.notes == ("thyroid, phantom",)
 
 
+def test_a_file_that_ends_within_a_number_says_so():
+    whole = SPE[: SPE.index(b"$ROI")]
+    assert read_spe(whole).notes == ("thyroid, phantom",)
+    assert read_spe(whole[:-3]).notes == ("thyroid, phantom", "the file ends within a line: its last number may be cut")
+
+
 def test_a_time_with_all_the_digits_of_a_float_is_seconds():
     result = read_spe(SPE.replace(b"60.00", b"299.98000000000002"))
     assert (result.observations[0].value, result.observations[0].unit) == ("299.98000000000002", "s")
