@@ -161,11 +161,14 @@ class Search:
 
 
 class Remembered:
-    """The settings that were found, in a file of the kit's disk. What cannot be read or written is not remembered."""
+    """The settings that were found, in a file of the kit's disk. What cannot be read or written is not remembered.
 
-    def __init__(self, disk: Disk) -> None:
+    Without a disk nothing is: `kit capture` calls every line by the same name.
+    """
+
+    def __init__(self, disk: Disk | None) -> None:
         self._disk = disk
-        self._found = _load(disk)
+        self._found = _load(disk) if disk is not None else {}
 
     def line(self, port: str) -> Line | None:
         """Return what was right on a port."""
@@ -173,7 +176,7 @@ class Remembered:
 
     def keep(self, port: str, line: Line) -> None:
         """Write down what is right; the same again writes nothing."""
-        if self._found.get(port) == line:
+        if self._disk is None or self._found.get(port) == line:
             return
         self._found[port] = line
         rows = {name: [one.baud, one.data_bits, one.parity, one.stop_bits] for name, one in self._found.items()}

@@ -1,8 +1,9 @@
 """The kit's ports between their owners and capture: who speaks, at which speed, and what was lost.
 
-Synchronous and pure but for the file of `edge.speed.Remembered`; driven by `edge.kit` in the place of `edge.capture`.
-What came goes to the port's watch (`edge.port_watch`) first, and then to its driver, unless the watch says that another
-device speaks, or that the line must be set otherwise. A byte reaches one driver only.
+Synchronous and pure but for the file of `edge.speed.Remembered`; driven by `edge.kit`, and for its one port by
+`feldsher kit capture`, in the place of `edge.capture`. What came goes to the port's watch (`edge.port_watch`) first,
+and then to its driver, unless the watch says that another device speaks, or that the line must be set otherwise. A byte
+reaches one driver only.
 
 What survives a crash: the speeds that were found.
 """
@@ -32,7 +33,7 @@ class Tell(Protocol):
 class Ports:
     """See the module's text."""
 
-    def __init__(self, ports: Sequence[Port], capture: Capture, disk: Disk, tell: Tell) -> None:
+    def __init__(self, ports: Sequence[Port], capture: Capture, disk: Disk | None, tell: Tell) -> None:
         self._capture, self._tell = capture, tell
         self._remembered = Remembered(disk)
         self._watches = {port.name: self._watch(port, ports) for port in ports}

@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
-from feldsher import kit_find
+from feldsher import gpsd_socket, kit_find
 from wire.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from edge.capture import Capture, Happened
     from edge.driver import Facts, Line
     from edge.ports import PortOwner, Recorder
+    from edge.watched_ports import Ports
     from node.clock import Clock
     from node.enrolment import KitEnrolment
     from node.journal import Studies
@@ -50,14 +51,17 @@ def configure_capture(subparsers: Any) -> None:  # noqa: ANN401  as above
     parser = subparsers.add_parser(
         "capture",
         help="capture from one device in the foreground",
-        description="Runs one driver on one port into a data folder; prints each closed study. Ctrl-C ends it.",
+        description="Runs one driver on one port into a data folder; prints each closed study. Ctrl-C ends it. "
+        "Another device than the driver's is noticed, and kept apart, as by a kit that runs.",
         epilog="example: feldsher kit capture --data D --port /dev/serial/by-path/… --driver astm --count 1",
     )
     parser.add_argument("--data", type=Path, required=True, help=f"data folder; its {ENROLMENT} has the keys")
     parser.add_argument("--port", required=True, metavar="PATH", help="the serial line")
     parser.add_argument("--driver", required=True, help="`feldsher kit devices` lists them")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the driver")
-    parser.add_argument("--baud", type=int, help="instead of the driver's first line setting")
+    parser.add_argument(
+        "--baud", type=_baud, help="instead of the driver's first line setting; auto: the driver's settings are tried"
+    )
     parser.add_argument("--count", type=int, default=0, help="end after so many studies")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write everything on the line to this transcript")
     parser.add_argument("--json", action="store_true", help="a JSON object for each study")
@@ -83,6 +87,9 @@ def run_devices(args: argparse.Namespace) -> int:
         print(f"    {'driver ' + port['driver'] + ' (' + port['name'] + ')' if port['driver'] else 'not configured'}")
     if not ports:
         print("no serial port is there")
+    if gpsd := gpsd_socket.release():
+        print(f"tcp://{gpsd_socket.HOST}:{gpsd_socket.PORT}")
+        print(f"    gpsd {gpsd} has the GPS: driver nmea, option gpsd = true")
     print("\ndrivers:")
     for driver in drivers:
         print(f"    {driver['name']:<10}{driver['title']} ({', '.join(driver['lines'][:2])})")
@@ -157,17 +164,28 @@ def run_capture(args: argparse.Namespace) -> int:
     usual = registry.find(args.driver).FACTS.lines[0]
     with ExitStack() as held:
         record = Recorder(held.enter_context(_transcript(args.record))) if args.record else None
-        capture(args, replace(usual, baud=args.baud) if args.baud else usual, record)
+        capture(args, replace(usual, baud=args.baud) if isinstance(args.baud, int) else usual, record)
     return 0
+
+
+def _baud(text: str) -> int | str:
+    """Return what --baud says. Raises ValueError, which argparse tells."""
+    if text == "auto":
+        return text
+    if (baud := int(text)) <= 0:
+        raise ValueError(text)
+    return baud
 
 
 def capture(args: argparse.Namespace, line: "Line", record: "Recorder | None") -> None:
     """Let `args.driver` speak on `args.port` into `args.data`; what passes goes to `record`, too."""
     from edge import registry
     from edge.capture import Capture
+    from edge.config import AUTO, Port, check_auto
     from edge.machine_clock import machine_clock
     from edge.ports import PortOwner
     from edge.timekeeping import Timekeeping
+    from edge.watched_ports import Ports
     from node.claim import claim
     from node.clock import SystemClock
     from node.enrolment import load_kit
@@ -178,38 +196,56 @@ def capture(args: argparse.Namespace, line: "Line", record: "Recorder | None") -
         timekeeping = Timekeeping(clock, machine_clock)
         capture = Capture(_studies(args.data, clock, kit), clock, kit.name, shown.happened, timekeeping=timekeeping)
         facts = registry.find(args.driver).FACTS
+        port = Port(LINE, args.port, args.driver, baud=AUTO if args.baud == AUTO else 0)
+        if port.baud == AUTO:
+            check_auto(port)
         capture.attach(LINE, args.driver, read_options(args.option, facts))
+        ports = Ports([port], capture, None, shown.told)
         awake = held.enter_context(Awake())
-        owner = PortOwner(LINE, args.port, line, clock, awake.wake, record)
+        owner = PortOwner(LINE, args.port, ports.line(LINE) or line, clock, awake.wake, record)
         owner.start()
         until = clock.now() + args.seconds if args.seconds else float("inf")
         try:
             while not awake.is_stopped and clock.now() < until and not (args.count and shown.count >= args.count):
-                _step(capture, owner, clock.now())
-                awake.wait(capture.deadline(), clock.now())
+                _step(ports, owner, clock.now())
+                _require_disk(capture)
+                awake.wait(ports.deadline(), clock.now())
         finally:
             owner.stop()
-            _step(capture, owner, clock.now())
+            _step(ports, owner, clock.now())
             capture.stop(clock.now())
+        _require_disk(capture)
 
 
-def _step(capture: "Capture", owner: "PortOwner", now: float) -> None:
-    """Take what the port has, and let time pass. Raises DeviceError for a port that never was, DiskError."""
-    from edge.ports import Appeared, Dropped, Heard, Vanished
-
-    for item in owner.take():
-        if isinstance(item, Heard):
-            owner.write(capture.receive(LINE, item.data, item.now), item.now)
-        elif isinstance(item, Vanished):
-            print(f"port: {item.reason}", file=sys.stderr)
-            capture.lost(LINE, item.now)
-        elif isinstance(item, Appeared):
-            print(f"port: {item.device} is open", file=sys.stderr)
-        elif isinstance(item, Dropped):
-            capture.dropped(LINE, item.bytes_count, item.now)
-    owner.write(capture.tick(now).get(LINE, b""))
+def _require_disk(capture: "Capture") -> None:
     if capture.disk_failed:
         raise DiskError("the disk failed while a study was written; what was committed is recovered at the next start")
+
+
+def _step(ports: "Ports", owner: "PortOwner", now: float) -> None:
+    """Take what the port has, and let time pass."""
+    from edge.ports import Appeared, Counted, Dropped, Heard, Tuned, Vanished
+
+    for item in owner.take():
+        match item:
+            case Heard(data, at):
+                owner.write(ports.heard(LINE, data, at), at)
+            case Vanished(reason, at):
+                print(f"port: {reason}", file=sys.stderr)
+                ports.vanished(LINE, reason, at)
+            case Appeared(device, at):
+                print(f"port: {device} is open", file=sys.stderr)
+                ports.appeared(LINE, device, at)
+            case Dropped(count, at):
+                ports.dropped(LINE, count, at)
+            case Counted(errors, at):
+                ports.counted(LINE, errors, at)
+            case Tuned():
+                ports.tuned(LINE)
+        now = max(now, item.now)
+    owner.write(ports.tick(now).get(LINE, b""))
+    for _, line in ports.take_retunes():
+        owner.retune(line)
 
 
 def _studies(data: Path, clock: "Clock", kit: "KitEnrolment") -> "Studies":
@@ -253,6 +289,10 @@ class _Shown:
     def __init__(self, *, json_wanted: bool) -> None:
         self._json_wanted = json_wanted
         self.count = 0
+
+    def told(self, text: str, *, is_alarm: bool) -> None:
+        """Print what the watch of the port has to say."""
+        print(f"{'alarm' if is_alarm else 'port'}: {text}", file=sys.stderr)
 
     def happened(self, event: "Happened") -> None:
         """Print one event: closed studies on standard output, the rest on standard error."""

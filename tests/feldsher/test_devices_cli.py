@@ -101,6 +101,42 @@ def test_capture_stops_in_order_on_a_signal_and_keeps_the_study(data, tmp_path):
     assert list(data.glob("spool/*.study"))
 
 
+def test_another_device_than_the_drivers_is_noticed_and_kept_apart(data, tmp_path):
+    """As by a kit that runs: what it says is no study of the driver's, and is not lost."""
+    link = tmp_path / "socket"
+    device = feldsher("simulate", "device", "gps", "--pty-link", link, "--repeat", "--every", 1)
+    assert device.stdout.readline().strip() == str(link)
+    kit = feldsher("kit", "capture", "--data", data, "--port", link, "--driver", "nonin", "--json")
+    said = read_until(kit.stderr, "wrong-device")
+    assert "it speaks as one of driver 'nmea' does, not 'nonin'" in said
+    kit.send_signal(signal.SIGINT)
+    code, out, _ = ended(kit)
+    device.terminate()
+    device.communicate(timeout=PATIENCE_S)
+    assert code == 0
+    studies = [json.loads(line) for line in out.splitlines()]
+    assert {(one["form"], one["partial"], one["patient"]) for one in studies} == {("unknown", True, "")}
+    assert studies
+
+
+def test_the_speed_of_a_device_is_found_and_not_written_down(data, tmp_path):
+    link = tmp_path / "receiver"
+    device = feldsher("simulate", "device", "gps", "--pty-link", link, "--repeat", "--every", 1, "--baud", 9600)
+    assert device.stdout.readline().strip() == str(link)
+    kit = feldsher("kit", "capture", "--data", data, "--port", link, "--driver", "nmea", "--baud", "auto")
+    assert "speaks at 9600 8N1" in read_until(kit.stderr, "its device speaks")
+    kit.send_signal(signal.SIGINT)
+    code, _, err = ended(kit)
+    device.terminate()
+    device.communicate(timeout=PATIENCE_S)
+    assert code == 0, err
+    assert not (data / "speeds.json").exists(), "every line has the same name here"
+
+
+def read_until(stream, word):
+    return next(line for line in stream if word in line)
+
+
 def test_two_captures_in_one_folder_are_refused(data, tmp_path):
     kit = feldsher("kit", "capture", "--data", data, "--port", tmp_path / "none", "--driver", "lines")
     assert "is there no such port" in kit.stderr.readline().replace("there is no", "is there no")
@@ -118,11 +154,20 @@ def test_two_captures_in_one_folder_are_refused(data, tmp_path):
         (["--driver", "astm", "--option", "encoding=ebcdic"], 78, "option 'encoding' is 'ebcdic'"),
         (["--driver", "lines", "--option", "trailer=many"], 64, "--option trailer=many"),
         (["--driver", "lines", "--option", "trailer"], 64, "must be KEY=VALUE"),
+        (["--driver", "lines", "--baud", "auto"], 78, "takes anything for a message"),
+        (["--driver", "nonin", "--baud", "auto"], 78, 'baud = "auto": '),
     ],
 )
 def test_mistakes_of_capture_are_named(data, capsys, words, code, reason):
     assert main(["kit", "capture", "--data", str(data), "--port", "/dev/null", *words]) == code
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("baud", ["0", "-9600", "fast"])
+def test_a_speed_that_is_none_is_refused(data, capsys, baud):
+    with pytest.raises(SystemExit):
+        main(["kit", "capture", "--data", str(data), "--port", "/dev/null", "--driver", "lines", f"--baud={baud}"])
+    assert "--baud" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
