@@ -10,9 +10,10 @@ import io
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from edge.dicom_whole import why_cut
 from wire.record import Observation, Result
 
 MEDIA_TYPE: Final = "application/dicom"
@@ -52,6 +53,8 @@ class Dicom:
     order: tuple[int, int] = (0, 0)
     """Series and instance number."""
     is_index: bool = False
+    partial: str = ""
+    """How it ends too soon (`edge.dicom_whole`)."""
 
 
 def is_dicom(data: bytes) -> bool:
@@ -68,6 +71,14 @@ def read(data: bytes) -> Dicom:
     """Return what a DICOM file says. Never raises; what could not be read stands in the notes."""
     if not is_dicom(data):
         return _unread("it does not begin with the mark DICM")
+    found, cut = _read_safely(data), why_cut(data)
+    if not cut:
+        return found
+    partial = f"the file is cut short: {cut}"
+    return replace(found, partial=partial, result=replace(found.result, notes=(*found.result.notes, partial)))
+
+
+def _read_safely(data: bytes) -> Dicom:
     if DEFLATED in data[:META_SIZE]:
         return _unread("it is deflated")
     try:

@@ -107,6 +107,7 @@ def _of_dicom(found: dicom_files.Dicom) -> Contents:
         results=(found.result,),
         ids=ids,
         model=found.model,
+        partial=found.partial,
         study_uid=found.study_uid,
         order=found.order,
         is_index=found.is_index,

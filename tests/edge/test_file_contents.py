@@ -66,6 +66,14 @@ def test_a_dicom_file_without_its_mark_is_one_by_its_name_and_is_kept():
     assert contents_of("a.dcm", b"%PDF-1.4").kind == "pdf"
 
 
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan_truncated.dcm"])
+def test_a_dicom_file_that_is_cut_short_is_partial_and_says_so(name):
+    contents = contents_of("a", real(name))
+    assert contents.partial.startswith("the file is cut short: element ")
+    assert contents.results[0].notes == (contents.partial,)
+    assert contents.ids
+
+
 def test_several_values_are_told_as_they_stand_in_the_file():
     raw = dicom(patient=["113", "B"], SpecificCharacterSet=["", "ISO 2022 IR 87"])
     contents = contents_of("a", raw)
