@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from feldsher import gpsd_socket
 from wire.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Found:
 def run(args: argparse.Namespace, rows: Sequence[Mapping[str, Any]], configured: Mapping[str, tuple[str, str]]) -> int:
     """Listen, and show what was found."""
     found = find(args, rows)
-    text = proposal([*found.values()], configured) if args.propose else ""
+    text = proposal([*found.values()], configured, "" if args.port else gpsd_socket.release()) if args.propose else ""
     if args.json:
         by_path = {row["path"]: row for row in rows}
         shown = [{**by_path.get(path, {"path": path}), **one.to_map()} for path, one in found.items()]
@@ -321,8 +322,8 @@ def lines_of(found: Found) -> list[str]:
     return words + ([f"the driver would make of it {found.would}"] if found.would else [])
 
 
-def proposal(found: Sequence[Found], configured: Mapping[str, tuple[str, str]]) -> str:
-    """Return a fragment of kit.toml. What is not sure is commented out, and says why."""
+def proposal(found: Sequence[Found], configured: Mapping[str, tuple[str, str]], gpsd: str = "") -> str:
+    """Return a fragment of kit.toml. What is not sure is commented out, and says why. `gpsd`: the one that runs."""
     names = {name for name, _ in configured.values()}
     parts = []
     for one in found:
@@ -331,7 +332,16 @@ def proposal(found: Sequence[Found], configured: Mapping[str, tuple[str, str]]) 
             parts.append(f"# {one.path} is port {known[0]!r} already, with driver {known[1]!r}: left as it is\n")
         else:
             parts.append(_fragment(one, names))
+    if gpsd and not any(path.endswith(f":{gpsd_socket.PORT}") for path in configured):
+        parts.append(gpsd_socket.fragment(_free("gps", names), gpsd))
     return "\n".join(parts)
+
+
+def _free(name: str, names: set[str]) -> str:
+    """Return the name, or with a number the first that is not taken; now it is."""
+    free = next(one for one in (name, *(f"{name}-{at}" for at in range(2, 100))) if one not in names)
+    names.add(free)
+    return free
 
 
 def _fragment(found: Found, names: set[str]) -> str:
@@ -341,8 +351,7 @@ def _fragment(found: Found, names: set[str]) -> str:
     guess = found.guess
     if guess is None:
         return f"# {found.path}: {'; '.join(lines_of(found))}\n"
-    name = next(one for one in (guess.driver, *(f"{guess.driver}-{at}" for at in range(2, 100))) if one not in names)
-    names.add(name)
+    name = _free(guess.driver, names)
     rows = ["[[port]]", f'name = "{name}"', f'path = "{found.path}"', f'driver = "{guess.driver}"']
     usual = registry.find(guess.driver).FACTS.lines[0]
     if guess.line != usual:
