@@ -9,9 +9,19 @@ import pytest
 from edge import daemon, sticks
 from edge.config import KitConfig, Port, Way
 from hardware.simulated import ptys
+from node.carrying import Far
 from node.disk import RealDisk
+from node.host import Grant
+from node.seams import Offer
+from node.spool import digest_of
 from tests.edge.test_daemon import NEAR, can_read, until
+from tests.edge.test_kit import GATEWAY, SECOND, SERVER_SIGN
+from tests.node.sticks import End, Slot
+from tests.wire.air import MemoryInbox, MemoryOutbox
+from wire import objects
 from wire.objects import STUDY
+from wire.seal import x25519_public
+from wire.worklist import Day, Order, seal_day, sign_worklist, worklist_id
 
 ENQ, ACK, EOT = b"\x05", b"\x06", b"\x04"
 ANSWER_S_MAX = 0.5
@@ -139,3 +149,44 @@ def points_to(name, place):
         return os.readlink(f"/proc/self/fd/{name}").startswith(str(place))
     except OSError:
         return False
+
+
+def listed(version, patient, secret=SERVER_SIGN[0]):
+    kit = x25519_public(NEAR.link_secret)
+    sealed = seal_day(Day("2099-06-01", (Order(patient),)), 4_083_912_000_000, kit, bytes([version]) * 32)
+    return sign_worklist(version, kit, [sealed], secret)
+
+
+def bring(place, identity, data):
+    """Carry a list from a gateway to the stick that is in the kit."""
+    outbox, grant = MemoryOutbox(), Grant(NEAR.psk, "van-1")
+    given = Offer(worklist_id(data), objects.WORKLIST, len(data), digest_of(data), 2)
+    outbox.objects[given.object_id] = given, data
+    far = Far(x25519_public(NEAR.link_secret), outbox)
+    with RealDisk(place) as disk:
+        ground = End(identity, Slot(), MemoryInbox(), lambda _: grant, [far], seed=data[-1])
+        ground.visit(disk)
+    return outbox
+
+
+def test_worklists_of_each_gateway_are_taken_from_the_stick_also_after_the_card_failed(tmp_path, caplog):
+    caplog.set_level("INFO")
+
+    async def play():
+        van = Van(tmp_path, str(tmp_path / "tty"))
+        async with van:
+            kit = van.daemon.kit
+            bring(van.stick, GATEWAY, listed(1, "113"))
+            await until(lambda: kit.worklist.version == 1)
+            kit.reopen()
+            bring(van.stick, SECOND, listed(2, "114"))
+            await until(lambda: kit.worklist.version == 2)
+            assert [one.patient for one in kit.capture.orders.about(())] == ["114"]
+            bring(van.stick, GATEWAY, listed(3, "115", b"x" * 32))
+            await until(lambda: "is refused: not allowed" in caplog.text)
+            bring(van.stick, GATEWAY, listed(1, "116"))
+            await until(lambda: caplog.text.count("came in a parcel") == 3)
+            assert kit.worklist.version == 2
+
+    with ptys.open_pty(str(tmp_path / "tty")) as _:
+        asyncio.run(play())

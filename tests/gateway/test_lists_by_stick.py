@@ -7,6 +7,7 @@ from gateway.lists import PRIORITY
 from node.carrying import Far
 from node.enrolment import Contact, KitEnrolment
 from node.host import Grant
+from node.seams import NotOpen
 from tests.edge.test_kit import Clock
 from tests.gateway.ground import GROUND, KIT, OTHER, PSK, SIGN_PUBLIC, SIGN_SECRET, kit_entry, offer, roster
 from tests.gateway.test_slots import Base
@@ -38,10 +39,11 @@ class ListedVan(End):
         enrolment = KitEnrolment("van-1", secret, PSK, KIT_SIGN[0], bytes(32), SIGN_PUBLIC, (ground,))
         self.worklist = Worklist(self.disk, Clock(), enrolment, self.log.append)
         grant = Grant(PSK, "ground")
+        self.inbox = FromCentre(self.disk, self.worklist)
         super().__init__(
             pair,
             Slot(),
-            FromCentre(self.disk, self.worklist),
+            self.inbox,
             lambda public: grant if public == GROUND.public else None,
         )
 
@@ -145,6 +147,21 @@ def test_what_is_not_for_this_kit_is_refused_with_a_word_on_both_sides(data, why
     ground.visit(stick)
     assert [(one, refusal.reason) for one, refusal in outbox.refusals] == [(given.object_id, objects.NOT_ALLOWED)]
     assert why in next(one.text for one in ground.told if one.kind == "refused")
+
+
+def test_by_link_and_by_stick_at_once_it_is_taken_once(base):
+    """The session has brought half of it when the stick is put in."""
+    stick, van, data = marked(), ListedVan(), listed(1)
+    give(base, data)
+    base.take(stick)
+    given = base.station.lists.offer(KIT.public)
+    assert van.inbox.offered(GROUND.public, given).total == 0
+    assert van.inbox.write(GROUND.public, given.object_id, 0, data[:50]) is None
+    van.visit(stick)
+    assert van.patients == ["113", "114"]
+    assert isinstance(van.inbox.write(GROUND.public, given.object_id, 50, data[50:]), NotOpen)
+    assert isinstance(van.inbox.offered(GROUND.public, given), objects.Receipt)
+    assert sum("was taken" in text for text in van.log) == 1
 
 
 def test_a_parcel_of_a_stranger_is_not_opened():
