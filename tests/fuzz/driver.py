@@ -6,6 +6,7 @@ The second way needs nothing and replays exactly: the failing input is printed a
 import random
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 def mutated(seed: bytes, chance: random.Random, size_max: int = 1 << 16) -> bytes:
@@ -44,6 +45,12 @@ def rounds(check: Callable[[bytes], None], seeds: Sequence[bytes], count: int, s
             raise AssertionError(f"round {number} of seed {seed}: {error!r} for {data.hex()}") from error
 
 
+def give_seeds(folders: Sequence[Path], seeds: Sequence[bytes]) -> None:
+    """Put the seeds into the first folder of the corpus: from nothing no fuzzer finds a frame whose check holds."""
+    for number, seed in enumerate(seeds if folders and folders[0].is_dir() else ()):
+        (folders[0] / f"seed-{number:03d}").write_bytes(seed)
+
+
 def drive(check: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
     """Run from the command line."""
     try:
@@ -54,6 +61,7 @@ def drive(check: Callable[[bytes], None], seeds: Sequence[bytes]) -> None:
         rounds(check, seeds, count, seed)
         print(f"{count} rounds of seed {seed} held")
         return
+    give_seeds([Path(word) for word in sys.argv[1:] if not word.startswith("-")], seeds)
     atheris.instrument_all()
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()

@@ -22,7 +22,7 @@ for name in "$@"; do
     echo "fuzz: $name" >&2
     if [ "$guided" = yes ]; then
         corpus=$(mktemp -d)
-        "$python" -m "tests.fuzz.$name" -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 \
+        "$python" -m "tests.fuzz.$name" -max_total_time="$seconds" -max_len=16384 -rss_limit_mb=1024 \
             -artifact_prefix="tests/fuzz/findings/$name-" "$corpus"
         rm -r "$corpus"
     else
