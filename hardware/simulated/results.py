@@ -28,7 +28,10 @@ BLOOD_COUNT: Final = (
     ("MPV", "fL", 10.2, 0.8, 1),
 )
 NAMES: Final = ("Ковальчук^Олена", "Іваненко^Петро", "Шевчук^Ганна", "Бондар^Юрій", "Мельник^Ірина")
-STYLES: Final = ("xp100", "c111", "genexpert", "blocks")
+STYLES: Final = ("xp100", "c111", "genexpert", "blocks", "curves")
+CURVES: Final = ("WBC", "RBC", "PLT", "BASO", "LMNE matrix", "RET")
+CURVE_POINTS: Final = 1_050
+"""Of each curve: 26 kB in all, in one frame, as haematology analysers send that draw their histograms."""
 
 
 def stamp(at: int) -> str:
@@ -127,5 +130,24 @@ def _blocks(chance: Random, patient: str, time: str, encoding: str, is_control: 
     return [line.encode(encoding, errors="replace") for line in lines]
 
 
-_RECORDS: Final = {"xp100": _xp100, "c111": _c111, "genexpert": _genexpert, "blocks": _blocks}
-_DIVISIONS: Final = {"xp100": in_one_frame, "c111": in_records, "genexpert": in_one_frame, "blocks": in_blocks}
+def _curves(chance: Random, patient: str, time: str, encoding: str, is_control: bool) -> list[bytes]:
+    *head, end = _xp100(chance, patient, time, encoding, is_control)
+    points = ("\\".join(f"{chance.randrange(1000):03d}" for _ in range(CURVE_POINTS)) for _ in CURVES)
+    curves = [f"M|{n}|HISTOGRAM^{name}|{curve}" for n, (name, curve) in enumerate(zip(CURVES, points, strict=True), 1)]
+    return [*head, *(curve.encode("ascii") for curve in curves), end]
+
+
+_RECORDS: Final = {
+    "xp100": _xp100,
+    "c111": _c111,
+    "genexpert": _genexpert,
+    "blocks": _blocks,
+    "curves": _curves,
+}
+_DIVISIONS: Final = {
+    "xp100": in_one_frame,
+    "c111": in_records,
+    "genexpert": in_one_frame,
+    "blocks": in_blocks,
+    "curves": in_one_frame,
+}

@@ -13,6 +13,7 @@ from wire.errors import ConfigError, Misuse
 from wire.record import Partial
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
+SHORT_STYLES = [one for one in STYLES if one != "curves"]
 HEADER = b"H|\\^&|||SIM\r"
 
 
@@ -353,7 +354,19 @@ def test_two_messages_in_one_transfer_are_two_studies():
     assert [len(study.observations) for study in bench.studies] == [1, 1]
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("fault", ["", "bad-checksum", "lost-ack", "lost-last-ack", "cut"])
+def test_a_frame_of_26_kb_arrives_once_whatever_happens(fault):
+    said = message("curves", 5, "900")
+    device, bench = Analyser([said], [fault] if fault else []), Bench("astm")
+    Wire(device, BenchHost(bench), piece=4096).run()
+    (study,) = bench.studies
+    assert len(said[0][0]) > 25_000
+    assert device.report.is_good
+    assert said[0][0] in study.raw
+    assert len(study.observations) == 12
+
+
+@pytest.mark.parametrize("style", SHORT_STYLES)
 @pytest.mark.parametrize("fault", ["", *FAULTS])
 @pytest.mark.parametrize("piece", [1, 4096])
 def test_every_fault_of_a_simulated_analyser_leaves_each_message_as_one_study(style, fault, piece):

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from hardware.simulated.analyser import ACK, Analyser
-from hardware.simulated.results import STYLES, message
+from hardware.simulated.results import message
 from tests.edge.bench import Bench
 from tests.edge.virtual import BenchHost, Wire
 
@@ -54,7 +54,7 @@ class Remembering(Analyser):
         return super()._answered(byte, now)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", PER)
 def test_what_the_analyser_believes_acknowledged_is_durable(style):
     for seed in SEEDS:
         device = Remembering([message(style, seed, f"77{at}", at=at) for at in range(2)])
