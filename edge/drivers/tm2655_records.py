@@ -7,7 +7,9 @@
     BCC         exclusive or of SOH to ETX. It may be any byte, ETX among them: a record ends with the byte after ETX.
 
 S systolic, M mean, D diastolic, P pulse, I inflation setting, L largest amplitude; `E00` good, any other a failed
-measurement. Numbers are padded with blanks. A hospital's monitor was seen to have another word where RB stands, so a
+measurement. Numbers are padded with blanks. A TM-2657 says more (RA where RB stands): i irregular heartbeats, m whether
+the arm moved, t seconds that it took, as a reader of one names them; every other small letter that has a value is told
+as it came. A hospital's monitor was seen to have another word where RB stands, so a
 record with an E field is a result. Sources: see `tm2655.py`.
 """
 
@@ -36,6 +38,12 @@ VALUES: Final[Mapping[str, tuple[str, str]]] = {
     "L": ("largest amplitude", ""),
 }
 _VALUE: Final = re.compile(r"([SMDPIL])\s*(\d+)")
+MORE: Final[Mapping[str, tuple[str, str]]] = {
+    "i": ("irregular heartbeats", ""),
+    "m": ("movement", ""),
+    "t": ("measuring time", "s"),
+}
+_MORE: Final = re.compile(r"([a-z])\s*(\S.{0,31})")
 _ERROR: Final = re.compile(r"E\d\d")
 _PULSE: Final = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*")
 GOOD: Final = "E00"
@@ -155,7 +163,14 @@ def _result(fields: list[str], reading: Reading) -> Reading:
         return replace(reading, observations=found, fault=f"the monitor could not measure ({error})")
     matches = [match for one in fields if (match := _VALUE.fullmatch(one.strip()))]
     values = [observation(VALUES[one[1]][0], one[2], VALUES[one[1]][1], code=one[1]) for one in matches]
-    return replace(reading, observations=tuple(values))
+    others = [match for one in fields if (match := _MORE.fullmatch(one.strip()))]
+    more = [observation(*_named(one[1], one[2]), code=one[1]) for one in others]
+    return replace(reading, observations=(*values, *more))
+
+
+def _named(letter: str, value: str) -> tuple[str, str, str]:
+    name, unit = MORE.get(letter, (letter, ""))
+    return name, value, unit
 
 
 def _envelope(fields: list[str], reading: Reading) -> Reading:

@@ -126,6 +126,24 @@ def test_a_result_is_known_by_its_error_field_and_anything_else_is_kept_unread(m
     assert values(bench.studies[0]) == ({} if partial else {"S": "116", "D": "60"})
 
 
+def test_what_a_tm_2657_says_beside_the_pressures_is_told():
+    text = "TM2657 2608010900 RA M E00 S131 M~99 D~84 P~71 I00 L~88 p170 i~2 m1 r0 t~38 l~~ d w~~~~~ "
+    (study,) = heard((framed(text.replace(" ", "\x1e").replace("~", " ")), 0.0)).studies
+    assert study.begins.model == "TM2657"
+    assert {one.code: (one.name, one.value, one.unit) for one in study.observations if one.code.islower()} == {
+        "p": ("p", "170", ""),
+        "i": ("irregular heartbeats", "2", ""),
+        "m": ("movement", "1", ""),
+        "r": ("r", "0", ""),
+        "t": ("measuring time", "38", "s"),
+    }
+    assert study.ends.headline[:3] == (
+        ("systolic", "131", "mmHg"),
+        ("mean pressure", "99", "mmHg"),
+        ("diastolic", "84", "mmHg"),
+    )
+
+
 def test_an_envelope_has_at_most_256_pulses():
     many = tm2655_records.PULSES_MAX + 1
     text = "TM2655\x1e1\x1eRP\x1eN" + str(many) + "\x1e100, 1" * many
