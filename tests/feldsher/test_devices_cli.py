@@ -119,6 +119,7 @@ def test_another_device_than_the_drivers_is_noticed_and_kept_apart(data, tmp_pat
     assert studies
 
 
+@pytest.mark.slow
 def test_the_speed_of_a_device_is_found_and_not_written_down(data, tmp_path):
     link = tmp_path / "receiver"
     device = feldsher("simulate", "device", "gps", "--pty-link", link, "--repeat", "--every", 1, "--baud", 9600)
