@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from edge import charset
 from edge.spectra_chn import read_chn
 from edge.spectra_mca import read_mca
 from edge.spectra_n42 import is_n42, read_n42
@@ -48,7 +49,7 @@ def read_spe(data: bytes) -> Result | None:
     counts = _counts(channels)
     if counts is None or len(times) < 2 or not all(map(is_number, times[:2])):
         return None
-    said = printable(" ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip()))
+    said = printable(_spoken(" ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip())))
     date = next((line.strip() for line in blocks.get("DATE_MEA", []) if line.strip()), "")
     result = result_of(times[0], times[1], total(counts), len(counts), date, said)
     return result if text.endswith(("\n", "\r")) else replace(result, notes=(*result.notes, CUT))
@@ -58,6 +59,15 @@ def _text(data: bytes) -> str:
     """Return the text as its mark says; without one each byte is a character."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "latin-1")
     return data.decode(encoding, "replace")
+
+
+def _spoken(text: str) -> str:
+    """Return words in the character set in which their bytes make the most sense (`edge.charset`)."""
+    try:
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:  # the file's mark said which it is
+        return text
+    return charset.decode(raw, charset.detect(raw))[0]
 
 
 def _blocks(lines: list[str]) -> dict[str, list[str]]:

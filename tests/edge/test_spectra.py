@@ -53,6 +53,12 @@ def test_a_file_that_ends_within_a_number_says_so():
     assert read_spe(whole[:-3]).notes == ("thyroid, phantom", "the file ends within a line: its last number may be cut")
 
 
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-u", "utf-8", "utf-8-sig", "utf-16"])
+def test_what_it_is_of_is_read_in_its_own_alphabet(encoding):
+    raw = SPE.decode().replace("thyroid, phantom", "Щитоподібна залоза, фантом").encode(encoding)
+    assert read_spe(raw).notes == ("Щитоподібна залоза, фантом",)
+
+
 def test_a_time_with_all_the_digits_of_a_float_is_seconds():
     result = read_spe(SPE.replace(b"60.00", b"299.98000000000002"))
     assert (result.observations[0].value, result.observations[0].unit) == ("299.98000000000002", "s")
