@@ -6,8 +6,13 @@ a BC-2800 sends. On no unit of our own. 8N1, the speed as set in the analyser.
 With handshake: ENQ, answered ACK; the text; EOT (04) or 1A; ETX, answered ACK, or NAK to have it again. Without: STX,
 the text, EOT. Text A has fixed columns: version 2, length of the id 3, two counts 3 and 2, the id, mode 1, MM DD YYYY
 hh mm ss, then eighteen values with the point in its place; stars stand for none. Every column is checked for its form:
-a text that does not fit, such as those with ids of eight or fifteen digits, of which only that they exist is known, is
-kept whole and not read. So are controls.
+a text that does not fit, such as those with ids of fifteen digits, of which only that they exist is known, is kept
+whole and not read.
+
+The BC-2800's text A has an id of eight digits, mode, MM DD YYYY hh mm, and the same values without points, which stand
+where the manual of the BC-2800Vet, D.3, has them, as one published text of such a unit shows. Digits alone fit
+anywhere, so they are read only where they agree: HCT with RBC and MCV, MCH with HGB and RBC, WBC with its parts.
+Texts B and C of that manual are controls: known by their beginning, kept, not read.
 """
 
 import re
@@ -50,11 +55,16 @@ VALUES: Final = (
 )
 """In their order: name, unit and form, as the manual prints them."""
 
+OLD_HEAD: Final = re.compile(r"A(\d{8})(\d)(\d{2})(\d{2})(\d{4})(\d{2})(\d{2})")
+OLD_VALUES: Final = tuple((name, unit, "##.##" if name == "RBC" else form) for name, unit, form in VALUES)
+CONTROL: Final = re.compile(r"(B.{7}|C)(0[1-9]|1[0-2])[0-3]\d20\d{2}[\d.* ]")
+"""Texts B (file, lot, date: what is expected) and C (date: what was found) of quality control."""
+
 FACTS: Final = Facts(
     name="bc2800",
     version="1",
     title="Mindray BC-2800, BC-3000 Plus, BC-3200 haematology analysers, own format",
-    manual="BC-3000 Plus Operator's Manual, appendix D.3",
+    manual="BC-3000 Plus Operator's Manual, appendix D.3; BC-2800Vet Operator's Manual, appendix D.3",
     form=FORM,
     lines=(Line(9_600), Line(19_200), Line(38_400), Line(57_600), Line(115_200)),
     options=(Option("answer", "ack", "with handshake the analyser waits for ACK", ("ack", "none")),),
@@ -100,8 +110,9 @@ class Texts:
 
     @property
     def is_known(self) -> bool:
-        """It is a text A; others may hold EOT in their middle, and end with silence."""
-        return self._buffer.lstrip(bytes((STX,)))[:1] == b"A"
+        """It is a text A or a control's; others may hold EOT in their middle, and end with silence."""
+        begun = bytes(self._buffer[:32]).lstrip(bytes((STX,)))
+        return begun[:1] == b"A" or CONTROL.match(begun.decode("latin-1")) is not None
 
     @property
     def is_without_handshake(self) -> bool:
@@ -124,6 +135,11 @@ def read(raw: bytes) -> Report:
     when = WHEN.match(text, head.end() + size) if head is not None and 0 < size <= 20 else None
     found = _values(text, when.end()) if when is not None else None
     if head is None or when is None or found is None:
+        old = _read_old(text)
+        if old is not None:
+            return old
+        if CONTROL.match(text) is not None:
+            return Report(notes=("a control: kept, not read",), qc=True)
         return Report(notes=(f"a text {text[:1]!r} in a form that is not known: kept, not read",))
     _, month, day, year, hour, minute, second = when.groups()
     ids = (("ID", text[head.end() : head.end() + size]),)
@@ -142,6 +158,45 @@ def _values(text: str, at: int) -> tuple[Observation, ...] | None:
             return None
         found.append(observation(name, name, value.strip(), unit))
     return tuple(found)
+
+
+def _read_old(text: str) -> Report | None:
+    """Return what a text A with an id of eight digits says; None where it is none, or contradicts itself."""
+    head = OLD_HEAD.match(text)
+    found: dict[str, str] = {}
+    at = head.end() if head is not None else 0
+    for name, _, form in OLD_VALUES:
+        size = form.count("#")
+        digits, at = text[at : at + size], at + size
+        if set(digits) <= {"*"} and len(digits) == size:
+            continue
+        if len(digits) != size or not (digits.isascii() and digits.isdigit()):
+            return None
+        found[name] = pointed(digits, form)
+    if head is None or not agrees({name: float(value) for name, value in found.items()}):
+        return None
+    sample, _, month, day, year, hour, minute = head.groups()
+    read_ones = tuple(observation(name, name, found[name], unit) for name, unit, _ in OLD_VALUES if name in found)
+    return Report(read_ones, (("ID", sample),), time=f"{year}{month}{day}{hour}{minute}")
+
+
+def pointed(digits: str, form: str) -> str:
+    """Return digits with the point where the form has it, without zeros in front."""
+    places = len(form.partition(".")[2])
+    whole = digits[: len(digits) - places].lstrip("0") or "0"
+    return f"{whole}.{digits[-places:]}" if places else whole
+
+
+def agrees(of: Mapping[str, float]) -> bool:
+    """Return whether values that follow from one another do: one check at least, and all of them; they are rounded."""
+    checks = []
+    if {"RBC", "MCV", "HCT"} <= of.keys():
+        checks.append(abs(of["RBC"] * of["MCV"] / 10 - of["HCT"]) <= 0.3)
+    if {"RBC", "HGB", "MCH"} <= of.keys():
+        checks.append(abs(of["HGB"] - of["MCH"] * of["RBC"]) <= 2.0)
+    if {"WBC", "Lymph#", "Mid#", "Gran#"} <= of.keys():
+        checks.append(abs(of["Lymph#"] + of["Mid#"] + of["Gran#"] - of["WBC"]) <= 0.25)
+    return bool(checks) and all(checks)
 
 
 def fits(value: str, form: str) -> bool:

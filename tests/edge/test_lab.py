@@ -60,7 +60,7 @@ def test_every_sample_arrives_once_whatever_happens_on_the_way(driver, fault, pi
         return
     tubes = 9 if driver == "vesmatic" else 3
     ids = [study.ends.patient_ids[0].lstrip("0") for study in whole]
-    assert ids == [patient_label(3, at) for at in range(1 if (driver, fault) == ("kx21", "control") else 0, tubes)]
+    assert ids == [patient_label(3, at) for at in range(fault == "control" and driver != "vesmatic", tubes)]
     assert all(len(study.observations) == READ[driver] - 3 * (fault == "stars") for study in whole)
 
 
@@ -260,6 +260,57 @@ def test_one_value_out_of_form_and_none_is_read():
     assert len(good.observations) == 18
     assert bad.observations == ()
     assert "not read" in bad.notes[0]
+
+
+def old(**instead):
+    """Text A of a BC-2800: each value's digits, in the manual's order."""
+    names = [name for name, _, _ in bc2800.OLD_VALUES]
+    digits = ("0066", "0020", "0006", "0040", "303", "091", "606", "0466", "139", "0339", "0880", "0298", "134")
+    values = dict(zip(names, (*digits, "410", "0220", "085", "158", "187"), strict=True)) | instead
+    return ("A1234567801122202609" + "05" + "".join(values.values()) + "****" + "0" * 2366).encode()
+
+
+def test_a_text_with_an_id_of_eight_digits_has_its_points_where_the_manual_has_them():
+    report = bc2800.read(old())
+    read = {one.name: one.value for one in report.observations}
+    assert report.patient_ids == ("12345678",)
+    assert report.time == "202611220905"
+    assert (read["WBC"], read["Lymph%"], read["RBC"], read["HGB"]) == ("6.6", "30.3", "4.66", "139")
+    assert (read["MCHC"], read["MCV"], read["HCT"], read["PLT"], read["PCT"]) == ("339", "88.0", "41.0", "220", "0.187")
+    assert next(one for one in report.observations if one.name == "RBC").loinc == "789-8"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "read"),
+    [
+        ({}, 18),
+        ({"Lymph#": "****", "Mid#": "****", "Gran#": "****"}, 15),
+        ({"HCT": "310"}, 0),  # 4.66 by 88.0 is 41.0
+        ({"MCH": "0398"}, 0),
+        ({"WBC": "0076"}, 0),
+        ({"RBC": "****", "WBC": "****"}, 0),  # nothing is left that could contradict
+        ({"RBC": "466"}, 0),  # a column less
+        ({"PLT": "02 0"}, 0),
+    ],
+)
+def test_digits_without_points_are_read_only_where_the_values_agree(wrong, read):
+    report = bc2800.read(old(**wrong))
+    assert len(report.observations) == read
+    assert read or "not read" in report.notes[0]
+
+
+def test_texts_of_the_simulated_bc2800_agree_with_themselves():
+    for at in range(40):
+        assert len(bc2800.read(simulated_bc2800.old_text(3, at)).observations) == 18
+        assert len(bc2800.read(simulated_bc2800.old_text(3, at, has_stars=True)).observations) == 12
+
+
+@pytest.mark.parametrize("text", [b"C112220260900  6.6 4.66140 220", b"B1LOT00111222026  6.6 4.66140 220"])
+def test_control_texts_of_a_bc2800_are_nobodys(text):
+    report = bc2800.read(text)
+    assert report.qc
+    assert report.observations == ()
+    assert report.patient_ids == ()
 
 
 def test_an_etx_that_is_not_known_is_answered_nak_so_that_the_text_comes_again():

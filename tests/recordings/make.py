@@ -157,6 +157,7 @@ DEVICES = {
     "kx21-samples": lambda: Kx21(7, 3, faults=["control", "unreliable", "lost-answer"]),
     "bc2800-handshake": lambda: Bc2800(7, 2, faults=["stars", "cut"]),
     "bc2800-plain": lambda: Bc2800(7, 2, faults=["no-handshake", "ends-1a"]),
+    "bc2800-eight-digits": lambda: Bc2800(7, 2, faults=["eight-digits", "control"]),
     "bc2800-other-form": lambda: Bc2800(7, 1, faults=["other-form"]),
     "vesmatic-tubes": lambda: VesMatic(7, 2, faults=["query", "over-140", "control"]),
     "vesmatic-cut": lambda: VesMatic(7, 1, faults=["cut", "lost-answer"]),
