@@ -26,7 +26,9 @@ LOCK_FOLDERS: Final = (Path("/run/lock"), Path("/var/lock"))
 def why_not_opened(path: str, error: Exception) -> str:
     """Return what is wrong with the line at `path`, and what to do."""
     if LOCKED in str(error) or _is_any(error, TAKEN):
-        return f"{holder_of(path) or 'another program (ModemManager?)'} has it open"
+        holder = holder_of(path)
+        hint = ": take the GPS from its socket, `feldsher kit devices --propose`" if holder.startswith("gpsd ") else ""
+        return f"{holder or 'another program (ModemManager?)'} has it open{hint}"
     if _is_any(error, NO_LINE):
         return "it is no serial line; `feldsher kit devices` lists those that are there"
     if _is_any(error, (errno.EACCES, errno.EPERM)):

@@ -1,5 +1,6 @@
 """Who has a line: seen by a lock although the program's files are not to be seen, and by what diallers leave."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -47,6 +48,22 @@ def test_who_has_locked_a_line_is_named_although_its_files_cannot_be_seen(locker
     if f"{os.major(path.stat().st_dev):02x}:{os.minor(path.stat().st_dev):02x}:{path.stat().st_ino} " not in locks:
         pytest.skip("this file system has another number in /proc/locks")
     assert f"(process {process})" in line_faults.holder_of(str(path))
+
+
+@pytest.mark.parametrize(
+    ("holder", "says"),
+    [
+        (
+            "gpsd (process 7)",
+            "gpsd (process 7) has it open: take the GPS from its socket, `feldsher kit devices --propose`",
+        ),
+        ("minicom (process 7)", "minicom (process 7) has it open"),
+        ("", "another program (ModemManager?) has it open"),
+    ],
+)
+def test_who_has_the_line_is_said_and_what_to_do_about_gpsd(monkeypatch, holder, says):
+    monkeypatch.setattr(line_faults, "holder_of", lambda path: holder)
+    assert line_faults.why_not_opened("/dev/ttyACM0", OSError(errno.EBUSY, "busy")) == says
 
 
 def test_our_own_lock_is_nobodys(tmp_path):
