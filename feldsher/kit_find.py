@@ -36,6 +36,7 @@ LISTEN_S: Final = 3.0
 LISTEN_S_MAX: Final = 600.0
 SILENCE_S: Final = 20.0
 """The longest that a device waits for ACK is 15 s (LIS01-A2 6.5.2.3)."""
+SETTINGS_SHOWN_MAX: Final = 3
 ANSWER_S: Final = 1.0
 """So long an answer may take to begin."""
 END_S: Final = 0.3
@@ -310,10 +311,15 @@ def lines_of(found: Found) -> list[str]:
     """Return what was found on a port, for people."""
     if found.closed:
         return [f"not opened: {found.closed}"]
-    heard = ", ".join(f"{size} bytes at {line}" for line, size in found.heard.items())
+    most = sorted(found.heard.items(), key=lambda one: -one[1])
+    heard = ", ".join(f"{size} bytes at {line}" for line, size in most[:SETTINGS_SHOWN_MAX])
+    heard += f", and at {len(most) - SETTINGS_SHOWN_MAX} more settings" if len(most) > SETTINGS_SHOWN_MAX else ""
     guess = found.guess
     if guess is None:
-        again = "let it send again, and listen for longer at each setting"
+        again = (
+            "let it send again, and listen for longer at each setting. A scanner (barcode) and what sends plain text "
+            "(lines) cannot be told by their bytes: you know what is plugged in there"
+        )
         nobody = (
             "nothing was heard" if not heard else f"somebody speaks, and no driver understood it ({heard}): {again}"
         )

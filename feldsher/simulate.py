@@ -7,13 +7,15 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
+from typing import Final
 
 from feldsher import simulate_modem
-from feldsher.simulated_devices import KINDS
+from feldsher.simulated_devices import KINDS, RESTING
 from hardware.simulated import ptys
 from hardware.simulated.device import Device
 from hardware.simulated.file_sender import PROTOCOLS
@@ -22,6 +24,8 @@ from hardware.simulated.poct1a import STYLES as POCT1A_STYLES
 from hardware.simulated.results import STYLES
 from node.clock import SystemClock
 from wire.errors import DeviceError, UsageError
+
+PAUSE_S_MAX: Final = 0.25
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         print(path, flush=True)
         is_done = True
         while is_done and not stopped() and (args.repeat or not done):
+            if done and args.device in RESTING:
+                _rest(args.every, clock.now, stopped)
             done.append(build(args, start=args.count * len(done)))
             is_done = ptys.run(done[-1], line, clock.now, stopped, 0 if args.port else args.baud or 0)
             del done[:-2]
@@ -117,6 +123,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"device": args.device, "done": is_done, "good": good, **asdict(done[-1].report)}))
     return 0 if good else DeviceError.exit_code
+
+
+def _rest(seconds: float, now: Callable[[], float], stopped: Callable[[], bool]) -> None:
+    """Wait between two rounds, as between two messages of one."""
+    until = now() + seconds
+    while now() < until and not stopped():
+        time.sleep(min(PAUSE_S_MAX, max(0.0, until - now())))
 
 
 @contextmanager

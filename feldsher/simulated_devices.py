@@ -43,6 +43,9 @@ from hardware.simulated.scp_ecg import record
 from wire.errors import UsageError
 
 READINGS_COUNT: Final = 12
+SENDERS: Final = ("abacus", "analyser", "bc2800", "ecg", "hl7", "kx21", "poct1a", "scanner", "vesmatic")
+RESTING: Final = frozenset((*SENDERS, *(f"printer-{style}" for style in printing_device.STYLES)))
+"""Those that say a message and then nothing: with --repeat they rest between two rounds. Others are there always."""
 
 
 @dataclass(frozen=True, slots=True)
