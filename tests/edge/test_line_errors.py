@@ -7,10 +7,11 @@ import termios
 
 import pytest
 
-from edge import ports
+from edge import ports, registry
 from edge.config import Port
 from edge.driver import Line
 from edge.line_errors import GARBLED_COUNT, GARBLED_S, WRAP, WRONG_SPEED, LineErrors, Tally, read_errors
+from edge.port_watch import Watch
 from edge.ports import Appeared, Counted, Heard, PortOwner
 from feldsher.port_lines import port_lines
 from hardware.leds import SLOW
@@ -126,6 +127,16 @@ def test_all_is_added_up_over_openings_and_a_line_without_counters_shows_none():
         "means": "",
     }
     assert tally.news(2.0) == "bytes were lost in this computer: 6"
+
+
+def test_a_port_that_comes_back_has_lost_nothing_by_counting_anew():
+    watch = Watch("andscale", registry.signs("andscale"), {})
+    for lost in (2, 3):
+        watch.appeared("/dev/ttyUSB0", 1.0)
+        assert watch.counted(NONE, 1.0) == 0
+        assert watch.counted(LineErrors(overruns=lost), 2.0) == lost
+        watch.vanished("unplugged", 3.0)
+    assert watch.status(4.0)["errors"]["overruns"] == 5
 
 
 # The owner of the port

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_another_device_than_the_drivers_is_noticed_and_kept_apart(data, tmp_pat
     device = feldsher("simulate", "device", "gps", "--pty-link", link, "--repeat", "--every", 1)
     assert device.stdout.readline().strip() == str(link)
     kit = feldsher("kit", "capture", "--data", data, "--port", link, "--driver", "nonin", "--json")
-    said = read_until(kit.stderr, "wrong-device")
+    said = read_until(kit, "wrong-device")
     assert "it speaks as one of driver 'nmea' does, not 'nonin'" in said
     kit.send_signal(signal.SIGINT)
     code, out, _ = ended(kit)
@@ -125,7 +126,7 @@ def test_the_speed_of_a_device_is_found_and_not_written_down(data, tmp_path):
     device = feldsher("simulate", "device", "gps", "--pty-link", link, "--repeat", "--every", 1, "--baud", 9600)
     assert device.stdout.readline().strip() == str(link)
     kit = feldsher("kit", "capture", "--data", data, "--port", link, "--driver", "nmea", "--baud", "auto")
-    assert "speaks at 9600 8N1" in read_until(kit.stderr, "its device speaks")
+    assert "speaks at 9600 8N1" in read_until(kit, "its device speaks")
     kit.send_signal(signal.SIGINT)
     code, _, err = ended(kit)
     device.terminate()
@@ -134,8 +135,18 @@ def test_the_speed_of_a_device_is_found_and_not_written_down(data, tmp_path):
     assert not (data / "speeds.json").exists(), "every line has the same name here"
 
 
-def read_until(stream, word):
-    return next(line for line in stream if word in line)
+def read_until(process, word):
+    """Return the first line that says so. A process that never does is ended, and what it said is the error's."""
+    patience = threading.Timer(PATIENCE_S, process.kill)
+    patience.start()
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if word in line:
+            break
+    patience.cancel()
+    assert word in said[-1], said
+    return said[-1]
 
 
 def test_two_captures_in_one_folder_are_refused(data, tmp_path):
