@@ -177,13 +177,14 @@ def _opened(spool: Any, seal_secret: bytes) -> "Iterator[list[Tag]]":  # noqa: A
 def _study(tags: "list[Tag]") -> dict[str, Any]:
     """Return what a reader of a study sees."""
     from wire import kinds
-    from wire.record import Note, Partial, Picture, Result, Summary
+    from wire.record import ClockMark, Note, Partial, Picture, Result, Summary
     from wire.waveform import Waveform
 
     summary = next(Summary.from_tag(tag) for tag in reversed(tags) if tag.kind == Summary.KIND)
     results = [Result.from_tag(tag) for tag in tags if tag.kind == Result.KIND]
     pictures = [Picture.from_tag(tag) for tag in tags if tag.kind == Picture.KIND]
     waves = [Waveform.from_tag(tag) for tag in tags if tag.kind == (kinds.CAPTURE, kinds.WAVEFORM)]
+    marks = [ClockMark.from_tag(tag) for tag in tags if tag.kind == ClockMark.KIND]
     notes = [Note.from_tag(tag).text for tag in tags if tag.kind == Note.KIND]
     return {
         "form": summary.form,
@@ -196,6 +197,7 @@ def _study(tags: "list[Tag]") -> dict[str, Any]:
         "notes": [*notes, *(note for result in results for note in result.notes)],
         "waveforms": [[list(one.names), one.rate_hz, one.count] for one in waves],
         "pictures": [[one.media_type, one.name, len(one.image)] for one in pictures],
+        "device_clock": [mark.device_time for mark in marks if mark.device_time],
         "raw_bytes": sum(len(tag.data) for tag in tags if tag.kind == (kinds.CAPTURE, kinds.RAW)),
     }
 
@@ -208,6 +210,7 @@ def _lines(found: "Recording", told: Mapping[str, Any]) -> Iterator[str]:
         marks = [name for name in ("qc", "partial") if study[name]]
         yield f"{study['form']} of {study['device']}, {study['raw_bytes']} raw bytes{''.join(f', {m}' for m in marks)}"
         yield f"  patient {study['patient'] or 'unknown'}"
+        yield from (f"  its clock said {text}" for text in study["device_clock"])
         yield from (f"  {code:<20} {value} {unit} {loinc}".rstrip() for code, value, unit, loinc in study["values"])
         yield from (f"  waveform {', '.join(names)}: {count} at {hz:g} Hz" for names, hz, count in study["waveforms"])
         yield from (f"  file {name or '-'}: {kind}, {size} bytes" for kind, name, size in study["pictures"])

@@ -77,6 +77,12 @@ def test_a_line_is_recorded_without_a_driver_and_its_card_has_the_form_of_ours(t
     (study,) = json.loads(capsys.readouterr().out)["studies"]
     assert study["values"][0][1:3] == ["71.4", "kg"]
     assert study["raw_bytes"] == 34
+    assert study["device_clock"] == []
+
+
+def test_what_the_device_says_of_its_clock_is_shown(capsys):
+    assert main(["kit", "replay", str(FOLDER / "gmc-live")]) == 0
+    assert "  its clock said 20231110121507\n" in capsys.readouterr().out
 
 
 def test_with_a_driver_the_studies_are_kept_and_the_recording_replays_as_it_was(data, tmp_path, capsys):
