@@ -8,25 +8,35 @@ read, and nothing is computed but the sum.
 
 A file that does not fit is no spectrum: None, and it is kept as any other file. `read_spectra` asks the readers of the
 other forms, too: ANSI N42.42 (`edge.spectra_n42`), ORTEC's binary .Spc (`edge.spectra_spc`) and .Chn
-(`edge.spectra_chn`), Amptek's .mca (`edge.spectra_mca`).
+(`edge.spectra_chn`), Amptek's .mca (`edge.spectra_mca`), AtomTex's .ats (`edge.spectra_ats`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from edge import charset
+from edge.spectra_ats import read_ats
 from edge.spectra_chn import read_chn
 from edge.spectra_mca import read_mca
 from edge.spectra_n42 import is_n42, read_n42
 from edge.spectra_spc import read_spc
-from edge.spectra_words import CHANNELS_MAX, NUMBER_SIZE_MAX, is_number, printable, result_of, total
+from edge.spectra_words import (
+    CHANNELS_MAX,
+    MADE,
+    NUMBER_SIZE_MAX,
+    is_number,
+    made_of,
+    printable,
+    result_of,
+    spoken,
+    text_of,
+    total,
+)
 from wire.record import Result
 
 BLOCKS_MAX: Final = 256
 CUT: Final = "the file ends within a line: its last number may be cut"
-_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".n42", ".cnf")
+ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".ats", ".n42", ".cnf")
 """What is called so is taken for a spectrum; .cnf, Canberra's, is kept and not read."""
 
 
@@ -41,33 +51,24 @@ def read_spectra(name: str, data: bytes) -> tuple[Result, ...]:
 
 def read_spe(data: bytes) -> Result | None:
     """Return what a .Spe file says, values as they stand there; None for what is none."""
-    text = _text(data)
+    text = text_of(data)
     if not text.lstrip().startswith("$"):
         return None
     blocks = _blocks(text.splitlines())
     times, channels = _words(blocks.get("MEAS_TIM", [])), blocks.get("DATA", [])
     counts = _counts(channels)
-    if counts is None or len(times) < 2 or not all(map(is_number, times[:2])):
+    done = made_of({name: _line(blocks.get(name, [])) for name in MADE})
+    if counts is None or done is None or len(times) < 2 or not all(map(is_number, times[:2])):
         return None
-    said = printable(_spoken(" ".join(line.strip() for line in blocks.get("SPEC_ID", []) if line.strip())))
+    said = spoken(_line(blocks.get("SPEC_ID", [])) or _line(blocks.get("SPEC_REM", [])))
     date = next((line.strip() for line in blocks.get("DATE_MEA", []) if line.strip()), "")
-    result = result_of(times[0], times[1], total(counts), len(counts), date, said)
-    return result if text.endswith(("\n", "\r")) else replace(result, notes=(*result.notes, CUT))
+    result = result_of(times[0], times[1], total(counts), len(counts), date, printable(said))
+    cut = () if text.endswith(("\n", "\r")) else (CUT,)
+    return replace(result, notes=(*result.notes, *done, *cut))
 
 
-def _text(data: bytes) -> str:
-    """Return the text as its mark says; without one each byte is a character."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "latin-1")
-    return data.decode(encoding, "replace")
-
-
-def _spoken(text: str) -> str:
-    """Return words in the character set in which their bytes make the most sense (`edge.charset`)."""
-    try:
-        raw = text.encode("latin-1")
-    except UnicodeEncodeError:  # the file's mark said which it is
-        return text
-    return charset.decode(raw, charset.detect(raw))[0]
+def _line(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines if line.strip())
 
 
 def _blocks(lines: list[str]) -> dict[str, list[str]]:
@@ -114,4 +115,5 @@ _READERS: Final[Mapping[str, Callable[[bytes], Result | None]]] = {
     ".spc": read_spc,
     ".chn": read_chn,
     ".mca": read_mca,
+    ".ats": read_ats,
 }

@@ -1,9 +1,10 @@
-"""What the readers of spectra have in common: which words are numbers, their sum, and the RESULT that is made. Pure."""
+"""What the readers of spectra have in common: their text, which words are numbers, the RESULT that is made. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from edge import charset
 from wire.record import Observation, Result
 
 CHANNELS_MAX: Final = 1 << 17
@@ -11,6 +12,32 @@ TEXT_MAX: Final = 200
 NUMBER_SIZE_MAX: Final = 15
 TIME_SIZE_MAX: Final = 32
 """Characters of a time; programs write them with all the digits of a float."""
+DONE: Final = {"SPECTRUMPROCESSED": "the spectrum was processed", "BGNDSUBTRACTED": "the background was subtracted"}
+MADE: Final = (*DONE, "ENCRYPTED")
+"""Where AtomTex's files say what was done to the counts; 0 is nothing."""
+
+_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def text_of(data: bytes) -> str:
+    """Return the text as its mark says. Without one each byte is a character, or each two, as AtomTex writes."""
+    plain = "utf-16-le" if data[1:2] == b"\0" else "latin-1"
+    return data.decode(next((name for mark, name in _MARKS if data.startswith(mark)), plain), "replace")
+
+
+def spoken(text: str) -> str:
+    """Return words in the character set in which their bytes make the most sense (`edge.charset`)."""
+    try:
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:  # the file's mark said which it is
+        return text
+    return charset.decode(raw, charset.detect(raw))[0]
+
+
+def made_of(said: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what AtomTex's marks say was done to the counts; None when they are encrypted."""
+    done = [name for name in MADE if said.get(name, "0").strip("0.") != ""]
+    return None if "ENCRYPTED" in done else tuple(DONE[name] for name in done)
 
 
 def is_number(word: str) -> bool:

@@ -35,6 +35,12 @@ def chn(counts=COUNTS, date=b"22NOV261", sample=b"thyroid, phantom"):
 MCA = b"<<PMCA SPECTRUM>>\r\nTAG - live_data\r\nDESCRIPTION - thyroid, phantom\r\nGAIN - 0\r\nLIVE_TIME - 60.50\r\n"
 MCA += b"REAL_TIME - 61.25\r\nSTART_TIME - 11/22/2026 08:30:00\r\nSERIAL_NUMBER - 1\r\n<<DATA>>\r\n"
 MCA += b"".join(b"%d\r\n" % count for count in COUNTS) + b"<<END>>\r\n<<DP5 CONFIGURATION>>\r\nRESC=?;\r\n"
+ATS = (
+    "TIME = 60\r\nACTIVITY = 0.000000\r\nREMARK = \r\nDATE = 22.11.2026 08:30:00\r\nREALTIME = 61\r\nENCRYPTED = 0\r\n"
+)
+ATS += "BGNDSUBTRACTED = 0\r\nECALIBRATION = 2\r\n0\r\n3\r\nSPECTR = 8\r\n" + "".join(
+    f"{count}\r\n" for count in COUNTS
+)
 N42_2012 = b"""<?xml version="1.0" encoding="UTF-8"?>
 <?xml-model href="http://physics.nist.gov/N42/2011/schematron/n42.sch" type="application/xml"?>
 <n:RadInstrumentData xmlns:n="http://physics.nist.gov/N42/2011/N42" n42DocUUID="d72b7fa7-4a20-43d4-b1b2-7e3b8c6620c1">

@@ -37,6 +37,7 @@ def test_times_stand_as_they_were_written():
     [
         lambda raw: b"\xef\xbb\xbf" + raw,
         lambda raw: raw.decode().encode("utf-16"),
+        lambda raw: raw.decode().encode("utf-16-le"),
         lambda raw: raw.replace(b"$DATA:", b"$Data: ").replace(b"0 3\r\n", b"\r\n0\t3\r\n"),
         lambda raw: raw.replace(b"300\r", b"300.0\r"),
     ],
@@ -57,6 +58,15 @@ def test_a_file_that_ends_within_a_number_says_so():
 def test_what_it_is_of_is_read_in_its_own_alphabet(encoding):
     raw = SPE.decode().replace("thyroid, phantom", "Щитоподібна залоза, фантом").encode(encoding)
     assert read_spe(raw).notes == ("Щитоподібна залоза, фантом",)
+
+
+def test_what_atomtex_says_was_done_to_the_counts_is_told_and_an_encrypted_spectrum_is_not_read():
+    done = b"$SPECTRUMPROCESSED:\r\n1\r\n$BGNDSUBTRACTED:\r\n1\r\n$ENCRYPTED:\r\n0\r\n"
+    raw = SPE.replace(b"SPEC_ID", b"SPEC_REM") + done
+    expected = ("thyroid, phantom", "the spectrum was processed", "the background was subtracted")
+    assert read_spe(raw).notes == expected
+    assert read_spe(raw.replace(b"ENCRYPTED:\r\n0", b"ENCRYPTED:\r\n1")) is None
+    assert read_spe(raw.replace(b"\r\n1\r\n", b"\r\n0.000000\r\n")).notes == ("thyroid, phantom",)
 
 
 def test_a_time_with_all_the_digits_of_a_float_is_seconds():

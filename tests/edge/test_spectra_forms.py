@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from edge.file_contents import contents_of
 from edge.imports import FOLDER
 from edge.spectra import read_spectra
+from edge.spectra_ats import read_ats
 from edge.spectra_chn import read_chn
 from edge.spectra_mca import read_mca
 from edge.spectra_n42 import ATTRIBUTES_MAX, DEPTH_MAX, SPECTRA_MAX, read_n42
@@ -14,7 +15,7 @@ from edge.spectra_spc import read_spc
 from edge.spectra_words import CHANNELS_MAX
 from node.spool import Spool
 from tests.edge.samples import sample
-from tests.edge.spectra_files import COUNTS, MCA, N42_2006, N42_2012, chn, spc
+from tests.edge.spectra_files import ATS, COUNTS, MCA, N42_2006, N42_2012, chn, spc
 from tests.edge.test_imports import imported, opened, tags_of
 from tests.sim.disk import SimDisk
 from wire.record import Result, Summary
@@ -113,6 +114,42 @@ def test_what_does_not_fit_is_no_mca(damage):
 
 
 # N42
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "cp1251"])
+def test_an_ats_says_what_stands_in_it(encoding):
+    result = read_ats(ATS.replace("REMARK = ", "REMARK = щитоподібна").encode(encoding))
+    assert {code: value for code, (value, _) in values(result).items()} == {
+        "live time": "60",
+        "real time": "61",
+        "counts": "51",
+        "channels": "8",
+    }
+    assert (result.device_time, result.notes) == ("22.11.2026 08:30:00", ("щитоподібна",))
+
+
+def test_an_ats_says_that_the_background_was_subtracted():
+    assert read_ats(ATS.replace("TED = 0", "TED = 1").replace("ENCRYPTED = 1", "ENCRYPTED = 0").encode()).notes == (
+        "the background was subtracted",
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text.replace("SPECTR = 8", "SPECTR = 9"),
+        lambda text: text.replace("SPECTR = 8", "SPECTR = 0"),
+        lambda text: text.replace("SPECTR = 8", "SPECTR = \N{SUPERSCRIPT TWO}"),
+        lambda text: text.replace("41", "-41"),
+        lambda text: text.replace("41", "4" * 16),
+        lambda text: text.replace("TIME = 60", "TIME = ", 1),
+        lambda text: text.replace("REALTIME = 61", "REALTIME = soon"),
+        lambda text: text.replace("ENCRYPTED = 0", "ENCRYPTED = 1"),
+    ],
+)
+def test_what_does_not_fit_is_no_ats(damage):
+    assert read_ats(damage(ATS).encode("utf-16-le")) is None
 
 
 @pytest.mark.parametrize("raw", [N42_2012, N42_2006])
@@ -250,10 +287,12 @@ def test_a_file_that_was_cut_is_a_spectrum_that_was_not_read(name):
     assert "was not read" in contents.results[0].notes[0]
 
 
-@given(st.binary(max_size=60), st.integers(0, 1200), st.sampled_from([N42_2012, N42_2006, spc(), chn(), MCA]))
+@given(
+    st.binary(max_size=60), st.integers(0, 1200), st.sampled_from([N42_2012, N42_2006, spc(), chn(), MCA, ATS.encode()])
+)
 def test_any_bytes_are_spectra_or_none(noise, at, raw):
     for damaged in (raw[:at] + noise + raw[at:], raw[:at] + noise + raw[at + len(noise) :]):
-        for name in ("a.n42", "a.spc", "a.spe", "a.chn", "a.mca"):
+        for name in ("a.n42", "a.spc", "a.spe", "a.chn", "a.mca", "a.ats"):
             for result in read_spectra(name, damaged):
                 assert Result.from_tag(result.to_tag()) == result
 

@@ -1,5 +1,6 @@
-"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, .Chn, .mca, N42), its reader raises nothing, keeps to
-its bounds, and what it says can be written as a RESULT; a file that declares a document type or an entity says nothing.
+"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, .Chn, .mca, .ats, N42), its reader raises nothing, keeps
+to its bounds, and what it says can be written as a RESULT; a file that declares a document type or an entity says
+nothing.
 
 `sh tests/fuzz/run.sh 60 fuzz_spectra`, or `python -m tests.fuzz.fuzz_spectra`.
 """
@@ -7,11 +8,11 @@ its bounds, and what it says can be written as a RESULT; a file that declares a 
 from edge.spectra import read_spectra
 from edge.spectra_n42 import SPECTRA_MAX
 from edge.spectra_words import CHANNELS_MAX, TEXT_MAX
-from tests.edge.spectra_files import MCA, N42_2006, N42_2012, chn, spc
+from tests.edge.spectra_files import ATS, MCA, N42_2006, N42_2012, chn, spc
 from tests.fuzz.driver import drive
 from wire.record import Result
 
-NAMES = ("a.spe", "a.spc", "a.n42", "a.chn", "a.mca")
+NAMES = ("a.spe", "a.spc", "a.n42", "a.chn", "a.mca", "a.ats")
 SPE = b"$SPEC_ID:\nphantom\n$DATE_MEA:\n11/22/2026 08:30:00\n$MEAS_TIM:\n60.00 61.25\n$DATA:\n0 3\n1\n20\n0\n300\n"
 SEEDS = [
     b"\0" + SPE,
@@ -21,6 +22,7 @@ SEEDS = [
     b"\2" + N42_2006,
     b"\3" + chn(),
     b"\4" + MCA,
+    b"\5" + ATS.encode(),
 ]
 
 
