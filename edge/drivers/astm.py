@@ -30,6 +30,8 @@ may be a question is acknowledged without a commit (`astm_orders.Held`), for it 
 The answer goes out by `astm_sender`, a machine of its own that has the line only while nobody else speaks: never
 between an ENQ of the analyser and its EOT. Without the option we never send but answers to frames.
 
+With `frames = "bare"` (`astm_bare`) frames have neither number nor checksum, and STX and EOT are answered, too.
+
 Quirks, each seen in a recording or reported from the field: frame numbers that repeat for different frames (Yumizen
 H500: `1,1,1`), so a duplicate is the same number *and* the same bytes, and a number out of order is accepted with a
 note; ENQ and EOT with nothing between as a sign of life; ETB at the end of every record but the last (cobas c111); the
@@ -60,6 +62,7 @@ from edge.driver import (
     StudyEnds,
 )
 from edge.drivers import astm_records as lis
+from edge.drivers.astm_bare import BareLexer
 from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
 from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
 from edge.drivers.astm_orders import QUESTION, RESULTS, Held, Question, answer, matching, read_question
@@ -88,6 +91,8 @@ NOISE_ALARM_SIZE: Final = 1_024
 INPUT_SIZE_MAX: Final = 1 << 17
 """Bytes kept while a commit is awaited. A sender waits for its ACK, so more is no ASTM."""
 
+CHECKED, BARE = "checked", "bare"
+
 FACTS: Final = Facts(
     name="astm",
     version="1",
@@ -100,6 +105,7 @@ FACTS: Final = Facts(
         Option("controls", "CTRL,CONTROL,QC", "specimen names of control material, separated by commas"),
         Option("codes", "", "file with the clinic's own table of codes and units, beside the kit's"),
         Option("orders", False, "answer the analyser's questions for work orders from the kit's worklist"),
+        Option("frames", CHECKED, "bare: without number and checksum, as a Snibe Maglumi sends them", (CHECKED, BARE)),
         Option("frame_size", TEXT_SIZE_MAX, "characters of text in a frame of such an answer, 64 to 63993"),
     ),
 )
@@ -107,14 +113,15 @@ FRAME_TEXT_MIN, FRAME_TEXT_MAX = 64, 63_993
 
 GIVEN_UP: Final = (b"\x04", b"\x05")
 """After an ENQ: it was given up before we read it. A late ACK would be taken for that of a frame."""
-_HEADER: Final = re.compile(rb"\x02[0-7]H\|[\\`~@!]\^&")
+_HEADER: Final = re.compile(rb"\x02[0-7]?H\|[\\`~@!]\^&")
 NOTHING: Final = Piece("", b"")
 NEUTRAL, ASKED, RECEIVING, STORING = "neutral", "asked", "receiving", "storing"
 
 MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     # state, event: next state, action (a method of _Astm; it may choose another state)
     (NEUTRAL, "ENQ"): (ASKED, "ask"),
-    (NEUTRAL, "EOT"): (NEUTRAL, "ignore"),
+    (NEUTRAL, "EOT"): (NEUTRAL, "part"),
+    (NEUTRAL, "STX"): (NEUTRAL, "ignore"),
     (NEUTRAL, "FRAME"): (NEUTRAL, "overhear"),
     (NEUTRAL, "BAD"): (NEUTRAL, "ignore"),
     (NEUTRAL, "SILENCE"): (NEUTRAL, "close"),
@@ -124,6 +131,7 @@ MOVES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     (ASKED, "LOST"): (NEUTRAL, "forget_line"),
     (RECEIVING, "ENQ"): (ASKED, "ask_again"),
     (RECEIVING, "EOT"): (NEUTRAL, "finish"),
+    (RECEIVING, "STX"): (RECEIVING, "greet"),
     (RECEIVING, "FRAME"): (STORING, "store"),
     (RECEIVING, "REPEAT"): (RECEIVING, "acknowledge"),
     (RECEIVING, "BAD"): (RECEIVING, "reject"),
@@ -139,7 +147,14 @@ class _Astm:
     """One analyser on one port. See the module's text."""
 
     def __init__(
-        self, encoding: str, controls: frozenset[str], table: codes.Codes, frame_size: int, *, orders: bool
+        self,
+        encoding: str,
+        controls: frozenset[str],
+        table: codes.Codes,
+        frame_size: int,
+        *,
+        orders: bool,
+        is_bare: bool,
     ) -> None:
         self._encoding, self._controls, self._table = encoding, controls, table
         self._tongue = "ascii" if encoding == "auto" else encoding
@@ -151,7 +166,8 @@ class _Astm:
         self._questions: dict[int, Question] = {}
         """Those whose orders are looked up, by token: several may come in one reading of the port."""
         self._state = NEUTRAL
-        self._lexer = Lexer()
+        self._is_bare = is_bare
+        self._lexer = BareLexer() if is_bare else Lexer()
         self._input = bytearray()
         self._token = 0
         self._now = self._heard_at = self._answered_at = self._close_at = 0.0
@@ -289,6 +305,10 @@ class _Astm:
     def _ignore(self, _: Piece) -> list[Event]:
         return []
 
+    def _part(self, _: Piece) -> list[Event]:
+        """EOT once more: with bare frames it wants its answer, and without it the message would come again."""
+        return self._say(ACK) if self._is_bare else []
+
     def _forget_line(self, _: Piece) -> list[Event]:
         self._lexer.rest()
         self._input.clear()
@@ -417,7 +437,7 @@ class _Astm:
     def _note_oddities(self, piece: Piece) -> None:
         for text in piece.notes:
             self._note(text)
-        if self._last is not None and piece.number != (self._last.piece.number + 1) % 8:
+        if self._last is not None and not self._is_bare and piece.number != (self._last.piece.number + 1) % 8:
             self._note(f"frame number {piece.number} after {self._last.piece.number}; its sum holds")
         if self._lexer.dropped_bytes:
             self._note(f"{self._lexer.dropped_bytes} bytes between frames were dropped")
@@ -464,7 +484,8 @@ class _Astm:
         asked = self._settle_held()
         if is_undecided and self._message is None:
             return self._interrupt("EOT before the end of the message", piece.raw)
-        return [*asked, *self._finish_study(piece)]
+        is_over = self._message is None or self._message.is_done
+        return [*asked, *self._finish_study(piece), *(self._say(ACK) if self._is_bare and is_over else [])]
 
     def _finish_study(self, piece: Piece) -> list[Event]:
         message = self._message
@@ -567,7 +588,10 @@ def create(options: Mapping[str, object]) -> Driver:
         raise ConfigError(
             f"driver {FACTS.name!r}: option 'frame_size' is {size}; it may be {FRAME_TEXT_MIN} to {FRAME_TEXT_MAX}"
         )
-    return _Astm(str(chosen["encoding"]), controls, table, size, orders=bool(chosen["orders"]))
+    orders, is_bare = bool(chosen["orders"]), chosen["frames"] == BARE
+    if orders and is_bare:
+        raise ConfigError(f"driver {FACTS.name!r}: option 'orders' is true; with frames = 'bare' nothing is asked for")
+    return _Astm(str(chosen["encoding"]), controls, table, size, orders=orders, is_bare=is_bare)
 
 
 def _whole(data: bytes) -> int:

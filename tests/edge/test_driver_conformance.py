@@ -16,6 +16,7 @@ OPTIONS = [
     ("andscale", {}),
     ("astm", {}),
     ("astm", {"encoding": "cp866"}),
+    ("astm", {"frames": "bare"}),
     ("astm", {"orders": True, "frame_size": 64}),
     ("barcode", {"scheme": "mod97", "prefix": "P", "answer": "ack"}),
     ("barcode", {"badge": "1", "badge_scheme": "mod10"}),

@@ -6,6 +6,7 @@ import tomllib
 from hardware.simulated.abacus import Abacus
 from hardware.simulated.analyser import Analyser
 from hardware.simulated.asking_analyser import AskingAnalyser
+from hardware.simulated.bare_analyser import BareAnalyser
 from hardware.simulated.bc2800 import Bc2800
 from hardware.simulated.contec import Contec
 from hardware.simulated.file_sender import FileSender
@@ -83,6 +84,7 @@ def controls_between_patients():
 
 DEVICES = {
     "astm-xp100": lambda: analyser("xp100"),
+    "astm-bare": lambda: BareAnalyser(7, 2, faults=["cut", "lost-ack"]),
     "astm-c111": lambda: analyser("c111", count=2),
     "astm-genexpert": lambda: analyser("genexpert"),
     "astm-blocks-cp1251": lambda: analyser("blocks", encoding="cp1251"),
