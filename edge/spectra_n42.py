@@ -11,7 +11,8 @@ portals wrote (InterSpec, SpecUtils, becquerel's samples). Names without prefix:
 
 The root may stand within another (an Event). Writers mix the names of the two, so each is taken where it stands: as a
 child of the spectrum, else of what is around it, the nearest first. A name deeper down (of a dose, an analysis) is
-another's. Durations are ISO 8601: PT60.5S is told as 60.5 seconds, any other form as it stands.
+another's. Durations are ISO 8601: PT60.5S is told as 60.5 seconds and so is PT1M0.5S, as .NET and Java write it; what
+has years or months, or is none, stands as it is.
 
 The file may be a stranger's: what declares a document type or an entity, nests or grows beyond the bounds, or is not
 well-formed to its end, is no spectrum, and is kept as any other file. White space before the declaration, NULs behind
@@ -21,10 +22,11 @@ the end, and UTF-8 that calls itself UTF-16 (.NET writes it) are borne. Owns not
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 from xml.parsers import expat
 
-from edge.spectra_words import CHANNELS_MAX, is_number, printable, result_of, total
+from edge.spectra_words import CHANNELS_MAX, printable, result_of, total
 from wire.record import Result
 
 ROOTS: Final = frozenset({"RadInstrumentData", "N42InstrumentData"})
@@ -37,7 +39,11 @@ TEXT_SIZE_MAX: Final = 2 << 20
 """Characters of one element that is read: channels are at most CHANNELS_MAX numbers."""
 BEGIN_SIZE: Final = 2048
 """One of the roots stands within the first bytes."""
-_SECONDS: Final = re.compile(r"PT(\d{1,12}(?:\.\d{1,18})?)S")
+_DURATION: Final = re.compile(
+    r"P(?:(\d{1,4})D)?T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,12}(?:\.\d{1,18})?)S)?", re.ASCII
+)
+_LASTS: Final = (86_400, 3600, 60)
+"""Seconds of a day, an hour, a minute."""
 _COUNT: Final = re.compile(r"\d{1,15}(?:\.\d{0,15})?(?:[eE][+-]?\d{1,2})?")
 _SCOPES: Final = frozenset({"RadMeasurement", "DerivedData", "Measurement", "DetectorData"})
 LIVE: Final = ("LiveTimeDuration", "LiveTime")
@@ -198,8 +204,14 @@ def _result(spectrum: _Spectrum, *, with_detector: bool, more: Sequence[str]) ->
 
 
 def _seconds(duration: str) -> str:
-    found = _SECONDS.fullmatch(duration)
-    return found[1] if found and is_number(found[1]) else printable(duration)
+    found = _DURATION.fullmatch(duration)
+    if found is None or not any(found.groups()):
+        return printable(duration)
+    *longer, seconds = found.groups()
+    if not any(longer):
+        return seconds
+    more = sum(int(part or 0) * lasts for part, lasts in zip(longer, _LASTS, strict=True))
+    return f"{Decimal(seconds or 0) + more:f}"
 
 
 def _counts(words: list[str], *, is_counted: bool) -> list[float]:

@@ -160,15 +160,36 @@ def test_both_editions_of_n42(raw):
     assert result.notes in {("Foreground",), ("Item",)}
 
 
-def test_each_spectrum_of_a_file_is_told_and_a_duration_that_is_not_in_seconds_stands_as_it_is():
+def test_each_spectrum_of_a_file_is_told():
     _, background = read_n42(N42_2012)
     assert values(background) == {
-        "live time": ("PT5M", ""),
-        "real time": ("PT5M", ""),
+        "live time": ("300", "s"),
+        "real time": ("300", "s"),
         "counts": ("5", ""),
         "channels": ("8", ""),
     }
     assert background.notes == ("Background",)
+
+
+@pytest.mark.parametrize(
+    ("duration", "told"),
+    [
+        ("PT60.50S", ("60.50", "s")),
+        ("PT1M0.50S", ("60.50", "s")),
+        ("PT10M40S", ("640", "s")),
+        ("PT1H", ("3600", "s")),
+        ("P0DT0H5M0.250S", ("300.250", "s")),
+        ("P1DT1S", ("86401", "s")),
+        ("P1M", ("P1M", "")),
+        ("PT", ("PT", "")),
+        ("-PT5S", ("-PT5S", "")),
+        ("PT60,5S", ("PT60,5S", "")),
+        ("PT\N{ARABIC-INDIC DIGIT FIVE}S", ("PT\N{ARABIC-INDIC DIGIT FIVE}S", "")),
+    ],
+)
+def test_a_duration_is_told_in_seconds(duration, told):
+    (result, *_) = read_n42(N42_2012.replace(b"PT60.50S", duration.encode()))
+    assert values(result)["live time"] == told
 
 
 def test_of_many_spectra_the_first_are_told():
