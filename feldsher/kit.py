@@ -173,7 +173,7 @@ def _selftest_checks(data: Path) -> Iterator[tuple[str, int, str]]:
     from edge.way_checks import check_place, way_checks
     from node.enrolment import load_kit
 
-    yield _tried("enrolment", lambda: load_kit(data / ENROLMENT))
+    yield _tried("enrolment", lambda: _try_enrolment(data / ENROLMENT))
     yield _tried("card: write, fsync, rename, remove", lambda: _try_card(data))
     yield _tried("configuration", lambda: config.load(data / CONFIG))
     with contextlib.suppress(ConfigError):
@@ -194,6 +194,14 @@ def _tried(what: str, test: Callable[[], object]) -> tuple[str, int, str]:
     except FeldsherError as error:
         return what, error.exit_code, str(error)
     return what, 0, ""
+
+
+def _try_enrolment(path: Path) -> None:
+    from node.enrolment import load_kit
+
+    if not load_kit(path).gateways:
+        why = "it names no gateway, and no kit runs without: add a gateway at the centre, then this kit anew"
+        raise ConfigError(f"{path}: {why}")
 
 
 def _try_card(data: Path) -> None:

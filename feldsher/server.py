@@ -232,6 +232,9 @@ def _user_disable(centre: Centre, args: argparse.Namespace) -> dict[str, Any]:
 def _kit_add(centre: Centre, args: argparse.Namespace) -> dict[str, Any]:
     out = args.out or Path(f"{args.name}.toml")
     kit = enrolment.add_kit(centre, args.name, out, args.gateway, _actor())
+    if not any(not one.revoked for one in centre.peers.gateways()):
+        note = "there is no gateway yet: with this file a kit captures one device to try it, and does not run"
+        print(f"feldsher: {note}", file=sys.stderr)
     return {"name": kit.name, "file": str(out), "link_public": kit.link_public.hex()}
 
 

@@ -167,6 +167,15 @@ def test_a_selftest_names_everything_that_is_wrong_and_ends_with_the_first_class
     assert "/dev/no-such-port" in out
 
 
+def test_a_selftest_is_not_content_with_an_enrolment_with_which_no_kit_runs(kit, capsys):
+    path = kit / "enrolment.toml"
+    path.write_text(path.read_text().partition("[[gateway]]")[0])
+    assert main(["kit", "selftest", "--data", str(kit)]) == CONFIG
+    assert "it names no gateway" in capsys.readouterr().out
+    assert main(["kit", "run", "--data", str(kit)]) == CONFIG
+    assert "names no gateway" in capsys.readouterr().err
+
+
 def test_a_selftest_has_a_line_for_each_way(kit, capsys):
     ways = (("gsm", "modem:///dev/no-modem?to=udp://h:1"), ("stick", "dir:///tmp/stick"))
     (kit / "kit.toml").write_text("".join(f'[[way]]\nname = "{name}"\nurl = "{url}"\n' for name, url in ways))
