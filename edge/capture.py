@@ -60,7 +60,7 @@ from edge.driver import (
     StudyEnds,
 )
 from edge.open_study import OpenStudy, StudyJournal
-from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, with_reading
+from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, stepped, with_reading
 from edge.whereabouts import Whereabouts
 from node.clock import Clock
 from wire import kinds, record
@@ -509,7 +509,7 @@ class Capture:
         why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
         stepped_ms = self._timekeeping.less_monotonic_ms(now) - study.set_by_ms
         if abs(stepped_ms) > STEP_MS:
-            study.mark = replace(study.mark or self._timekeeping.mark(now), stepped_ms=stepped_ms)
+            study.mark = stepped(study.mark or self._timekeeping.mark(now), stepped_ms)
         if study.journal is not None and (said := [*why, *study.remarks()]):
             self._append(line, study, said)
         line.study = None

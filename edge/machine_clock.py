@@ -13,6 +13,7 @@ from edge.timekeeping import MachineClock
 
 STA_UNSYNC: Final = 0x0040
 """<linux/timex.h>: nobody disciplines the clock, or has not for hours."""
+BOOT_SIZE: Final = 8
 RTC: Final = Path("/sys/class/rtc")
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -59,7 +60,7 @@ def _has_rtc() -> bool:
 @functools.cache
 def _boot() -> bytes:
     try:
-        return UUID(_text(BOOT_ID)).bytes
+        return UUID(_text(BOOT_ID)).bytes[:BOOT_SIZE]
     except ValueError:
         return b""
 

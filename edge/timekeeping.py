@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from node.clock import Clock
-from wire.record import ClockMark
+from wire.record import INTEGER_MAX, ClockMark
 
 DRIFT_PPM: Final = 100.0
 """A Pi's crystal is within 50 parts in a million when it is warm, and a van is not always."""
@@ -29,6 +29,7 @@ WRITTEN_MS: Final = 1_793_000_000_000
 """No study is older than this program (October 2026): a clock that says so was never set."""
 READING_S_MAX: Final = 3_600.0
 """What a device said of its clock goes with the studies of the next hour."""
+READING_SIZE_MAX: Final = 64
 SAME_MS: Final = 1_000
 """A reading that differs less from the one before says nothing new."""
 STEP_MS: Final = 1_000
@@ -37,7 +38,7 @@ STEP_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class MachineClock:
-    """What the machine says of its clock. `boot`: 16 bytes that are others after the next start; b"": not known."""
+    """What the machine says of its clock. `boot`: 8 bytes that are others after the next start; b"": not known."""
 
     synchronised: bool = False
     error_ms: int = 0
@@ -90,16 +91,15 @@ class Timekeeping:
         if machine.synchronised:
             self._take(_Known("network", kit_ms - now * 1000, now, machine.error_ms), now)
         source = "rtc" if machine.has_rtc and kit_ms >= WRITTEN_MS else "none"
-        mark = ClockMark(
-            source, max(0, kit_ms), max(0, round(now * 1000)), machine.boot, zone_min=self._zone_min(kit_ms)
-        )
+        uptime_ms = max(0, round(now * 1000))
+        mark = ClockMark(source, max(0, _bounded(kit_ms)), uptime_ms, machine.boot, zone_min=self._zone_min(kit_ms))
         known = self._known
         if known is None:
             return mark
         return replace(
             mark,
             source=known.source,
-            offset_ms=round(kit_ms - now * 1000 - known.base_ms),
+            offset_ms=_bounded(round(kit_ms - now * 1000 - known.base_ms)),
             error_ms=round(known.error_at(now)),
             age_ms=round(max(0.0, now - known.at) * 1000),
         )
@@ -115,7 +115,9 @@ class Timekeeping:
         """Return how far a device's clock, which said `read` at `at`, was from the kit's: ahead is positive."""
         kit_ms = self._clock.time_ms() - round((now - at) * 1000)
         aware = read if read.tzinfo is not None else read.replace(tzinfo=self._zone)
-        return Reading(text, (aware - _moment(0)) // timedelta(milliseconds=1) - kit_ms, at)
+        return Reading(
+            text[:READING_SIZE_MAX], _bounded((aware - _moment(0)) // timedelta(milliseconds=1) - kit_ms), at
+        )
 
     def less_monotonic_ms(self, now: float) -> int:
         """Return the kit's clock less its monotonic one: it changes when the clock is set."""
@@ -133,6 +135,15 @@ class Timekeeping:
 def with_reading(mark: ClockMark, reading: Reading) -> ClockMark:
     """Return the mark with what a device's clock said."""
     return replace(mark, device_time=reading.text, device_offset_ms=reading.offset_ms)
+
+
+def stepped(mark: ClockMark, by_ms: int) -> ClockMark:
+    """Return the mark of a study while which the clock was set forward by so much."""
+    return replace(mark, stepped_ms=_bounded(by_ms))
+
+
+def _bounded(ms: int) -> int:
+    return min(max(ms, -INTEGER_MAX), INTEGER_MAX)
 
 
 def _moment(time_ms: int) -> datetime:

@@ -198,7 +198,7 @@ boots = Table(
     metadata,
     _number(),
     Column("kit_id", BIG, ForeignKey("kits.id"), nullable=False),
-    Column("boot", String(32), nullable=False),
+    Column("boot", String(16), nullable=False),
     Column("base_ms", BIG, nullable=False),
     Column("uptime_ms", BIG, nullable=False),
     Column("error_ms", BIG, nullable=False),

@@ -66,8 +66,8 @@ def _study_id(value: object) -> bytes:
 
 
 def _boot_id(value: object) -> bytes:
-    if not isinstance(value, bytes) or len(value) not in {0, 16}:
-        raise ValueError("16 bytes, or none")
+    if not isinstance(value, bytes) or len(value) not in {0, 8}:
+        raise ValueError("8 bytes, or none")
     return value
 
 

@@ -44,9 +44,7 @@ from pathlib import Path
 from typing import Final
 
 from edge import charset, codes
-from edge.device_time import from_stamp
 from edge.driver import (
-    ClockRead,
     Commit,
     Driver,
     Event,
@@ -64,7 +62,7 @@ from edge.driver import (
 from edge.drivers import astm_records as lis
 from edge.drivers.astm_bare import BareLexer
 from edge.drivers.astm_frames import ACK, NAK, STX, Lexer, Piece
-from edge.drivers.astm_message import Frame, Message, cut, heir_of, merged
+from edge.drivers.astm_message import Frame, Message, clock_of, cut, heir_of, merged
 from edge.drivers.astm_orders import QUESTION, RESULTS, Held, Question, answer, matching, read_question
 from edge.drivers.astm_sender import TEXT_SIZE_MAX, WAITING_MAX, Sender
 from edge.registry import read_options
@@ -426,7 +424,7 @@ class _Astm:
             self._message = Message()
             events.append(_begins(next((one for _, one in frame.pending), b"")))
         message = self._message
-        events += _clock_of(frame, self._now)
+        events += clock_of(frame, self._now)
         self._note_oddities(frame.piece)
         is_end = frame.take_group(message, self._controls)
         raw = (self._rest if frame.raw_from == 0 else b"") + frame.piece.raw[frame.raw_from : frame.raw_to]
@@ -557,14 +555,6 @@ class _Astm:
 
     def _report(self, message: Message) -> lis.Report:
         return lis.read(message.records, self._table, self._encoding, message.remarks(), self._controls)
-
-
-def _clock_of(frame: Frame, at: float) -> list[Event]:
-    """Return what the analyser's clock says: H.14, when the message was made."""
-    header = next((one for _, one in frame.pending if lis.kind_of(one) == "H"), None)
-    text = lis.time_of(header) if header is not None else ""
-    read = from_stamp(text)
-    return [] if read is None else [ClockRead(text, read, at)]
 
 
 def _begins(header: bytes) -> StudyBegins:

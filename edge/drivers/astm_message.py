@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from edge.device_time import from_stamp
+from edge.driver import ClockRead, Event
 from edge.drivers import astm_records as lis
 from edge.drivers.astm_frames import Piece
 
@@ -223,3 +225,11 @@ def _is_comment_there(message: Message, record: bytes) -> bool:
 def _index(records: Sequence[bytes], fits: Callable[[bytes], bool]) -> int:
     """Return where the latest record that fits stands, or -1."""
     return next((at for at in range(len(records) - 1, -1, -1) if fits(records[at])), -1)
+
+
+def clock_of(frame: Frame, at: float) -> list[Event]:
+    """Return what the analyser's clock says: H.14, when the message was made."""
+    header = next((one for _, one in frame.pending if lis.kind_of(one) == "H"), None)
+    text = lis.time_of(header) if header is not None else ""
+    read = from_stamp(text)
+    return [] if read is None else [ClockRead(text, read, at)]

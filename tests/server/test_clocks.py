@@ -12,7 +12,7 @@ from server import tables as t
 from tests.server import samples
 from wire.record import ClockMark
 
-BOOT, NEXT_BOOT = bytes(range(16)), bytes(16)
+BOOT, NEXT_BOOT = bytes(range(8)), bytes(8)
 TRUE_MS = samples.OPENED_MS
 """When the true time was that of the samples, the boots of these tests were 100 s old."""
 UP_MS = 100_000

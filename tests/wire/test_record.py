@@ -67,7 +67,7 @@ records = st.one_of(
         text,
         count,
         count,
-        st.binary(min_size=16, max_size=16),
+        st.binary(min_size=8, max_size=8),
         difference,
         count,
         count,

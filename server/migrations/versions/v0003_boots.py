@@ -16,7 +16,7 @@ def upgrade() -> None:
         "boots",
         sa.Column("id", BIG, autoincrement=True),
         sa.Column("kit_id", BIG, nullable=False),
-        sa.Column("boot", sa.String(length=32), nullable=False),
+        sa.Column("boot", sa.String(length=16), nullable=False),
         sa.Column("base_ms", BIG, nullable=False),
         sa.Column("uptime_ms", BIG, nullable=False),
         sa.Column("error_ms", BIG, nullable=False),
