@@ -149,4 +149,8 @@ def _look(kind: str, parts: Sequence[dict[str, Any]]) -> str:
     there = sum(part["done"] >= part["size"] for part in found)
     if not found:
         return ""
-    return f"{kind} there" if there == len(found) else f"{there} of {len(found)} {kind}s there"
+    return f"{kind} there" if there == len(found) else f"{there} of {len(found)} {_plural(kind)} there"
+
+
+def _plural(kind: str) -> str:
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"

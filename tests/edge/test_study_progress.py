@@ -57,6 +57,7 @@ def test_no_time_is_foretold_while_a_part_of_it_is_held_back(spool):
     (line,) = watching.study_lines([study])
     assert "left" not in line
     assert "0 of 2 previews there" in line
+    assert "0 of 1 summaries there" in line
 
 
 def test_a_study_that_is_being_captured_has_no_bar(spool):
