@@ -9,6 +9,7 @@ import pytest
 from edge import device_time, machine_clock
 from edge.driver import ClockRead, Commit, Located, StudyBegins, StudyEnds
 from edge.timekeeping import READING_S_MAX, MachineClock, Timekeeping, stepped, with_reading
+from feldsher import kit
 from tests.edge.van import Van, studies_in
 from tests.sim.disk import SimDisk
 from wire.record import ClockMark
@@ -308,3 +309,22 @@ def test_what_the_kernel_says_of_its_clock(monkeypatch, state, status, maxerror_
 
     monkeypatch.setattr(machine_clock, "_libc", Libc)
     assert machine_clock._disciplined() == wanted
+
+
+# What a technician sees
+
+
+@pytest.mark.parametrize(
+    ("machine", "fix", "says"),
+    [
+        (MachineClock(), None, "never set; nobody tells the time"),
+        (MachineClock(has_rtc=True), None, "from its battery; nobody tells the time"),
+        (MachineClock(synchronised=True, error_ms=40), None, "+0.0 s from the network, within 0.0 s"),
+        (MachineClock(), NOON + timedelta(seconds=90), "-90.0 s from GPS, within 1.0 s"),
+    ],
+)
+def test_the_status_says_who_tells_the_time(machine, fix, says):
+    keeping = made(HandClock(), machine)
+    if fix is not None:
+        keeping.satellites_said(fix, 100.0)
+    assert kit._clock(keeping.status(100.0)) == says
