@@ -102,7 +102,7 @@ def read_question(records: Sequence[bytes], encoding: str) -> Question:
     asked: list[Asked] = []
     tests: set[str] = set()
     is_all = cancels = False
-    wrong = ""
+    wrong = "its maker wants an answer in a form of its own" if mode.strip().upper() == lis.MINDRAY_QUESTION else ""
     for record in records:
         if lis.kind_of(record) != "Q":
             continue

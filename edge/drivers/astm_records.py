@@ -6,7 +6,8 @@ delimiter.
 Nothing is trimmed or converted on the way into an observation: "  5.5" stays "  5.5".
 
 What is a control and not a patient: H.12 = Q, O.12 = Q, or a specimen marked as control material. H.12 = T (training)
-and D (debugging) are no patient's either.
+and D (debugging) are no patient's either. Mindray says there what the message is: PR a patient's results, QR a
+control's, CR a calibration's, RQ a question.
 """
 
 import re
@@ -33,6 +34,12 @@ ID_FIELDS: Final = ("P.3", "P.4", "P.5")
 SYSMEX_ATTRIBUTES: Final = frozenset("MABC")
 """How the number came: typed, made by the analyser, read from a bar code, given by the host."""
 ROCHE_SAMPLE_TYPES: Final = frozenset({"S0", "S1", "S2", "S3", "S4", "S5", "QC"})
+MINDRAY_RESULTS: Final = frozenset({b"PR", b"QR", b"CR"})
+"""H.12 of Mindray's BS and CL series (Host Interface Manual, as three readers restate it, two with real logs)."""
+MINDRAY_QUESTION: Final = b"RQ"
+NO_PATIENT: Final = frozenset({b"Q", b"T", b"D", b"QR", b"CR"})
+RESULT_STATUSES: Final = frozenset("CPFXISMRNQVW")
+"""LIS02-A2 9.9, R.9."""
 CONTROL_WORDS: Final = frozenset({"CTRL", "CONTROL", "QC"})
 
 _HEX_ESCAPE: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})*")
@@ -95,8 +102,8 @@ def specimen_of(order: bytes, marks: Delimiters) -> tuple[bytes, bytes]:
     return field_at(fields, 3).strip(), field_at(fields, 4).strip()
 
 
-def tube_number(specimen: Sequence[str], place: Sequence[str]) -> str:
-    """Return the number of the tube that an order is about, or ""; given the components of O.3 and of O.4, trimmed.
+def tube_number(specimen: Sequence[str], place: Sequence[str], mode: bytes = b"") -> str:
+    """Return the number of the tube that an order is about, or ""; given O.3 and O.4 in trimmed components, and H.12.
 
     It is the first component of O.3, or of O.4 where O.3 is empty: O.4 is the analyser's own name for it (E1394 9.4.4).
     Makers do otherwise, and what stands first with them is a counter or a place in a rack, which names nobody:
@@ -104,7 +111,10 @@ def tube_number(specimen: Sequence[str], place: Sequence[str]) -> str:
         sampler ^ position ^ number ^ M|A|B|C    Sysmex, O.4 or O.3; host interface of the XN-L, as readers restate it
         counter ^ number ^ count ^ ^ counter     Roche c 311, Hitachi 7600, O.3; as three readers show real ones
         sequence ^ rack ^ position ^ ^ S1 ^ SC   Roche cobas, O.4: no number
+        counter ^ rack ^ position                Mindray, O.3: no number; O.4 is the bar code
     """
+    if mode in MINDRAY_RESULTS and len(specimen) == 3 and specimen[0].isdigit():
+        specimen = ()
     return _number_in(specimen, next(filter(None, specimen), "")) or _number_in(place, next(iter(place), ""))
 
 
@@ -116,6 +126,18 @@ def _number_in(parts: Sequence[str], usual: str) -> str:
     if first.isdigit() and second and third.isdigit() and not fourth and fifth.isdigit():
         return second
     return "" if fifth in ROCHE_SAMPLE_TYPES else usual
+
+
+def _places(result: Sequence[bytes]) -> tuple[int, int, int, int, int]:
+    """Return which fields of an R record are end, beginning, range, flags and status.
+
+    R.13, R.12, R.6, R.7 and R.9; each one later where R.10, which is a time, is a status and R.9 is none: so Mindray's
+    manual shows it. R.9 is then the word for a result without a number, which is a flag where R.8 is empty.
+    """
+    nine, ten = (field_at(result, number).strip().decode("latin-1") for number in (9, 10))
+    if nine in RESULT_STATUSES or ten not in RESULT_STATUSES:
+        return 13, 12, 6, 7, 9
+    return 14, 13, 7, 8 if field_at(result, 8).strip() else 9, 10
 
 
 def is_anonymous(patient: bytes, marks: Delimiters) -> bool:
@@ -130,7 +152,7 @@ def is_control(record: bytes, marks: Delimiters, words: frozenset[str] = CONTROL
     fields = marks.split(record)
     twelve = field_at(fields, 12).strip().upper()
     if kind_of(record) == "H":
-        return twelve in {b"Q", b"T", b"D"}
+        return twelve in NO_PATIENT
     if twelve == b"Q":
         return True
     marked = b"^".join(field_at(fields, number) for number in (3, 4, 16)).replace(marks.component, b"^")
@@ -167,6 +189,7 @@ class _Reader:
         self.patient: dict[tuple[str, str], None] = {}
         self.tubes: dict[str, None] = {}
         self.device_time, self.last, self.qc = "", "", False
+        self.mode = b""
         self.notes: list[str] = []
 
     def take(self, record: bytes) -> None:
@@ -215,9 +238,9 @@ class _Reader:
 
     def _header(self, fields: Sequence[bytes]) -> None:
         self.device_time = self._text(fields, 14)
-        mode = self._text(fields, 12).strip().upper()
-        if mode in {"T", "D"}:
-            self._note(f"processing id {mode}: no patient's result")
+        self.mode = field_at(fields, 12).strip().upper()
+        if self.mode in {b"T", b"D"}:
+            self._note(f"processing id {self.mode.decode('latin-1')}: no patient's result")
 
     def _patient(self, fields: Sequence[bytes]) -> None:
         self.patient = self._ids("P", fields)
@@ -241,17 +264,19 @@ class _Reader:
         specimen, place = self._text(fields, 3), self._text(fields, 4)
         self.group = self.groups.setdefault(key, _Group(specimen))
         self.group.ids |= self.patient | ids
-        if number := tube_number(self._components(specimen), self._components(place)):
+        if number := tube_number(self._components(specimen), self._components(place), self.mode):
             self.tubes[number] = None
+        if self.mode in {b"QR", b"CR"}:
+            self._note(f"control or calibration: {self._rest(fields)}")
 
     def _result(self, fields: Sequence[bytes]) -> None:
         if self.group is None:
             self.group = self.groups.setdefault("", _Group(ids=dict(self.patient)))
         code, value, unit = (self._text(fields, number) for number in (3, 4, 5))
         parts = self._parts(code)
-        coding = self.codes.coding(parts, value, unit)
-        time = self._text(fields, 13) or self._text(fields, 12)
-        limits, flags, status = (self._text(fields, number) for number in (6, 7, 9))
+        coding = self.codes.coding(parts, value.rstrip(self.marks.component.decode("latin-1")), unit)
+        ended, begun, limits, flags, status = (self._text(fields, number) for number in _places(fields))
+        time = ended or begun
         known = (coding.loinc, coding.ucum, coding.value)
         one = Observation(code, _name(code, self.marks), value, unit, limits, flags, status, time, (), *known)
         self.group.observations.append(one)

@@ -125,3 +125,76 @@ def test_the_parts_of_a_blood_count_are_coded_as_sysmex_and_horiba_name_them(nam
     assert (
         heard(b"H|\\^&|||SIM\r", record.replace(unit.encode(), b"g"), b"L|1|N\r").studies[0].observations[0].loinc == ""
     )
+
+
+def of_mindray(mode, order, *results):
+    """Return the study of a message in Mindray's form (BS and CL series): the kind of message stands in H.12.
+
+    As the Host Interface Manual's form is restated by three readers of it, two of which show an analyser's own logs.
+    """
+    texts = (f"H|\\^&|||SIM^^|||||||{mode}|1394-97|20260704001222", "P|797", order, *results, "L|1|N")
+    return heard(*(f"{one}\r".encode() for one in texts)).studies[0]
+
+
+MINDRAY_RESULT = "R|1|WBC^white cells^^F|5.5^^^^|10*3/uL|4.0^9.0|N||F|5.5^^^^|0|20260704000931||SIM^"
+
+
+@pytest.mark.parametrize(
+    ("specimen", "place", "numbers"),
+    [
+        ("114^1^18", "S9", ("S9",)),  # the analyser's counter, rack and position; then the bar code
+        ("8^^", "S9", ("S9",)),
+        ("2^1^1", "", ()),
+        ("S9^", "", ("S9",)),  # eCL8000 says PR, too, and has the tube in O.3
+    ],
+)
+def test_mindrays_counter_is_no_tube(specimen, place, numbers):
+    assert of_mindray("PR", f"O|797|{specimen}|{place}|X|R", MINDRAY_RESULT).ends.patient_ids == numbers
+
+
+def test_a_value_with_empty_components_behind_it_is_a_number():
+    (one,) = of_mindray("PR", "O|1|1^1^1|S9|X|R", MINDRAY_RESULT).observations
+    assert (one.value, one.ucum_value, one.loinc) == ("5.5^^^^", "5.5", "6690-2")
+    assert (one.range, one.flags, one.status, one.time) == ("4.0^9.0", "N", "F", "20260704000931")
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ("14.5^|mg/dL||5.6^99.9|H||F|||20260704134300|20260704135300|SIM^123", ("5.6^99.9", "H", "F")),
+        ("^Negative|||||Positive|F|||20260704134300|20260704135300|SIM^123", ("", "Positive", "F")),
+        ("5.5|g/L|4^9|H||F|20260101", ("4^9", "H", "F")),  # as the standard has it
+        ("5.5|g/L||H||P|F", ("", "H", "P")),
+        ("5.5|g/L||H", ("", "H", "")),
+    ],
+)
+def test_range_flag_and_status_are_found_one_field_later_where_the_analyser_puts_them_there(result, expected):
+    one = of_mindray("PR", "O|1|1^1^1|S9|X|R", f"R|1|1^GLU^1^F|{result}").observations[0]
+    assert (one.range, one.flags, one.status) == expected
+    assert one.time == ("20260704135300" if "SIM" in result else "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "order"),
+    [
+        ("QR", "O|23|||P^P||20260606114816|||||2^level 2^0594^20270201^8.77^M^0.43^5.56||||||||||||||F"),
+        ("CR", "O|1|||||20260910121532||||||1^Cal1^1111^20260910^10^L^11|5^^1.25||||||||||||F"),
+    ],
+)
+def test_mindrays_controls_and_calibrations_are_no_patients(mode, order):
+    study = of_mindray(mode, order)
+    assert study.ends.qc
+    assert study.ends.patient_ids == ()
+    (note,) = study.results[0].notes
+    assert ("2^level 2^0594^20270201^8.77^M^0.43^5.56" if mode == "QR" else "1^Cal1^1111^20260910^10^L^11") in note
+
+
+def test_a_question_that_wants_mindrays_answer_is_not_answered_with_orders_of_another_form():
+    bench = Bench("astm", {"orders": True})
+    bench.worklist = [Order("2", "", "", "", "S9", ("WBC",)), *ORDERS]
+    bench.feed(transfer(b"H|\\^&|||SIM^^|||||||RQ|1394-97|20260704000642\r", b"Q|221|^S9||||||||||O\r", b"L|87|N\r"))
+    bench.wait(0)
+    answered = b"".join(bench.feed(ACK) for _ in range(5))
+    assert b"O|1|" not in answered
+    assert b"L|1|Q" in answered
+    assert [one.code for one in bench.faults] == ["orders"]
