@@ -7,7 +7,7 @@ that all of it is committed, so that it reads on.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edge import registry
@@ -48,8 +48,12 @@ def settings() -> list[Line]:
 def judge(data: bytes, line: Line) -> Guess | None:
     """Return whose bytes these are; None when no driver knows them. A driver counts only at settings of its own."""
     guesses = [guess for name in registry.names() if (guess := _of(name, data, line)) is not None]
-    sure = [guess for guess in guesses if guess.confidence == SURE]
-    return next(iter(sure or guesses), None)
+    sure = next((guess for guess in guesses if guess.confidence == SURE), None)
+    if sure is not None or not guesses:
+        return sure
+    first, *others = guesses
+    alike = ", ".join(guess.driver for guess in others if guess.why == first.why)
+    return replace(first, why=f"{first.why}; so does the device of {alike}") if alike else first
 
 
 def _of(name: str, data: bytes, line: Line) -> Guess | None:

@@ -131,6 +131,7 @@ def test_an_analyser_that_calls_is_likely_and_gets_no_answer(plugged):
     path = plugged("lab", device)
     one = found(path, ask=True)[path]
     assert (one.guess.driver, one.guess.confidence) == ("astm", "likely")
+    assert one.guess.why.endswith("; so does the device of bc2800")
     assert device.heard == b""
 
 
