@@ -177,7 +177,7 @@ def test_a_secret_that_others_can_read_is_refused(centre, tmp_path):
     (tmp_path / "van-1.toml").chmod(0o640)
     with pytest.raises(ConfigError, match="chmod 600"):
         load_kit(tmp_path / "van-1.toml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         load_kit(tmp_path / "missing.toml")
 
 
