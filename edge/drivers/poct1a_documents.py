@@ -77,9 +77,9 @@ class Splitter:
                 self.skipped += spare
                 del self._buffer[:spare]
             return False
-        spare = max(0, found.start() - BEFORE_SIZE_MAX)
+        kind, spare = found[1], max(0, found.start() - BEFORE_SIZE_MAX)  # a match reads the buffer as it is when asked
         del self._buffer[:spare]
-        self._kind, self._begins, self._looked, self.skipped = found[1], found.start() - spare, 0, 0
+        self._kind, self._begins, self._looked, self.skipped = kind, found.start() - spare, 0, 0
         return True
 
     def _give(self, size: int, *, is_whole: bool) -> Document:

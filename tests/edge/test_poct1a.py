@@ -364,3 +364,13 @@ def test_a_stranger_is_not_taken_for_one():
     _, bench = simulated("statstrip")
     assert poct1a.SIGNS.are_in(b"".join(study.raw for study in bench.studies))
     assert not poct1a.SIGNS.are_in(b"<OBS.R01>" + service("statstrip", 1, "7", 0).encode() + b"</OBS.R01>")
+
+
+@pytest.mark.parametrize("noise", [0, 1_000, 1_024, 1_100, 5_000])
+def test_a_message_behind_much_noise_is_found_by_its_own_name(noise):
+    """The name was read from the buffer after the noise had been taken out of it, and was another."""
+    for size in (1 << 20, 5):
+        bench = Bench("poct1a")
+        bench.feed_in_pieces(b"x" * noise + message("HEL.R01") + b"<", size)
+        assert bench.studies == []
+        assert bench.sent.startswith(b"<ACK.R01>")
