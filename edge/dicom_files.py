@@ -3,7 +3,8 @@
 Written from DICOM PS3.10 (the file: preamble, DICM, meta information) and PS3.6 (the elements); pydicom reads them,
 in the file's own character set. Elements up to group 0020 in the first HEAD_SIZE_MAX bytes are looked at, never
 pixels. The file may be a stranger's: whatever pydicom says to it, it is a file that was not read, and it travels
-untouched. One that is deflated is not read, for what comes out of it cannot be bounded.
+untouched. Of one that is deflated no more than that head is inflated; one of more than HEAD_ELEMENTS_MAX elements, or
+whose elements cannot be followed beyond UNFOLLOWED_MAX bytes, would take pydicom minutes, and is not read so far.
 """
 
 import io
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from edge.dicom_whole import why_cut
+from edge.dicom_whole import TooMany, head_size, plain
 from wire.record import Observation, Result
 
 MEDIA_TYPE: Final = "application/dicom"
@@ -23,9 +24,8 @@ ENDINGS: Final = (".dcm", ".dicom")
 HEAD_SIZE_MAX: Final = 4 << 20
 TEXT_MAX: Final = 120
 LAST_GROUP: Final = 0x0020
-DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
-META_SIZE: Final = 1024
-"""The transfer syntax stands within the first bytes."""
+HEAD_ELEMENTS_MAX: Final = 50_000
+UNFOLLOWED_MAX: Final = 1 << 20
 DIRECTORY: Final = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR: the index of a medium."""
 NAMED: Final = (("0010,0020", "PatientID"), ("0010,0010", "PatientName"), ("0010,0030", "PatientBirthDate"))
@@ -34,6 +34,10 @@ TOLD: Final = (
     ("0008,0060", "Modality"),
     ("0008,1030", "StudyDescription"),
     ("0008,103E", "SeriesDescription"),
+    ("0018,0015", "BodyPartExamined"),
+    ("0018,5101", "ViewPosition"),
+    ("0020,0060", "Laterality"),
+    ("0020,0062", "ImageLaterality"),
     ("0020,000D", "StudyInstanceUID"),
     ("0020,000E", "SeriesInstanceUID"),
     ("0008,0018", "SOPInstanceUID"),
@@ -71,20 +75,26 @@ def read(data: bytes) -> Dicom:
     """Return what a DICOM file says. Never raises; what could not be read stands in the notes."""
     if not is_dicom(data):
         return _unread("it does not begin with the mark DICM")
-    found, cut = _read_safely(data), why_cut(data)
-    if not cut:
+    try:
+        made = plain(data, HEAD_SIZE_MAX)
+    except ValueError as error:
+        return _unread(str(error))
+    found = _read_safely(made.data)
+    if not made.cut:
         return found
-    partial = f"the file is cut short: {cut}"
+    partial = f"the file is cut short: {made.cut}"
     return replace(found, partial=partial, result=replace(found.result, notes=(*found.result.notes, partial)))
 
 
 def _read_safely(data: bytes) -> Dicom:
-    if DEFLATED in data[:META_SIZE]:
-        return _unread("it is deflated")
     try:
+        size = head_size(data, LAST_GROUP, HEAD_ELEMENTS_MAX)
+        head = data[: UNFOLLOWED_MAX if size is None else min(size, HEAD_SIZE_MAX)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they hold values, and values are a patient's
-            return _read(data[:HEAD_SIZE_MAX])
+            return _read(head)
+    except TooMany:
+        return _unread(f"they are more than {HEAD_ELEMENTS_MAX}")
     except ImportError:
         return _unread("pydicom is not installed")
     except Exception as error:  # noqa: BLE001  whatever a damaged file makes it raise

@@ -1,6 +1,8 @@
 """What a file is and says: real DICOM and SCP-ECG files, damaged ones, and names that lie."""
 
 import logging
+import tracemalloc
+import zlib
 
 import pytest
 from pydicom.data import get_testdata_file
@@ -74,6 +76,17 @@ def test_a_dicom_file_that_is_cut_short_is_partial_and_says_so(name):
     assert contents.ids
 
 
+def test_what_part_of_the_body_a_picture_is_of_and_which_side_is_told():
+    raw = dicom(BodyPartExamined="CHEST", ViewPosition="PA", Laterality="L", ImageLaterality="R")
+    found = named(contents_of("a", raw))
+    assert [found[name] for name in ("BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality")] == [
+        "CHEST",
+        "PA",
+        "L",
+        "R",
+    ]
+
+
 def test_several_values_are_told_as_they_stand_in_the_file():
     raw = dicom(patient=["113", "B"], SpecificCharacterSet=["", "ISO 2022 IR 87"])
     contents = contents_of("a", raw)
@@ -81,10 +94,50 @@ def test_several_values_are_told_as_they_stand_in_the_file():
     assert contents.results[0].encoding == "\\ISO 2022 IR 87"
 
 
-def test_what_is_deflated_is_not_read_for_it_may_be_a_bomb():
-    contents = contents_of("a.dcm", real("image_dfl.dcm"))
-    assert contents.results[0].notes == ("its DICOM elements were not read: it is deflated",)
-    assert not contents.ids
+def deflated(elements):
+    """Return a file whose elements are these, deflated."""
+    raw = real("image_dfl.dcm")
+    at = 132 + 12 + int.from_bytes(raw[140:144], "little")
+    return raw[:at] + zlib.compress(elements, wbits=-15)
+
+
+def test_what_is_deflated_is_read_and_told_when_it_is_damaged_or_cut():
+    raw = real("image_dfl.dcm")
+    whole = contents_of("a.dcm", raw)
+    assert (named(whole)["Modality"], whole.study_uid, whole.partial) == (
+        "OT",
+        "1.3.6.1.4.1.5962.1.2.0.977067310.6001.0",
+        "",
+    )
+    cut = contents_of("a.dcm", raw[:-100])
+    assert cut.partial == "the file is cut short: what is deflated in it has no end"
+    assert cut.study_uid == whole.study_uid
+    damaged = contents_of("a.dcm", raw[:400] + b"\xff" * 8 + raw[408:])
+    assert damaged.results[0].notes == ("its DICOM elements were not read: what is deflated in it is damaged",)
+
+
+def test_no_more_is_inflated_than_is_looked_at():
+    bomb = deflated(bytes(64 << 20))
+    tracemalloc.start()
+    contents_of("a.dcm", bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert HEAD_SIZE_MAX < peak < 6 * HEAD_SIZE_MAX
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        b"\x08\0\x05\0CS\0\0" * 60_000,
+        b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0" * 60_000 + b"\xfe\xff\xdd\xe0\0\0\0\0",
+    ],
+)
+def test_a_file_of_more_elements_than_a_head_has_is_not_read(elements):
+    raw = dicom()
+    at = 132 + 12 + int.from_bytes(raw[140:144], "little")
+    for made in (raw[:at] + elements, deflated(elements)):
+        contents = contents_of("a.dcm", made)
+        assert contents.results[0].notes == ("its DICOM elements were not read: they are more than 50000",)
 
 
 def test_pixels_are_not_read_and_a_large_file_no_further_than_its_head():
