@@ -20,12 +20,14 @@ from wire.record import Observation, Result
 MEDIA_TYPE: Final = "application/dicom"
 MARK: Final = b"DICM"
 MARK_AT: Final = 128
+BARE: Final = (b"\x08\0", b"\0\x08")
+UNMARKED: Final = "it does not begin with the mark DICM"
 ENDINGS: Final = (".dcm", ".dicom")
 HEAD_SIZE_MAX: Final = 4 << 20
 TEXT_MAX: Final = 120
 LAST_GROUP: Final = 0x0020
 HEAD_ELEMENTS_MAX: Final = 50_000
-UNFOLLOWED_MAX: Final = 1 << 20
+UNFOLLOWED_MAX: Final = 1 << 18
 DIRECTORY: Final = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR: the index of a medium."""
 NAMED: Final = (("0010,0020", "PatientID"), ("0010,0010", "PatientName"), ("0010,0030", "PatientBirthDate"))
@@ -74,7 +76,7 @@ def is_named(name: str) -> bool:
 def read(data: bytes) -> Dicom:
     """Return what a DICOM file says. Never raises; what could not be read stands in the notes."""
     if not is_dicom(data):
-        return _unread("it does not begin with the mark DICM")
+        return _read_bare(data)
     try:
         made = plain(data, HEAD_SIZE_MAX)
     except ValueError as error:
@@ -84,6 +86,15 @@ def read(data: bytes) -> Dicom:
         return found
     partial = f"the file is cut short: {made.cut}"
     return replace(found, partial=partial, result=replace(found.result, notes=(*found.result.notes, partial)))
+
+
+def _read_bare(data: bytes) -> Dicom:
+    """Return what a file without preamble and meta information says: one that begins with an element of group 0008."""
+    if not data.startswith(BARE):
+        return _unread(UNMARKED)
+    found = _read_safely(data)
+    notes = (*found.result.notes, UNMARKED)
+    return replace(found, result=replace(found.result, notes=notes))
 
 
 def _read_safely(data: bytes) -> Dicom:
@@ -109,7 +120,7 @@ def _read(head: bytes) -> Dicom:
     from pydicom.filereader import read_partial
 
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # as above
-    found = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag.group > LAST_GROUP)
+    found = read_partial(io.BytesIO(head), stop_when=lambda tag, vr, length: tag.group > LAST_GROUP, force=True)
     texts = {name: _text(found, name) for _, name in (*NAMED, *TOLD)}
     date = " ".join(filter(None, (_text(found, "StudyDate"), _text(found, "StudyTime"))))
     result = Result(

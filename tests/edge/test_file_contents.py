@@ -68,6 +68,18 @@ def test_a_dicom_file_without_its_mark_is_one_by_its_name_and_is_kept():
     assert contents_of("a.dcm", b"%PDF-1.4").kind == "pdf"
 
 
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [("rtstruct.dcm", "RTSTRUCT"), ("ExplVR_LitEndNoMeta.dcm", "RTPLAN"), ("ExplVR_BigEndNoMeta.dcm", "RTPLAN")],
+)
+def test_a_dicom_file_that_has_only_its_elements_is_read(name, modality):
+    contents = contents_of(name, real(name))
+    assert (named(contents)["Modality"], contents.partial) == (modality, "")
+    assert contents.study_uid.startswith("1.2.")
+    assert contents.results[0].notes == ("it does not begin with the mark DICM",)
+    assert contents_of(name, b"\x08\0" + bytes(99)).results[0].notes[0].startswith("its DICOM elements were not read")
+
+
 @pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan_truncated.dcm"])
 def test_a_dicom_file_that_is_cut_short_is_partial_and_says_so(name):
     contents = contents_of("a", real(name))
