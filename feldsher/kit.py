@@ -138,9 +138,9 @@ def _lines(status: dict[str, Any]) -> list[str]:
 def _clock(clock: Mapping[str, Any]) -> str:
     match clock["source"]:
         case "none":
-            return "never set; nobody tells the time"
+            return "nobody tells the kit the time"
         case "rtc":
-            return "from its battery; nobody tells the time"
+            return "from its battery; nobody tells the kit the time"
         case source:
             by = "GPS" if source == "gps" else "the network"
             return f"{clock['offset_ms'] / 1000:+.1f} s from {by}, within {clock['error_ms'] / 1000:.1f} s"

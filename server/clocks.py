@@ -18,6 +18,8 @@ from wire.record import ClockMark
 
 KNOWN: Final = ("gps", "network")
 """Sources that tell the true time."""
+WRITTEN_MS: Final = 1_793_000_000_000
+"""No study is older than this program: a clock that says so was never set."""
 DRIFT_PPM: Final = 100
 """How wrong a kit's crystal may be: as `edge.timekeeping` reckons."""
 OFF_MS: Final = 2_000
@@ -68,12 +70,22 @@ def dated(connection: Connection, kit: int | None, mark: ClockMark) -> Dated | N
     return Dated(row.base_ms + mark.uptime_ms, row.error_ms + drift_ms, is_later=True)
 
 
+def is_wrong(reading: Reading) -> bool:
+    """Return whether the times of a study are wrong by what the kit itself knew: its clock never set, or far off."""
+    mark = next((mark for _, mark in reading.records(ClockMark)), None)
+    if mark is None:
+        return False
+    if mark.source in KNOWN:
+        return abs(mark.offset_ms) > OFF_MS + mark.error_ms
+    return mark.kit_ms < WRITTEN_MS
+
+
 def words(mark: ClockMark, found: Dated | None) -> tuple[str, str]:
     """Return what a reader should know of the kit's clock, and the sign of it: "", or "warn"."""
     if found is None:
-        return (
-            ("from a battery, never compared", "") if mark.source == "rtc" else ("was never set: no time holds", "warn")
-        )
+        if mark.kit_ms < WRITTEN_MS:
+            return "was never set: no time holds", "warn"
+        return "from a battery, never compared" if mark.source == "rtc" else "nobody tells it the time", ""
     off_ms = mark.kit_ms - found.true_ms
     within = f"known within {span(found.error_ms)}"
     by = "by a later study of the same run" if found.is_later else {"gps": "by GPS"}.get(mark.source, "by the network")

@@ -84,6 +84,7 @@ def flags(line: Line) -> list[str]:
         "quality control": line.qc,
         "conflict": line.conflict,
         "not on the list": line.unlisted,
+        "clock wrong": line.clock,
         "recovered": line.recovered,
         "not verified": line.signature != line.signature.GOOD,
     }

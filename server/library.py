@@ -61,6 +61,8 @@ class Line:
     recovered: bool
     conflict: bool
     unlisted: bool
+    clock: bool
+    """The kit's clock was wrong, by what it knew itself."""
     operator: str
     bytes_lost: int
     digest: str | None
@@ -229,6 +231,7 @@ def _line(row: Row[Any]) -> Line:
         recovered=bool(row.recovered),
         conflict=bool(row.conflict),
         unlisted=bool(row.unlisted),
+        clock=bool(row.clock),
         operator=row.operator,
         bytes_lost=row.bytes_lost,
         digest=row.digest,

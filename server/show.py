@@ -104,6 +104,7 @@ _WHY: Final = {
     "conflict": ("alarm", "More than one patient id, or two different files of one study."),
     "not on the list": ("warn", "The kit had a worklist, and what was scanned or sent as the patient is not on it."),
     "partial": ("warn", "The device broke off before it had sent everything."),
+    "clock wrong": ("warn", "The kit's clock was wrong or never set: the study's page says what is known of the time."),
     "recovered": ("warn", "The kit lost power during the study and rebuilt it afterwards."),
     "quality control": ("plain", "Control material, not a patient."),
 }

@@ -131,6 +131,7 @@ def _values(connection: Connection, copy: Copy, reading: Reading) -> dict[str, A
         "recovered": int(reading.recovered),
         "conflict": int(len(codes) > 1),
         "unlisted": 0,
+        "clock": int(clocks.is_wrong(reading)),
         "operator": next((_text(one.id, OPERATOR_SIZE_MAX) for _, one in reading.records(Operator)), ""),
         "bytes_lost": reading.bytes_lost,
     }

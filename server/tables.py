@@ -189,6 +189,7 @@ studies = Table(
     Column("digest", String(64)),
     Column("size", BIG, nullable=False, server_default="0"),
     _flag("unlisted"),
+    _flag("clock"),
     Column("operator", String(64), nullable=False, server_default=""),
     Index(None, "qc", "updated_ms"),
 )

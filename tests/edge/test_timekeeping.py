@@ -317,8 +317,8 @@ def test_what_the_kernel_says_of_its_clock(monkeypatch, state, status, maxerror_
 @pytest.mark.parametrize(
     ("machine", "fix", "says"),
     [
-        (MachineClock(), None, "never set; nobody tells the time"),
-        (MachineClock(has_rtc=True), None, "from its battery; nobody tells the time"),
+        (MachineClock(), None, "nobody tells the kit the time"),
+        (MachineClock(has_rtc=True), None, "from its battery; nobody tells the kit the time"),
         (MachineClock(synchronised=True, error_ms=40), None, "+0.0 s from the network, within 0.0 s"),
         (MachineClock(), NOON + timedelta(seconds=90), "-90.0 s from GPS, within 1.0 s"),
     ],

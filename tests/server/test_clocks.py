@@ -38,7 +38,8 @@ def page_of(doctor, take, kit, *marks, sign=True):
             '<span class="flag warn">1 min 30 s behind, known within 1.4 s by GPS',
         ),
         (mark("rtc"), "from a battery, never compared"),
-        (mark("none"), '<span class="flag warn">was never set: no time holds'),
+        (mark("none"), "<dd>nobody tells it the time"),
+        (mark("none", kit_ms=5_000), '<span class="flag warn">was never set: no time holds'),
         (mark("none", device_time="2011", device_offset_ms=-3_600_000), "1 h behind the kit\u2019s"),
         (mark("none", device_time="2611", device_offset_ms=400), "as the kit\u2019s"),
         (mark("none", stepped_ms=-86_461_000), "set back by 1 d while the study was open"),
@@ -103,3 +104,18 @@ def test_programs_are_told_the_marks(doctor, van, take):
 )
 def test_spans(ms, text):
     assert clocks.span(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "is_wrong"),
+    [
+        (mark("none", kit_ms=5_000), True),
+        (mark("rtc", kit_ms=5_000), True),
+        (mark("none"), False),
+        (mark("gps", offset_ms=3_000, error_ms=1_000), False),
+        (mark("gps", offset_ms=-3_001, error_ms=1_000), True),
+    ],
+)
+def test_the_list_marks_a_study_whose_times_are_wrong(doctor, van, take, said, is_wrong):
+    page_of(doctor, take, van, said)
+    assert ("clock wrong" in doctor.get("/").text) == is_wrong

@@ -1,4 +1,4 @@
-"""What is known of the time in each boot of a kit."""
+"""What is known of the time in each boot of a kit, and which studies have a wrong one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    op.add_column("studies", sa.Column("clock", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "boots",
         sa.Column("id", BIG, autoincrement=True),
@@ -29,3 +30,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("boots")
+    op.drop_column("studies", "clock")
