@@ -10,19 +10,26 @@ words mixed of Latin and Cyrillic, capitals within small letters, signs and box-
 against it. KOI8 read as CP1251 has its capitals swapped, CP866 read as either is signs: this tells them apart. KOI8-U
 is KOI8-R with the Ukrainian letters in place of some lines and corners. When nothing speaks for one of them it is
 ISO 8859-1, the standard's own.
+
+Analysers made in China write signs ("at least", an arrow, a micro) as two bytes of GB 18030 into text that is ASCII
+otherwise. Where all that is not ASCII are such signs it is that.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-ENCODINGS: Final = ("latin-1", "cp1251", "koi8-r", "koi8-u", "cp866", "utf-8")
+ENCODINGS: Final = ("latin-1", "cp1251", "koi8-r", "koi8-u", "cp866", "gb18030", "utf-8")
 CANDIDATES: Final = ("latin-1", "cp1251", "koi8-u", "koi8-r", "cp866")
 """KOI8-U comes before KOI8-R: letters that both have read the same, and only the first has the Ukrainian ones."""
 SAMPLE_SIZE_MAX: Final = 8_192
 """Bytes that are looked at."""
 
+_SIGN: Final = rb"\xa3[\xa5\xa8\xa9\xab\xad-\xaf\xba\xbc-\xbe]|\xa1[\xc0\xc1\xdc\xdd\xe3\xe6\xfa-\xfd]|\xa6\xcc"
+"""In GB 18030: %()+-./:=<> in double width; plus-minus, times, at most, at least, degree, Celsius, arrows; mu."""
+_SIGNS: Final = re.compile(rb"[\x00-\x7f]*(?:(?:" + _SIGN + rb")[\x00-\x7f]*)*")
 _COMMON: Final = frozenset("оеаинтсрвлкмдпуяьгзбчйхіїєОЕАИНТСРВЛКМДПУЯЬГЗБЧЙХІЇЄ")
 
 
@@ -33,6 +40,8 @@ def detect(data: bytes, candidates: Iterable[str] = CANDIDATES) -> str:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
+        if _SIGNS.fullmatch(data):
+            return "gb18030"
         sample = b" ".join(word for word in data.split() if not word.isascii())[:SAMPLE_SIZE_MAX]
         return max(candidates, key=lambda name: _score(_lenient(sample, name)))
     return "utf-8"

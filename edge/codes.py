@@ -20,6 +20,8 @@ import msgspec
 from wire.errors import ConfigError
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,15}([.,]\d{1,15})?")
+_POWER: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
 class Code(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,11 +63,11 @@ class Codes:
 
     def unit(self, received: str) -> str:
         """Return the UCUM spelling of a unit, or "" when the table does not know it."""
-        return self._units.get(received.strip(), "")
+        return self._units.get(received.strip(), "") or self._units.get(_spelt(received.strip()), "")
 
-    def coding(self, names: Iterable[str], value: str, unit: str) -> Coding:
-        """Return what is known of a test that the device calls by these names."""
-        ucum = self.unit(unit)
+    def coding(self, names: Iterable[str], value: str, unit: str, said: str = "") -> Coding:
+        """Return what is known of a test that the device calls by these names; `said`: the unit that it calls UCUM."""
+        ucum = self.unit(unit) or said
         if not ucum:
             return Coding()
         found = (code for name in names for code in self._codes.get(name.casefold(), ()) if ucum in code.ucum)
@@ -73,6 +75,11 @@ class Codes:
         number = value.strip()
         same = number.replace(",", ".").lstrip("+") if _NUMBER.fullmatch(number) else ""
         return Coding(code.loinc if code is not None else "", ucum, same)
+
+
+def _spelt(unit: str) -> str:
+    """Return a unit with the sign for micro in place of the Greek letter, and ^3 in place of a raised 3."""
+    return _POWER.sub(lambda found: "^" + found.group().translate(_RAISED), unit.replace("\u03bc", "\u00b5"))
 
 
 def _read(name: str, text: str) -> _Table:

@@ -121,7 +121,8 @@ class Header:
     @property
     def model(self) -> str:
         words = (self[number].replace(self.marks[1], " ").strip() for number in (3, 4))
-        return " ".join(word for word in words if word)[:NOTE_TEXT_MAX]
+        name = " ".join(word for word in words if word).encode("latin-1")
+        return charset.decode(name, "utf-8")[0][:NOTE_TEXT_MAX]
 
     @property
     def time(self) -> str:
@@ -337,7 +338,7 @@ class _Reader:
         value, comments = self._value(fields, name)
         unit = self.text(fields, 6)
         comments += self._remarks(fields, place if _PLACE.fullmatch(place) else "")
-        coding = self.codes.coding([*filter(None, parts), name], value, self._unit_word(fields))
+        coding = self.codes.coding([*filter(None, parts), name], value, *self._unit_words(fields))
         own = next((one for one, system in _codings(parts) if system == "LN"), "")
         one = Observation(
             code=code,
@@ -363,12 +364,17 @@ class _Reader:
     @staticmethod
     def _name(parts: Sequence[str], place: str) -> str:
         texts = [part for part in (*parts[1:2], *parts[4:5]) if part]
-        return next(iter(texts), "") or ("" if _PLACE.fullmatch(place) else place) or next(iter(parts), "")
+        return next(iter(texts), "") or ("" if _PLACE.fullmatch(place) else place) or next(filter(None, parts), "")
 
-    def _unit_word(self, fields: Sequence[str]) -> str:
-        """Return the spelling of the unit that the table knows, of those that OBX-6 gives."""
+    def _unit_words(self, fields: Sequence[str]) -> tuple[str, str]:
+        """Return the spelling of the unit that the table knows, of those that OBX-6 gives, and the one called UCUM.
+
+        The first is OBX-6 as a whole: 10^3/uL, with the mark of components as it is, is sent by some (Zybio).
+        """
         words = self._components(fields, 6)
-        return next((word for word in words if self.codes.unit(word)), "")
+        spellings = (self.text(fields, 6), *words)
+        known = next((word for word in spellings if self.codes.unit(word)), "")
+        return known, next((one for one, system in _codings(words) if system == "UCUM"), "")
 
     def _value(self, fields: Sequence[str], name: str) -> tuple[str, list[str]]:
         if next(iter(fields[2:3]), "").strip().upper() != "ED":
@@ -435,7 +441,7 @@ def _char_of(escape: str) -> str | None:
 
 
 def _codings(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (code, coding system) of OBX-3: its first and its alternate."""
+    """Yield (code, coding system) of OBX-3 or OBX-6: its first and its alternate."""
     for at in (0, 3):
         if len(parts) > at + 2:
             yield parts[at], parts[at + 2].upper()
@@ -472,6 +478,8 @@ def _report(reader: _Reader, header: Header, used: str, words: frozenset[str]) -
     why = reason_of_no_patient(header, [one.specimen_id for one in reader.orders], words, list(reader.no_patients))
     if why:
         reader.note(f"a {why}: no patient's result")
+    if not reader.count:
+        reader.note("no OBX, so nothing was read as a result; RAW has what the message says")
     orders = reader.orders or [_Order()]
     results: list[Result] = []
     for order in orders:
@@ -484,11 +492,17 @@ def _report(reader: _Reader, header: Header, used: str, words: frozenset[str]) -
 
 
 def _headline(observations: Sequence[Observation], component: str) -> tuple[Headline, ...]:
-    """Return the first values, numbers before words; a unit of several components is shown by its name."""
+    """Return the first values, numbers before words."""
     told = sorted((one for one in observations if one.value), key=lambda one: not one.value[:1].isdigit())
-    units = (one.unit.split(component)[:2][-1] for one in told)
+    units = (_shown_unit(one.unit, component) for one in told)
     lines = zip(told[:HEADLINE_LINES_MAX], units, strict=False)
     return tuple((one.name[:SHORT_TEXT_MAX], _short(one.value), unit[:SHORT_TEXT_MAX]) for one, unit in lines)
+
+
+def _shown_unit(unit: str, component: str) -> str:
+    """Return the name of a unit of several components; a power is no component: 10^3/uL is shown whole."""
+    name = unit.split(component)[:2][-1].strip()
+    return unit if name[:1].isdigit() else name
 
 
 def _portions(observations: Sequence[Observation]) -> Iterator[tuple[Observation, ...]]:

@@ -128,3 +128,51 @@ def test_the_simulated_analyser_that_names_specimens_is_heard():
     assert [study.ends.patient_ids for study in bench.studies] == [("10000", "T10000"), ("10001", "T10001")]
     assert all(one.time for study in bench.studies for one in study.observations)
     assert all(isinstance(one, Result) and one.encoding for study in bench.studies for one in study.results)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown", "ucum"),
+    [
+        ("10^3/uL", "10^3/uL", "10*3/uL"),  # Zybio, and others that do not escape it
+        ("10^12/L", "10^12/L", "10*12/L"),
+        ("10\\S\\9/L", "10^9/L", "10*9/L"),
+        ("um^3", "um^3", "fL"),
+        ("10^3/\u03bcL", "10^3/\u03bcL", "10*3/uL"),  # the Greek letter, not the sign for micro
+        ("10\u00b3/\u00b5L", "10\u00b3/\u00b5L", "10*3/uL"),
+        ("ng/mL^nanogram per milliliter^UCUM", "nanogram per milliliter", "ng/mL"),
+        ("{spores}/L^spores^UCUM", "spores", "{spores}/L"),
+        ("8^spores^L", "spores", ""),
+    ],
+)
+def test_a_unit_is_shown_whole_and_known_by_its_ucum_name(unit, shown, ucum):
+    (study,) = heard(oru(PID, OBR, obx(_6=unit), charset="UNICODE UTF-8")).studies
+    (one,) = study.observations
+    assert study.ends.headline == (("WBC", "5.5", shown),)
+    assert (one.unit, one.ucum, one.ucum_value) == (unit.replace("\\S\\", "^"), ucum, "5.5" if ucum else "")
+
+
+def test_a_name_in_the_place_of_astms_is_a_name():
+    (one,) = heard(oru(PID, OBR, obx(_3="^^^WBC"))).studies[0].observations
+    assert (one.name, one.code, one.loinc) == ("WBC", "^^^WBC", "6690-2")
+
+
+def test_who_sends_is_shown_in_its_own_letters():
+    head = MSH.replace("Model", "飞测Plus^S1")
+    assert heard(oru(PID, OBR, obx(), head=head, charset="UTF8")).studies[0].ends.model == "Maker 飞测Plus S1"
+
+
+def test_a_message_without_results_says_so():
+    """Mindray's BS-200 tells of a control in OBR alone."""
+    (study,) = heard(
+        oru("OBR|1|1|GLU|Maker^Model||20260220||||||CTRL|LOT||||100.0|3.5|98.2|mg/dL\r", charset="||2")
+    ).studies
+    assert any("no OBX" in note for note in study.notes)
+    assert study.observations == []
+
+
+def test_signs_of_double_width_beside_ascii_are_read_as_gb18030():
+    head = MSH.format("ASCII")
+    (study,) = heard(oru(PID, OBR, obx("\uff1c1"), obx("5", _6="\u03bcg/L"), head=head, encoding="gb18030")).studies
+    assert [one.value for one in study.observations] == ["\uff1c1", "5"]
+    assert [one.unit for one in study.observations] == ["10*9/L", "\u03bcg/L"]
+    assert any("gb18030" in note for note in study.notes)

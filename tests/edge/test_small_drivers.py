@@ -254,6 +254,19 @@ def test_western_text_is_latin_1(text):
     assert charset.detect(text.encode("latin-1")) == "latin-1"
 
 
+@pytest.mark.parametrize("text", ["\uff1c1", "\uff1e500 ↑", "3 \u03bcg/L", "37.1 ℃", "\uff08\uff0d\uff09", "\uff0b ±"])
+def test_signs_of_double_width_alone_are_gb18030(text):
+    assert charset.detect(f"CRP {text}".encode("gb18030")) == "gb18030"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("ёж", "koi8-r"), ("\u0433/\u043b", "cp866"), ("5 \u0433\u0440", "cp866"), ("£5", "latin-1"), ("Ўлад", "cp1251")],
+)
+def test_other_short_words_are_not_taken_for_signs_of_double_width(text, encoding):
+    assert charset.detect(text.encode(encoding)) != "gb18030"
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_have_an_encoding_and_a_text(data):
     text, used = charset.decode(data, charset.detect(data))
