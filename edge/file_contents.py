@@ -9,9 +9,9 @@ import mimetypes
 from dataclasses import dataclass
 from typing import Final
 
-from edge import charset, dicom_files, scp_ecg, spectra_n42
+from edge import charset, dicom_files, scp_ecg
 from edge.drivers import transfer_scp
-from edge.spectra import ENDINGS, read_spectra
+from edge.spectra import ENDINGS, is_spectra, read_spectra
 from wire.record import Result
 from wire.tag import Tag
 
@@ -67,7 +67,7 @@ def contents_of(name: str, data: bytes) -> Contents:
     if spectra := read_spectra(name, data):
         return Contents("spectrum", media_type_of(name, data), results=spectra)
     media_type = media_type_of(name, data)
-    kind = "spectrum" if spectra_n42.is_n42(data) else _kind_of(media_type, name.lower())
+    kind = "spectrum" if is_spectra(data) else _kind_of(media_type, name.lower())
     if kind == "dicom":
         return _of_dicom(dicom_files.read(data))
     if kind == "ecg":
@@ -81,7 +81,7 @@ def kind_of_head(name: str, head: bytes) -> str:
         return "dicom"
     if transfer_scp.is_record(head):
         return "ecg"
-    is_maybe = name.lower().endswith(".xml") or spectra_n42.is_n42(head)
+    is_maybe = name.lower().endswith(".xml") or is_spectra(head)
     return "spectrum" if is_maybe else _kind_of(media_type_of(name, head), name.lower())
 
 

@@ -8,7 +8,8 @@ read, and nothing is computed but the sum.
 
 A file that does not fit is no spectrum: None, and it is kept as any other file. `read_spectra` asks the readers of the
 other forms, too: ANSI N42.42 (`edge.spectra_n42`), ORTEC's binary .Spc (`edge.spectra_spc`) and .Chn
-(`edge.spectra_chn`), Amptek's .mca (`edge.spectra_mca`), AtomTex's .ats (`edge.spectra_ats`).
+(`edge.spectra_chn`), Amptek's .mca (`edge.spectra_mca`), AtomTex's .ats (`edge.spectra_ats`), the XML of RadiaCode
+and others (`edge.spectra_radiacode`).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from edge.spectra_ats import read_ats
 from edge.spectra_chn import read_chn
 from edge.spectra_mca import read_mca
 from edge.spectra_n42 import is_n42, read_n42
+from edge.spectra_radiacode import is_radiacode, read_radiacode
 from edge.spectra_spc import read_spc
 from edge.spectra_words import (
     CHANNELS_MAX,
@@ -40,10 +42,17 @@ ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".ats", ".n42", ".cnf")
 """What is called so is taken for a spectrum; .cnf, Canberra's, is kept and not read."""
 
 
+def is_spectra(data: bytes) -> bool:
+    """Tell whether a file begins as one of those that are known by their beginning, whatever they are called."""
+    return is_n42(data) or is_radiacode(data)
+
+
 def read_spectra(name: str, data: bytes) -> tuple[Result, ...]:
     """Return what the spectra in a file say, one RESULT each; none when it is no file of spectra. Never raises."""
     if is_n42(data):
         return read_n42(data)
+    if is_radiacode(data):
+        return read_radiacode(data)
     reader = _READERS.get(name.lower()[-4:])
     found = reader(data) if reader is not None else None
     return (found,) if found is not None else ()

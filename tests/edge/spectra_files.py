@@ -41,6 +41,25 @@ ATS = (
 ATS += "BGNDSUBTRACTED = 0\r\nECALIBRATION = 2\r\n0\r\n3\r\nSPECTR = 8\r\n" + "".join(
     f"{count}\r\n" for count in COUNTS
 )
+_POINTS = "".join(f"<DataPoint>{count}</DataPoint>" for count in COUNTS)
+RADIACODE = f"""<?xml version="1.0"?>
+<ResultDataFile xmlns:xsd="http://www.w3.org/2001/XMLSchema"><FormatVersion>120920</FormatVersion><ResultDataList>
+<ResultData><DeviceConfigReference><Name>RadiaCode-102</Name></DeviceConfigReference>
+<SampleInfo><Name>thyroid</Name><Note></Note></SampleInfo>
+<StartTime>2026-11-22T08:30:00</StartTime><EndTime>2026-11-22T08:31:01</EndTime>
+<EnergySpectrum><NumberOfChannels>8</NumberOfChannels><ChannelPitch>1</ChannelPitch>
+<SpectrumName><![CDATA[thyroid, phantom]]></SpectrumName><SerialNumber>RC-102-000001</SerialNumber>
+<EnergyCalibration><PolynomialOrder>2</PolynomialOrder>
+<Coefficients><Coefficient>0</Coefficient><Coefficient>2.4</Coefficient><Coefficient>4E-4</Coefficient></Coefficients>
+</EnergyCalibration><MeasurementTime>61</MeasurementTime><LiveTime>60.50</LiveTime>
+<Spectrum>{_POINTS}</Spectrum></EnergySpectrum>
+<BackgroundEnergySpectrum><NumberOfChannels>8</NumberOfChannels><SpectrumName>empty van</SpectrumName>
+<EnergyCalibration><PolynomialOrder>2</PolynomialOrder>
+<Coefficients><Coefficient>0</Coefficient><Coefficient>2.4</Coefficient><Coefficient>4E-4</Coefficient></Coefficients>
+</EnergyCalibration><MeasurementTime>3600</MeasurementTime><LiveTime>0</LiveTime>
+<Spectrum>{_POINTS.replace("41", "1")}</Spectrum></BackgroundEnergySpectrum>
+</ResultData></ResultDataList></ResultDataFile>
+""".encode()
 N42_2012 = b"""<?xml version="1.0" encoding="UTF-8"?>
 <?xml-model href="http://physics.nist.gov/N42/2011/schematron/n42.sch" type="application/xml"?>
 <n:RadInstrumentData xmlns:n="http://physics.nist.gov/N42/2011/N42" n42DocUUID="d72b7fa7-4a20-43d4-b1b2-7e3b8c6620c1">

@@ -11,11 +11,12 @@ from edge.spectra_ats import read_ats
 from edge.spectra_chn import read_chn
 from edge.spectra_mca import read_mca
 from edge.spectra_n42 import ATTRIBUTES_MAX, DEPTH_MAX, SPECTRA_MAX, read_n42
+from edge.spectra_radiacode import read_radiacode
 from edge.spectra_spc import read_spc
 from edge.spectra_words import CHANNELS_MAX
 from node.spool import Spool
 from tests.edge.samples import sample
-from tests.edge.spectra_files import ATS, COUNTS, MCA, N42_2006, N42_2012, chn, spc
+from tests.edge.spectra_files import ATS, COUNTS, MCA, N42_2006, N42_2012, RADIACODE, chn, spc
 from tests.edge.test_imports import imported, opened, tags_of
 from tests.sim.disk import SimDisk
 from wire.record import Result, Summary
@@ -114,6 +115,48 @@ def test_what_does_not_fit_is_no_mca(damage):
 
 
 # N42
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_xml_of_radiacode_tells_spectrum_and_background(encoding):
+    found = read_radiacode(RADIACODE.decode().encode(encoding))
+    spectrum, background = found
+    assert values(spectrum) == {**READ, "real time": ("61", "s")}
+    assert spectrum.device_time == "2026-11-22T08:30:00"
+    assert spectrum.notes == ("thyroid, phantom", "detector RadiaCode-102 RC-102-000001")
+    assert values(background) == {"real time": ("3600", "s"), "counts": ("11", ""), "channels": ("8", "")}
+    assert background.device_time == ""  # when it was taken stands nowhere
+    assert background.notes == ("Background", "empty van", "detector RadiaCode-102")
+    assert contents_of("a.xml", RADIACODE).results == found
+
+
+def test_a_background_has_its_own_time_where_one_stands_before_it():
+    (_, background) = read_radiacode(RADIACODE.replace(b"<Back", b"<StartTime>2026-11-21T08:00:00</StartTime><Back"))
+    assert background.device_time == "2026-11-21T08:00:00"
+
+
+def test_what_is_missing_of_a_radiacode_spectrum_is_said():
+    (first, _) = read_radiacode(RADIACODE.replace(b"<DataPoint>41</DataPoint>", b"", 1))
+    assert first.notes[-1] == "it says 8 channels, and 7 are there"
+    (first, _) = read_radiacode(RADIACODE.replace(b">41<", b">abc<", 1))
+    assert first.notes[-1] == "its counts were not read: they are none"
+    assert "counts" not in values(first)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:-30],
+        lambda raw: raw.replace(b"?>", b"?><!DOCTYPE a [<!ENTITY b 'c'>]>", 1),
+        lambda raw: raw.replace(b"</ResultData>", b"<a>" * 40 + b"</a>" * 40 + b"</ResultData>"),
+        lambda raw: raw.replace(b"</ResultData>", b"<EnergySpectrum/>" * 70 + b"</ResultData>"),
+        lambda raw: raw.replace(b"</ResultData>", b"<a/>" * 600_000 + b"</ResultData>"),
+    ],
+)
+def test_a_radiacode_file_that_is_cut_or_beyond_the_bounds_is_a_spectrum_that_was_not_read(damage):
+    contents = contents_of("a.xml", damage(RADIACODE))
+    assert contents.kind == "spectrum"
+    assert "was not read" in contents.results[0].notes[0]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "cp1251"])
@@ -369,6 +412,17 @@ def test_specutils_reads_the_same(name, raw, tmp_path):
     one, ours = theirs.measurements()[0], values(read_spectra(name, raw)[0])
     assert ours["counts"][0] == str(int(sum(one.gammaCounts())))
     assert (float(ours["live time"][0]), float(ours["real time"][0])) == (one.liveTime(), one.realTime())
+
+
+def test_specutils_reads_the_same_of_radiacodes_xml(tmp_path):
+    # It wants more than a file this small, and for a RadiaCode it estimates the live time.
+    raw = RADIACODE.replace(b"<DataPoint>7<", b"<DataPoint>7</DataPoint>" * 250 + b"<DataPoint>7<")
+    raw = raw.replace(b"RadiaCode", b"AtomSpectra").replace(b">8<", b">258<")
+    theirs = pytest.importorskip("SpecUtils").SpecFile()
+    theirs.loadFile(str(_written(tmp_path / "a.xml", raw)), pytest.importorskip("SpecUtils").ParserType.Auto)
+    for one, ours in zip(theirs.measurements(), map(values, read_spectra("a.xml", raw)), strict=True):
+        assert ours["counts"][0] == str(int(sum(one.gammaCounts())))
+        assert float(ours["real time"][0]) == one.realTime()
 
 
 def _written(path, raw):

@@ -1,4 +1,4 @@
-"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, .Chn, .mca, .ats, N42), its reader raises nothing, keeps
+"""Invariant: whatever stands in a file of spectra (.Spe, .Spc, .Chn, .mca, .ats, XML), its reader raises nothing, keeps
 to its bounds, and what it says can be written as a RESULT; a file that declares a document type or an entity says
 nothing.
 
@@ -8,7 +8,7 @@ nothing.
 from edge.spectra import read_spectra
 from edge.spectra_n42 import SPECTRA_MAX
 from edge.spectra_words import CHANNELS_MAX, TEXT_MAX
-from tests.edge.spectra_files import ATS, MCA, N42_2006, N42_2012, chn, spc
+from tests.edge.spectra_files import ATS, MCA, N42_2006, N42_2012, RADIACODE, chn, spc
 from tests.fuzz.driver import drive
 from wire.record import Result
 
@@ -23,6 +23,7 @@ SEEDS = [
     b"\3" + chn(),
     b"\4" + MCA,
     b"\5" + ATS.encode(),
+    b"\2" + RADIACODE,
 ]
 
 
