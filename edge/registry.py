@@ -77,9 +77,16 @@ def _load(name: str, module_name: str) -> DriverModule:
         module = import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"driver {name!r}: its module {module_name} cannot be imported: {error}") from error
+    except Exception as error:  # whatever another package's module does, it is named and stops no other driver
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"driver {name!r}: its module {module_name} cannot be imported: {why}") from error
     for wanted in ("FACTS", "create"):
         if not hasattr(module, wanted):
             raise ConfigError(f"driver {name!r}: module {module_name} has no {wanted}")
+    if not isinstance(module.FACTS, Facts) or not callable(module.create):
+        raise ConfigError(
+            f"driver {name!r}: module {module_name}: FACTS is an edge.driver.Facts, and create a function"
+        )
     return cast("DriverModule", module)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from feldsher import gpsd_socket, kit_find
-from wire.errors import DiskError, UsageError
+from wire.errors import ConfigError, DiskError, UsageError
 
 if TYPE_CHECKING:
     from edge.capture import Capture, Happened
@@ -92,8 +92,12 @@ def run_devices(args: argparse.Namespace) -> int:
         print(f"    gpsd {gpsd} has the GPS: driver nmea, option gpsd = true")
     print("\ndrivers:")
     for driver in drivers:
-        print(f"    {driver['name']:<10}{driver['title']} ({', '.join(driver['lines'][:2])})")
+        print(f"    {driver['name']:<10}{driver['title']}{_usual(driver['lines'])}")
     return 0
+
+
+def _usual(lines: Sequence[str]) -> str:
+    return f" ({', '.join(lines[:2])})" if lines else ""
 
 
 def _configured(data: Path | None) -> Mapping[str, tuple[str, str]]:
@@ -135,9 +139,14 @@ def _row(
 def _drivers() -> Sequence[dict[str, Any]]:
     from edge import registry
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in registry.names():
-        facts = registry.find(name).FACTS
+        try:
+            facts = registry.find(name).FACTS
+        except ConfigError as error:
+            unknown = {"version": "", "manual": "", "form": "", "lines": [], "options": []}
+            rows.append({"name": name, "title": f"CANNOT BE USED: {error}", **unknown})
+            continue
         options = [{"name": one.name, "default": one.default, "about": one.about} for one in facts.options]
         rows.append(
             {

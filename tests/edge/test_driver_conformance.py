@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge import registry
 from edge.conformance import CHECKS, HELD_SIZE_MAX, check_acknowledges_late, check_any_bytes, held
+from feldsher.main import main
 from tests.edge.bench import Bench
 from wire.errors import ConfigError, Misuse
 
@@ -138,12 +139,23 @@ def test_a_third_partys_driver_is_found_by_its_entry_point(monkeypatch, tmp_path
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("import nonesuch_library\n", "cannot be imported: No module named"), ("FACTS = 1\n", "has no create")],
+    [
+        ("import nonesuch_library\n", "cannot be imported: No module named"),
+        ("FACTS = 1\n", "has no create"),
+        ("def broken(:\n", "cannot be imported: SyntaxError: invalid syntax"),
+        ("1 / 0\n", "cannot be imported: ZeroDivisionError"),
+        ("FACTS = create = 5\n", "FACTS is an edge.driver.Facts"),
+    ],
 )
-def test_a_third_partys_driver_that_cannot_be_used_is_named(monkeypatch, tmp_path, text, reason):
+def test_a_third_partys_driver_that_cannot_be_used_is_named(monkeypatch, tmp_path, capsys, text, reason):
     installed(monkeypatch, tmp_path, text)
     with pytest.raises(ConfigError, match=f"driver 'thirdparty': .*{reason}"):
         registry.find("thirdparty")
+    assert main(["kit", "devices"]) == 0
+    told = capsys.readouterr().out
+    assert "thirdparty" in told
+    assert "CANNOT BE USED" in told
+    assert "    vesmatic  " in told, "the others are listed all the same"
 
 
 GOOD = """
