@@ -262,9 +262,12 @@ class _Reader:
         ids = self._ids("O", fields)
         key = "\n".join(text for _, text in ids)
         specimen, place = self._text(fields, 3), self._text(fields, 4)
-        self.group = self.groups.setdefault(key, _Group(specimen))
+        components = self._components(specimen)
+        number = tube_number(components, self._components(place), self.mode)
+        is_in_place = bool(number) and not tube_number(components, (), self.mode)
+        self.group = self.groups.setdefault(key, _Group(place if is_in_place else specimen))
         self.group.ids |= self.patient | ids
-        if number := tube_number(self._components(specimen), self._components(place), self.mode):
+        if number:
             self.tubes[number] = None
         if self.mode in {b"QR", b"CR"}:
             self._note(f"control or calibration: {self._rest(fields)}")
@@ -282,7 +285,7 @@ class _Reader:
         self.group.observations.append(one)
 
     def _attach(self, kind: str, fields: Sequence[bytes]) -> None:
-        text = self._text(fields, 4) if kind == "C" else f"{kind}: {self._rest(fields)}"
+        text = self._comment(fields) if kind == "C" else f"{kind}: {self._rest(fields)}"
         if not text.strip():
             return
         if self.last == "R" and self.group is not None and self.group.observations:
@@ -291,6 +294,11 @@ class _Reader:
                 self.group.observations[-1] = _with_comment(one, text)
         else:
             self._note(f"{self.last or 'message'}: {text}")
+
+    def _comment(self, fields: Sequence[bytes]) -> str:
+        """Return C.4; C.3 where that is empty and C.3 is no letter for the source (L, P, I)."""
+        text, source = self._text(fields, 4), self._text(fields, 3)
+        return text if text.strip() or len(source.strip()) < 2 else source
 
     def _rest(self, fields: Sequence[bytes]) -> str:
         return decode(self.marks.field.join(fields[2:]), self.encoding)[0][:TEXT_SIZE_MAX]

@@ -76,7 +76,8 @@ def test_patients_are_divided_where_records_end_with_cr_lf():
 def test_the_number_of_the_tube_is_found_and_no_place_or_counter_is_taken_for_one(specimen, place, number):
     study = said(specimen, place)
     assert study.ends.patient_ids == ((number,) if number else ())
-    assert study.results[0].specimen_id == specimen
+    of_place = number is not None and number not in specimen
+    assert study.results[0].specimen_id == (place if of_place else specimen)
     kept = {"O.3": specimen, "O.4": place}
     assert dict(study.results[0].patient_ids) == {name: text for name, text in kept.items() if text.strip("^ ")}
 
@@ -149,7 +150,9 @@ MINDRAY_RESULT = "R|1|WBC^white cells^^F|5.5^^^^|10*3/uL|4.0^9.0|N||F|5.5^^^^|0|
     ],
 )
 def test_mindrays_counter_is_no_tube(specimen, place, numbers):
-    assert of_mindray("PR", f"O|797|{specimen}|{place}|X|R", MINDRAY_RESULT).ends.patient_ids == numbers
+    study = of_mindray("PR", f"O|797|{specimen}|{place}|X|R", MINDRAY_RESULT)
+    assert study.ends.patient_ids == numbers
+    assert study.results[0].specimen_id == (place or specimen)
 
 
 def test_a_value_with_empty_components_behind_it_is_a_number():
@@ -198,3 +201,25 @@ def test_a_question_that_wants_mindrays_answer_is_not_answered_with_orders_of_an
     assert b"O|1|" not in answered
     assert b"L|1|Q" in answered
     assert [one.code for one in bench.faults] == ["orders"]
+
+
+@pytest.mark.parametrize("comment", ["C|1|I|lysed|G", "C|1|lysed", "C|1|lysed||G"])
+def test_a_comment_is_kept_where_a_maker_writes_it_into_the_place_of_its_source(comment):
+    """Bio-Rad's IH writes its reagents into C.3."""
+    lines = (b"H|\\^&|||SIM\r", b"P|1|7\r", b"R|1|^^^WBC|5.5|10*3/uL||N||F\r", comment.encode() + b"\r", b"L|1|N\r")
+    assert heard(*lines).studies[0].observations[0].comments == ("lysed",)
+
+
+@pytest.mark.parametrize("comment", ["C|1|I", "C|1||  |G"])
+def test_a_comment_without_text_is_none(comment):
+    lines = (b"H|\\^&|||SIM\r", b"P|1|7\r", b"R|1|^^^WBC|5.5|10*3/uL||N||F\r", comment.encode() + b"\r", b"L|1|N\r")
+    assert heard(*lines).studies[0].observations[0].comments == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "ucum"), [("1E03/mm3", "10*3/uL"), ("10^3/mm^3", "10*3/uL"), ("10\u00b3/mm\u00b3", "10*3/uL")]
+)
+def test_a_cubic_millimetre_is_a_microlitre(unit, ucum):
+    """Horiba's Yumizen H550 counts so."""
+    (one,) = heard(b"H|\\^&|||SIM\r", f"R|1|^^^WBC|2.15|{unit}||N||F\r".encode(), b"L|1|N\r").studies[0].observations
+    assert (one.loinc, one.ucum, one.ucum_value) == ("6690-2", ucum, "2.15")
