@@ -262,12 +262,9 @@ class _Reader:
         ids = self._ids("O", fields)
         key = "\n".join(text for _, text in ids)
         specimen, place = self._text(fields, 3), self._text(fields, 4)
-        components = self._components(specimen)
-        number = tube_number(components, self._components(place), self.mode)
-        is_in_place = bool(number) and not tube_number(components, (), self.mode)
-        self.group = self.groups.setdefault(key, _Group(place if is_in_place else specimen))
+        self.group = self.groups.setdefault(key, _Group(specimen))
         self.group.ids |= self.patient | ids
-        if number:
+        if number := tube_number(self._components(specimen), self._components(place), self.mode):
             self.tubes[number] = None
         if self.mode in {b"QR", b"CR"}:
             self._note(f"control or calibration: {self._rest(fields)}")

@@ -76,8 +76,7 @@ def test_patients_are_divided_where_records_end_with_cr_lf():
 def test_the_number_of_the_tube_is_found_and_no_place_or_counter_is_taken_for_one(specimen, place, number):
     study = said(specimen, place)
     assert study.ends.patient_ids == ((number,) if number else ())
-    of_place = number is not None and number not in specimen
-    assert study.results[0].specimen_id == (place if of_place else specimen)
+    assert study.results[0].specimen_id == specimen
     kept = {"O.3": specimen, "O.4": place}
     assert dict(study.results[0].patient_ids) == {name: text for name, text in kept.items() if text.strip("^ ")}
 
@@ -152,7 +151,7 @@ MINDRAY_RESULT = "R|1|WBC^white cells^^F|5.5^^^^|10*3/uL|4.0^9.0|N||F|5.5^^^^|0|
 def test_mindrays_counter_is_no_tube(specimen, place, numbers):
     study = of_mindray("PR", f"O|797|{specimen}|{place}|X|R", MINDRAY_RESULT)
     assert study.ends.patient_ids == numbers
-    assert study.results[0].specimen_id == (place or specimen)
+    assert study.results[0].specimen_id == specimen
 
 
 def test_a_value_with_empty_components_behind_it_is_a_number():
