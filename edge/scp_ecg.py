@@ -42,7 +42,8 @@ class Ecg:
 
 def read(record: transfer_scp.Record, decode: Decode, *, wants_leads: bool = True) -> Ecg:
     """Return what the record says. Never raises."""
-    named = tuple((place, decode(value)[0][:NAME_TEXT_MAX]) for place, value in record.texts)
+    texts = ((place, value.decode() if record.is_wide else decode(value)[0]) for place, value in record.texts)
+    named = tuple((place, text[:NAME_TEXT_MAX]) for place, text in texts)
     model = "".join(char if char.isprintable() else "?" for char in decode(record.model)[0])
     waves, unread = _waves(record) if wants_leads else ((), ())
     partial = next((fault for fault in record.faults if "bytes" in fault), "")

@@ -128,14 +128,10 @@ def _codes(section: bytes) -> Codes:
 def _samples(data: bytes, codes: Codes | None, count: int, differences: int) -> list[int]:
     steps = list(struct.unpack_from(f"<{count}h", data)) if codes is None else _decoded(data, codes, count)
     if differences == 0:
-        values = steps
-    elif differences == 1:
-        values = list(accumulate(steps))
-    else:
-        values = _summed_twice(steps)
-    if any(not -(1 << 31) <= value < 1 << 31 for value in values):
-        raise Unread("its values are beyond 32 bits")
-    return values
+        return steps
+    values = accumulate(steps) if differences == 1 else _summed_twice(steps)
+    # A sample has 16 bits, and so had the differences of a step too large for them when the device took them.
+    return [(value + 0x8000 & 0xFFFF) - 0x8000 for value in values]
 
 
 def _summed_twice(steps: Sequence[int]) -> list[int]:

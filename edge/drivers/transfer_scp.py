@@ -33,6 +33,9 @@ TEXTS: Final = {PATIENT_ID: "1.2", LAST_NAME: "1.0", FIRST_NAME: "1.1", SECOND_N
 """What names the patient, and how a RESULT calls it: section and tag."""
 MODEL_PLACE: Final = slice(8, 14)
 """In tag 14: institution, department, device, type (u16 each, u8 and u8), then five characters and NUL of the model."""
+LANGUAGE_AT: Final = 16
+WIDE: Final = b"\x07"
+"""The language support code in tag 14 of texts in ISO 10646, two bytes a character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Record:
     model: bytes = b""
     sections: Mapping[int, bytes] = field(default_factory=dict)
     """The data of each section whose CRC holds."""
+    is_wide: bool = False
+    """Its texts were UTF-16, and are UTF-8 here."""
 
 
 def is_record(head: bytes) -> bool:
@@ -72,13 +77,14 @@ def read(data: bytes) -> Record | None:
     faults += [f"section {number} is not where the record says" for number in lost]
     patient = next((body for number, body, _ in sections if number == 1), b"")
     tags = dict(reversed(list(_tags(patient))))
-    texts = tuple((name, text) for tag, name in TEXTS.items() if (text := _text(tags.get(tag, b""))))
+    is_wide = tags.get(DEVICE, b"")[LANGUAGE_AT : LANGUAGE_AT + 1] == WIDE
+    texts = tuple((name, text) for tag, name in TEXTS.items() if (text := _text(tags.get(tag, b""), is_wide=is_wide)))
     good = {number: body for number, body, is_good in reversed(sections) if is_good}
     model = _text(tags.get(DEVICE, b"")[MODEL_PLACE])
     time = _time(tags)
     if not time and tags.get(DATE):
         faults.append(f"its date is none: {tags[DATE][:4].hex(' ')}")
-    return Record(size, tuple(faults), texts, time, model, good)
+    return Record(size, tuple(faults), texts, time, model, good, is_wide)
 
 
 def _all_sections(record: bytes) -> tuple[list[tuple[int, bytes, bool]], list[int]]:
@@ -131,8 +137,11 @@ def _tags(body: bytes) -> Iterator[tuple[int, bytes]]:
         at += 3 + size
 
 
-def _text(value: bytes) -> bytes:
-    return value.partition(b"\0")[0].strip()
+def _text(value: bytes, *, is_wide: bool = False) -> bytes:
+    if not is_wide:
+        return value.partition(b"\0")[0].strip()
+    encoding = "utf-16" if value[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-16-le"
+    return value.decode(encoding, "replace").partition("\0")[0].strip().encode()
 
 
 def _time(tags: dict[int, bytes]) -> str:

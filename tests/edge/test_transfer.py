@@ -15,6 +15,7 @@ from edge.drivers.transfer_xmodem import CALL_S, ERRORS_MAX
 from edge.drivers.transfer_xmodem import MOVES as XMODEM_MOVES
 from edge.drivers.transfer_zmodem import ANSWER_S
 from edge.drivers.transfer_zmodem import MOVES as ZMODEM_MOVES
+from edge.file_contents import contents_of
 from hardware.simulated import scp_ecg
 from hardware.simulated.file_sender import FAULTS, PROTOCOLS, FileSender, binary_header, crc16, packet
 from hardware.simulated.scp_ecg import record
@@ -455,6 +456,21 @@ def test_a_record_without_its_mark_is_one_by_the_section_that_points_to_itself()
     assert dict(transfer_scp.read(unmarked).texts)["1.2"] == b"12345674"
     assert not transfer_scp.is_record(bytes(32))
     assert not transfer_scp.is_record(raw[:20])
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xff\xfe"])
+def test_texts_of_two_bytes_a_character_are_read_whole(mark):
+    def tag(number, value):
+        return struct.pack("<BH", number, len(value)) + value
+
+    name, device = mark + "Коваль\0".encode("utf-16-le"), bytes(8) + b"MADE\0\0" + bytes(2) + b"\x07" + bytes(20)
+    patient = tag(0, name) + tag(2, mark + "A7\0".encode("utf-16-le")) + tag(14, device) + b"\xff\0\0"
+    sections = [struct.pack("<HHIBB6s", 0, 0, 26, 13, 13, b"SCPECG") + struct.pack("<HII", 0, 26, 7)]
+    sections.append(struct.pack("<HHIBB6s", 0, 1, 16 + len(patient), 13, 13, b"") + patient)
+    raw = struct.pack("<HI", 0, 6 + sum(map(len, sections))) + b"".join(sections)
+    contents = contents_of("a.scp", raw)
+    assert dict(contents.results[0].patient_ids) == {"1.0": "Коваль", "1.2": "A7"}
+    assert contents.ids == ("A7",)
 
 
 @pytest.mark.parametrize("gap", [2, 512])

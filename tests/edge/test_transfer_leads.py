@@ -104,6 +104,14 @@ def test_each_form_of_storage(huffman, order):
     assert (leads.names, leads.rate_hz, leads.microvolts) == (("I", "II"), 500.0, 2.5)
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_step_too_large_for_a_difference_of_sixteen_bits_comes_back(order):
+    values = [-400, 32_000, -32_000, 20_000, -477, 0, 31_000, -31_000]
+    steps = [differences(values, 1), second_differences(values)][order - 1]
+    data = plain([(step + 0x8000 & 0xFFFF) - 0x8000 for step in steps])
+    assert list(read(sections([data], len(values), order)).samples[0]) == values
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(-8_000, 8_000), min_size=2, max_size=60))
 def test_whatever_was_compressed_comes_back(values):
