@@ -243,6 +243,8 @@ class _Bc2800(Answering):
         """The port vanished. A text from STX to EOT was whole; one with handshake was not answered, and comes again."""
         if self._texts.has_ended and self._texts.is_without_handshake:
             self._message(self._texts.rest(), now)
+        elif self._texts.is_open:
+            super()._broken("the port vanished in the middle of the message", now)
         return super().lost(now)
 
     def _broken(self, reason: str, now: float) -> None:

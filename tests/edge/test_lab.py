@@ -331,6 +331,15 @@ def test_a_port_that_vanishes_behind_the_end_of_a_text_without_handshake_loses_n
     assert len(study.observations) == READ["bc2800"]
 
 
+@pytest.mark.parametrize("first", [b"A", b"C"], ids=["a sample", "a control"])
+def test_a_port_that_vanishes_in_the_middle_of_any_text_leaves_a_partial_study(first):
+    """A control's text is of another form, which ends with silence; a cable that is pulled is no silence."""
+    bench = heard("bc2800", b"\x05", first + b"0010105543350803202608")
+    bench.lose()
+    (study,) = bench.studies
+    assert study.ends.partial == "the port vanished in the middle of the message"
+
+
 def test_a_port_that_vanishes_before_the_question_behind_a_text_leaves_it_to_be_sent_again():
     bench = heard("bc2800", b"\x05", simulated_bc2800.text(3, 0) + b"\x04")
     bench.lose()
