@@ -128,16 +128,19 @@ def _number_in(parts: Sequence[str], usual: str) -> str:
     return "" if fifth in ROCHE_SAMPLE_TYPES else usual
 
 
-def _places(result: Sequence[bytes]) -> tuple[int, int, int, int, int]:
+def _places(result: Sequence[bytes], marks: Delimiters) -> tuple[int, int, int, int, int]:
     """Return which fields of an R record are end, beginning, range, flags and status.
 
-    R.13, R.12, R.6, R.7 and R.9; each one later where R.10, which is a time, is a status and R.9 is none: so Mindray's
-    manual shows it. R.9 is then the word for a result without a number, which is a flag where R.8 is empty.
+    R.13, R.12, R.6, R.7 and R.9; all one later where R.10, which is a time, is a status, R.9 is none, R.6 is empty and
+    R.7 is a range or empty: so Mindray's manual shows it. R.9 is then the word for a result without a number, which is
+    a flag where R.8 is empty. A status in R.10 alone moves nothing else.
     """
-    nine, ten = (field_at(result, number).strip().decode("latin-1") for number in (9, 10))
-    if nine in RESULT_STATUSES or ten not in RESULT_STATUSES:
+    six, seven, eight, nine, ten, last = (field_at(result, number).strip() for number in (6, 7, 8, 9, 10, 14))
+    if nine.decode("latin-1") in RESULT_STATUSES or ten.decode("latin-1") not in RESULT_STATUSES:
         return 13, 12, 6, 7, 9
-    return 14, 13, 7, 8 if field_at(result, 8).strip() else 9, 10
+    if six or (seven and marks.component not in seven and not re.search(rb"\d", seven)):
+        return 13, 12, 6, 7, 9 if nine else 10
+    return *((14, 13) if last.isdigit() else (13, 12)), 7, 8 if eight else 9, 10
 
 
 def is_anonymous(patient: bytes, marks: Delimiters) -> bool:
@@ -275,7 +278,7 @@ class _Reader:
         code, value, unit = (self._text(fields, number) for number in (3, 4, 5))
         parts = self._parts(code)
         coding = self.codes.coding(parts, value.rstrip(self.marks.component.decode("latin-1")), unit)
-        ended, begun, limits, flags, status = (self._text(fields, number) for number in _places(fields))
+        ended, begun, limits, flags, status = (self._text(fields, number) for number in _places(fields, self.marks))
         time = ended or begun
         known = (coding.loinc, coding.ucum, coding.value)
         one = Observation(code, _name(code, self.marks), value, unit, limits, flags, status, time, (), *known)

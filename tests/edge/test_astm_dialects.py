@@ -168,12 +168,15 @@ def test_a_value_with_empty_components_behind_it_is_a_number():
         ("5.5|g/L|4^9|H||F|20260101", ("4^9", "H", "F")),  # as the standard has it
         ("5.5|g/L||H||P|F", ("", "H", "P")),
         ("5.5|g/L||H", ("", "H", "")),
+        ("5.5|g/L|4-9|H|||F", ("4-9", "H", "F")),  # only the status is one later
+        ("5.5|g/L||H|||F", ("", "H", "F")),
+        ("5.5|g/L|||||F||||20260101", ("", "", "F")),
     ],
 )
 def test_range_flag_and_status_are_found_one_field_later_where_the_analyser_puts_them_there(result, expected):
     one = of_mindray("PR", "O|1|1^1^1|S9|X|R", f"R|1|1^GLU^1^F|{result}").observations[0]
     assert (one.range, one.flags, one.status) == expected
-    assert one.time == ("20260704135300" if "SIM" in result else "")
+    assert one.time == ("20260704135300" if "SIM" in result else "20260101" if "||20260101" in result else "")
 
 
 @pytest.mark.parametrize(
