@@ -6,7 +6,7 @@
     OBS.R01: SVC.role_cd, observation_dttm; in SVC: PT with PT.patient_id and OBS, ORD.order_id, RGT.name, lot_number
     OBS.R02: the same with SVC/CTC (control or calibration material) in place of PT
     OBS: OBS.observation_id (V code, DN name, SN system), value or qualitative_value (V, U), normal_lo-hi_limit,
-         interpretation_cd, status_cd, NTE/NTE.text
+         critical_lo-hi_limit (a comment), interpretation_cd, status_cd, NTE/NTE.text
     ACK: ACK.type_cd (AA, AE), ACK.ack_control_id, ACK.note_txt
 
 Text stays as it came; only white space around it goes. A value or an id is never cut: too long, it is not given.
@@ -98,7 +98,7 @@ def _service(group: Sequence[Element], raw: bytes, body: bytes, codes: Codes, *,
 
 
 def _is_control(svc: Element) -> bool:
-    return svc.value("SVC.role_cd") not in {"", "OBS"}
+    return svc.value("SVC.role_cd") not in {"", "OBS"} or bool(svc.all("CTC"))
 
 
 def _patient(svc: Element) -> str:
@@ -122,7 +122,9 @@ def _observation(one: Element, svc: Element, codes: Codes) -> Observation:
     code, name = one.value("OBS.observation_id"), one.value("OBS.observation_id", attribute="DN")
     value = one.value("OBS.value") or one.value("OBS.qualitative_value")
     unit = one.value("OBS.value", attribute="U")
-    comments = [text[:TEXT_MAX] for text in _texts(one)][:NOTES_MAX]
+    comments = [text[:TEXT_MAX] for text in _texts(one)][: NOTES_MAX - 1]
+    if critical := one.value("OBS.critical_lo-hi_limit"):
+        comments.append(f"critical {critical}"[:TEXT_MAX])
     if len(value) > TEXT_MAX:
         value, comments = "", [*comments, f"its value has {len(value)} characters; it stands in RAW"]
     is_loinc = one.value("OBS.observation_id", attribute="SN") == "LN" and _LOINC.fullmatch(code) is not None

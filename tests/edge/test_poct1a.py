@@ -374,3 +374,18 @@ def test_a_message_behind_much_noise_is_found_by_its_own_name(noise):
         bench.feed_in_pieces(b"x" * noise + message("HEL.R01") + b"<", size)
         assert bench.studies == []
         assert bench.sent.startswith(b"<ACK.R01>")
+
+
+@pytest.mark.parametrize("role", ['<SVC.role_cd V="OBS"/>', ""])
+def test_control_material_is_no_patient_whatever_the_role_says(role):
+    control = (
+        f'<SVC>{role}<CTC><CTC.name V="Level 1"/><CTC.lot_number V="L9"/>'
+        '<OBS><OBS.observation_id V="2341-6"/><OBS.value V="60" U="mg/dL"/></OBS></CTC></SVC>'
+    )
+    studies = heard(observed(one(), control)).studies
+    assert [(study.ends.qc, study.ends.patient_ids) for study in studies] == [(False, ("P1",)), (True, ())]
+
+
+def test_critical_limits_are_told():
+    (study,) = heard(observed(one(more='<OBS.critical_lo-hi_limit V="[60;140]" U="mg/dL"/>'))).studies
+    assert study.observations[0].comments == ("critical [60;140]",)
