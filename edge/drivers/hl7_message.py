@@ -374,7 +374,8 @@ class _Reader:
         words = self._components(fields, 6)
         spellings = (self.text(fields, 6), *words)
         known = next((word for word in spellings if self.codes.unit(word)), "")
-        return known, next((one for one, system in _codings(words) if system == "UCUM"), "")
+        said = (one for one, system in _codings(words) if system == "UCUM" and one.isascii())
+        return known, next((one for one in said if len(one) <= SHORT_TEXT_MAX), "")
 
     def _value(self, fields: Sequence[str], name: str) -> tuple[str, list[str]]:
         if next(iter(fields[2:3]), "").strip().upper() != "ED":

@@ -142,6 +142,9 @@ def test_the_simulated_analyser_that_names_specimens_is_heard():
         ("ng/mL^nanogram per milliliter^UCUM", "nanogram per milliliter", "ng/mL"),
         ("{spores}/L^spores^UCUM", "spores", "{spores}/L"),
         ("8^spores^L", "spores", ""),
+        ("µg/L^micro^UCUM", "micro", "ug/L"),
+        ("мл^millilitre^UCUM", "millilitre", ""),  # UCUM is ASCII
+        (f"{'x' * 300}^long^UCUM", "long", ""),
     ],
 )
 def test_a_unit_is_shown_whole_and_known_by_its_ucum_name(unit, shown, ucum):
