@@ -89,6 +89,8 @@ MEDIA_TYPES: Final = {"BMP": "image/bmp", "PNG": "image/png", "JPEG": "image/jpe
 _SEGMENT: Final = re.compile(rb"[^\r\n]+")
 _PLACE: Final = re.compile(r"[\d.]*")
 """OBX-4 that is a number or a place (1.13.1.1), and no name."""
+_STRUCTURED: Final = re.compile(r"([<>=]{0,2})\^([+-]?\d+(?:\.\d+)?)(?:\^([-+/.:])\^(\d+(?:\.\d+)?))?")
+"""HL7's SN: comparator ^ number ^ separator ^ number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +340,8 @@ class _Reader:
         value, comments = self._value(fields, name)
         unit = self.text(fields, 6)
         comments += self._remarks(fields, place if _PLACE.fullmatch(place) else "")
-        coding = self.codes.coding([*filter(None, parts), name], value, *self._unit_words(fields))
+        plain = _shown_value(value, self.component)
+        coding = self.codes.coding([*filter(None, parts), name], plain, *self._unit_words(fields))
         own = next((one for one, system in _codings(parts) if system == "LN"), "")
         one = Observation(
             code=code,
@@ -495,9 +498,16 @@ def _report(reader: _Reader, header: Header, used: str, words: frozenset[str]) -
 def _headline(observations: Sequence[Observation], component: str) -> tuple[Headline, ...]:
     """Return the first values, numbers before words."""
     told = sorted((one for one in observations if one.value), key=lambda one: not one.value[:1].isdigit())
+    values = (_shown_value(one.value, component) for one in told)
     units = (_shown_unit(one.unit, component) for one in told)
-    lines = zip(told[:HEADLINE_LINES_MAX], units, strict=False)
-    return tuple((one.name[:SHORT_TEXT_MAX], _short(one.value), unit[:SHORT_TEXT_MAX]) for one, unit in lines)
+    lines = zip(told[:HEADLINE_LINES_MAX], values, units, strict=False)
+    return tuple((one.name[:SHORT_TEXT_MAX], _short(value), unit[:SHORT_TEXT_MAX]) for one, value, unit in lines)
+
+
+def _shown_value(value: str, component: str) -> str:
+    """Return a structured number as people write it; every other value as it is."""
+    found = _STRUCTURED.fullmatch(value.replace(component, "^"))
+    return "".join(filter(None, found.groups())) if found is not None else value
 
 
 def _shown_unit(unit: str, component: str) -> str:

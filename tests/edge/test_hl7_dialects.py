@@ -179,3 +179,23 @@ def test_signs_of_double_width_beside_ascii_are_read_as_gb18030():
     assert [one.value for one in study.observations] == ["\uff1c1", "5"]
     assert [one.unit for one in study.observations] == ["10*9/L", "\u03bcg/L"]
     assert any("gb18030" in note for note in study.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "number"),
+    [
+        ("^182", "182", "182"),
+        ("^-1.5", "-1.5", "-1.5"),
+        (">^100", ">100", ""),
+        ("^1^:^128", "1:128", ""),
+        ("^3^-^5", "3-5", ""),
+        ("2^+", "2^+", ""),
+        ("5981666^390.946", "5981666^390.946", ""),  # Autobio's: light, then the concentration
+        ("^POS", "^POS", ""),
+    ],
+)
+def test_a_structured_number_is_shown_as_people_write_it(value, shown, number):
+    (study,) = heard(oru(PID, OBR, obx(value, _2="SN"))).studies
+    (one,) = study.observations
+    assert (one.value, one.ucum_value) == (value, number)
+    assert study.ends.headline == (("WBC", shown, "10*9/L"),)
