@@ -505,9 +505,11 @@ def _headline(observations: Sequence[Observation], component: str) -> tuple[Head
 
 
 def _shown_value(value: str, component: str) -> str:
-    """Return a structured number as people write it; every other value as it is."""
-    found = _STRUCTURED.fullmatch(value.replace(component, "^"))
-    return "".join(filter(None, found.groups())) if found is not None else value
+    """Return a structured number as people write it, of code ^ text ^ system the text, every other value as it is."""
+    if found := _STRUCTURED.fullmatch(value.replace(component, "^")):
+        return "".join(filter(None, found.groups()))
+    code, text, system, *_ = [*value.split(component, 3), "", "", ""]
+    return text if code and system and text[:1].isalpha() else value
 
 
 def _shown_unit(unit: str, component: str) -> str:

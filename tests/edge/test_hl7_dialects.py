@@ -192,6 +192,10 @@ def test_signs_of_double_width_beside_ascii_are_read_as_gb18030():
         ("2^+", "2^+", ""),
         ("5981666^390.946", "5981666^390.946", ""),  # Autobio's: light, then the concentration
         ("^POS", "^POS", ""),
+        ("POS^Positive^99LIS", "Positive", ""),  # cobas 6800: code, text, system
+        ("112283007^Escherichia coli^SCT", "Escherichia coli", ""),
+        ("1^2^3", "1^2^3", ""),
+        ("POS^Positive", "POS^Positive", ""),
     ],
 )
 def test_a_structured_number_is_shown_as_people_write_it(value, shown, number):
