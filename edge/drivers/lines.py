@@ -9,6 +9,9 @@ A study is what comes until the line is silent for `quiet_s`; a longer one is cu
 `answer = "ack"` a block is answered by ACK after its commit, or by NAK when the disk has no room; without, the device
 would not send again, and what the disk refuses is held (`edge.entries`).
 
+Some devices ask first (ENQ, then a block, then EOT: bioMérieux VIDAS). With `enquiry` an ENQ between blocks is a unit
+of its own, answered as a block is.
+
 A block may be followed by check bytes that look like its end (a BCC equal to ETX): `trailer` says how many are its own.
 """
 
@@ -43,6 +46,7 @@ LINES_COUNT_MAX: Final = 256
 """Lines of one study that are shown as observations."""
 LINE_TEXT_MAX: Final = 200
 TRAILER_SIZE_MAX: Final = 16
+ENQ: Final = 0x05
 ACK, NAK = b"\x06", b"\x15"
 
 FACTS: Final = Facts(
@@ -59,6 +63,7 @@ FACTS: Final = Facts(
         Option("trailer", 0, "blocks: bytes after the last one that belong to it (a checksum)"),
         Option("quiet_s", 2.0, "silence that ends a study, seconds"),
         Option("answer", "none", "blocks: what to answer after the commit", ("none", "ack")),
+        Option("enquiry", False, "blocks: answer an ENQ between them, too"),
         Option("encoding", "auto", "character set of the text", ("auto", *charset.ENCODINGS)),
         Option("form", "document", "kind of study", FORMS),
         Option("model", "", "what to call the device"),
@@ -69,8 +74,9 @@ FACTS: Final = Facts(
 class _Units:
     """Cuts a stream of bytes into units; every byte comes out once. Holds at most one unit."""
 
-    def __init__(self, mode: str, begin: int, end: int, trailer: int) -> None:
+    def __init__(self, mode: str, begin: int, end: int, trailer: int, *, enquiry: bool) -> None:
         self._mode, self._begin, self._end, self._trailer = mode, begin, end, trailer
+        self._enquiry = enquiry
         self._buffer = bytearray()
         self._inside = False
         self._ends_at = -1
@@ -101,7 +107,8 @@ class _Units:
             return len(self._buffer) - self._ends_at >= self._trailer
         if not self._inside:
             self._inside = byte == self._begin
-        elif byte == self._end:
+            return self._enquiry and byte == ENQ and not self._inside
+        if byte == self._end:
             self._ends_at = len(self._buffer)
             return self._trailer == 0
         return False
@@ -208,11 +215,14 @@ def create(options: Mapping[str, object]) -> Driver:
         raise ConfigError(f"driver 'lines': option 'trailer' is {trailer}; it may be 0 to {TRAILER_SIZE_MAX}")
     if not 0.05 <= quiet_s <= STUDY_S_MAX:
         raise ConfigError(f"driver 'lines': option 'quiet_s' is {quiet_s}; it may be 0.05 to {STUDY_S_MAX:g}")
-    units = _Units(str(chosen["mode"]), _byte("begin", chosen), _byte("end", chosen), trailer)
+    enquiry = bool(chosen["enquiry"])
+    units = _Units(str(chosen["mode"]), _byte("begin", chosen), _byte("end", chosen), trailer, enquiry=enquiry)
     begins = StudyBegins(str(chosen["form"]), str(chosen["model"]))
     answers = chosen["answer"] == "ack"
     if answers and chosen["mode"] != "blocks":
         raise ConfigError("driver 'lines': option 'answer' is 'ack'; only mode 'blocks' has something to answer")
+    if enquiry and not answers:
+        raise ConfigError("driver 'lines': option 'enquiry' is true; it wants mode 'blocks' and answer 'ack'")
     return _Lines(units, quiet_s, str(chosen["encoding"]), begins, answers=answers)
 
 

@@ -234,6 +234,36 @@ def test_when_the_disk_has_room_again_no_hour_of_questions_goes_out_at_once(name
     assert max(rates) <= 3 * 9
 
 
+VIDAS = {"mode": "blocks", "answer": "ack", "enquiry": True}
+"""bioMérieux' VIDAS and its like: ENQ, STX, records, sum, ETX, EOT; ENQ and each block want an ACK."""
+
+
+def test_a_device_that_asks_first_is_answered_and_its_block_is_kept():
+    bench = Bench("lines", VIDAS)
+    assert bench.feed(b"\x05") == b"\x06"
+    assert bench.feed(b"\x02\x1emtrsl|pi7|rtTSH|qn0.80|\x1d3f\x03") == b"\x06"
+    assert bench.feed(b"\x04") == b""
+    bench.wait(10)
+    (study,) = bench.studies
+    assert study.raw == b"\x05\x02\x1emtrsl|pi7|rtTSH|qn0.80|\x1d3f\x03\x04"
+    assert "rtTSH|qn0.80" in study.observations[0].value
+
+
+def test_an_enquiry_within_a_block_is_data_and_one_that_cannot_be_kept_is_refused():
+    bench = Bench("lines", VIDAS)
+    assert bench.feed(b"\x02a\x05b") == b""
+    assert bench.feed(b"\x03") == b"\x06"
+    refused = Bench("lines", VIDAS, lambda number: number == 0)
+    assert refused.feed(b"\x05") == b"\x15"
+    assert refused.feed(b"\x05") == b"\x06"
+    assert Bench("lines", VIDAS | {"enquiry": False}).feed(b"\x05") == b""
+
+
+def test_an_enquiry_is_answered_only_where_blocks_are():
+    with pytest.raises(ConfigError, match="enquiry"):
+        Bench("lines", {"mode": "blocks", "enquiry": True})
+
+
 # Character sets and codes
 
 TEXTS = ("Ковальчук Олена", "Іванов Іван Петрович", "ПОЛОЖИТЕЛЬНЫЙ", "гемоліз", "Щербакова Юлия", "Їжакевич Єва")
