@@ -42,7 +42,7 @@ seek: $(STAMP)  ## the property tests with cases never tried before, by hand: ma
 	done
 
 replay: $(STAMP)  ## every recording through ptys into the real kit, cut at every byte, by hand: minutes
-	$(BIN)/python -m tests.replay --workers $(WORKERS)
+	$(BIN)/python -m tests.replay
 
 fuzz: $(STAMP)  ## the fuzz targets, by hand
 	sh tests/fuzz/run.sh

@@ -1,11 +1,12 @@
 """Replays everything through ptys into the real kit, cut at every byte: `python -m tests.replay [NAME...]`.
 
-`--workers 2` processes at once; `--kind divided` only this; `--every 10` only each tenth batch; `--digests` notes what
+`--workers 3` processes at once, one more than the machine has cores when left out, for they wait, too; `--kind divided` only this; `--every 10` only each tenth batch; `--digests` notes what
 the drivers make of the samples now.
 """
 
 import argparse
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -18,7 +19,7 @@ from tests.replay import corpus, runs
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="recordings, or samples by their path (default: all)")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1 + (os.cpu_count() or 1))
     parser.add_argument("--kind", choices=sorted(runs.KINDS), action="append")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th batch")
     parser.add_argument("--digests", action="store_true", help="write samples.json anew and end")
@@ -27,6 +28,8 @@ def main():
         corpus.write_digests()
         return 0
     names = args.names or corpus.every()
+    if unknown := sorted({*names} - {*corpus.every()}):
+        parser.error(f"no recording and no sample: {', '.join(unknown)}")
     if not corpus.samples():
         print(f"SAMPLES ABSENT: {corpus.SAMPLES}; set FELDSHER_SAMPLES to the folder of device samples")
     tasks = [
