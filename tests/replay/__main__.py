@@ -1,7 +1,7 @@
 """Replays everything through ptys into the real kit, cut at every byte: `python -m tests.replay [NAME...]`.
 
-`--workers 3` processes at once (left out: one more than there are cores, for they wait, too); `--kind divided` only this;
-`--every 10` only each tenth batch; `--digests` notes what the drivers make of the samples now.
+`--workers 3` processes at once (left out: one more than there are cores, for they wait, too); `--kind divided` only
+this; `--every 10` only each tenth batch; `--digests` notes what the drivers make of the samples now.
 """
 
 import argparse
