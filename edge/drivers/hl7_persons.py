@@ -29,7 +29,8 @@ SPECIMEN_FIRST: Final = frozenset({"R21", "R22", "R23"})
 _SEGMENT: Final = re.compile(rb"[^\r\n]+")
 _SPECIMEN: Final = re.compile(rb"[\r\n]SPM")
 _WITHIN: Final = frozenset({b"OBX", b"NTE", b"TCD"})
-"""What follows an observation and belongs to it."""
+"""What follows an order and belongs to it."""
+_SPECIMENS: Final = frozenset({b"SPM", b"SAC"})
 
 
 class Head(Protocol):
@@ -53,7 +54,7 @@ def parts_of(body: bytes, header: Head) -> list[bytes]:
     walk = _Walk(header, has_specimens=_SPECIMEN.search(body) is not None)
     for found in _SEGMENT.finditer(body):
         walk.take(found.group(), found.start())
-    cuts = [0, *walk.cuts]
+    cuts = sorted({0, *walk.cuts})
     return [body[at:end] for at, end in zip(cuts, [*cuts[1:], len(body)], strict=True)]
 
 
@@ -91,7 +92,7 @@ class _Walk:
     def take(self, segment: bytes, at: int) -> None:
         """Take the next segment, which begins at `at`."""
         kind, fields = segment[:3], segment.split(self._mark)
-        if kind in _WITHIN:
+        if kind in _WITHIN or (kind in _SPECIMENS and not self._leads):
             self._was_observed = True
             return
         if self._was_observed:
@@ -121,6 +122,7 @@ class _Walk:
         if last.number and (is_other or tube.is_control != last.is_control):
             self.cuts.append(self._begins)
         self._last = tube
+        self._was_observed = True  # an order may have no result: what comes now stands before the next one
 
 
 def _field(fields: list[bytes], number: int) -> bytes:

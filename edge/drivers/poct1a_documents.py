@@ -22,6 +22,7 @@ NAME_SIZE_MAX: Final = 64
 ELEMENTS_MAX: Final = 20_000
 DEPTH_MAX: Final = 32
 ATTRIBUTES_MAX: Final = 32
+ROOT_SIZE_MAX: Final = 48
 _ROOT: Final = re.compile(rb"<([A-Z]{3}(?:\.[A-Z0-9_]{1,16}){0,2}\.R\d\d)[\s>/]")
 
 
@@ -72,7 +73,7 @@ class Splitter:
     def _find_root(self) -> bool:
         found = _ROOT.search(self._buffer)
         if found is None:
-            spare = len(self._buffer) - BEFORE_SIZE_MAX
+            spare = len(self._buffer) - BEFORE_SIZE_MAX - ROOT_SIZE_MAX  # the root may have come in part
             if spare > 0:
                 self.skipped += spare
                 del self._buffer[:spare]

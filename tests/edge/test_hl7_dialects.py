@@ -203,3 +203,15 @@ def test_a_structured_number_is_shown_as_people_write_it(value, shown, number):
     (one,) = study.observations
     assert (one.value, one.ucum_value) == (value, number)
     assert study.ends.headline == (("WBC", shown, "10*9/L"),)
+
+
+@pytest.mark.parametrize("between", ["", "ORC|OK||||CM\r", "NTE|1||x\r"])
+def test_orders_without_results_are_divided_where_each_begins(between):
+    """Two orders in a row were cut at one place: a part without a byte stopped the driver."""
+    orders = [f"OBR|{at}||{tube}|GLU\r" + between for at, tube in enumerate("ABC")]
+    message = oul(*orders, obx("6.1"))
+    bench = heard(message)
+    assert [study.ends.patient_ids for study in bench.studies] == [("A",), ("B",), ("C",)]
+    assert [len(study.observations) for study in bench.studies] == [0, 0, 1]
+    assert bench.durable == message
+    assert [one[0] for one in said(bench.sent)] == ["AA"]

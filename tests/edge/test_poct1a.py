@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.drivers import poct1a
-from edge.drivers.poct1a_documents import DOCUMENT_SIZE_MAX, Splitter, Unread, read
+from edge.drivers.poct1a_documents import BEFORE_SIZE_MAX, DOCUMENT_SIZE_MAX, Splitter, Unread, read
 from hardware.simulated.poct1a import STYLES, Poct1aDevice, service
 from tests.edge.bench import Bench
 from tests.edge.virtual import BenchHost, Wire
@@ -374,6 +374,16 @@ def test_a_message_behind_much_noise_is_found_by_its_own_name(noise):
         bench.feed_in_pieces(b"x" * noise + message("HEL.R01") + b"<", size)
         assert bench.studies == []
         assert bench.sent.startswith(b"<ACK.R01>")
+
+
+def test_as_much_noise_is_kept_however_it_comes():
+    data = b"x" * 3_000 + observed(one())
+    kept = []
+    for size in (1, 5, 1_000, len(data)):
+        bench = Bench("poct1a")
+        bench.feed_in_pieces(data, size)
+        kept.append(len(bench.studies[0].raw) - len(observed(one())))
+    assert kept == [BEFORE_SIZE_MAX] * 4
 
 
 @pytest.mark.parametrize("role", ['<SVC.role_cd V="OBS"/>', ""])
