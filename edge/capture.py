@@ -31,7 +31,6 @@ label is scanned again, the device sends again what was not acknowledged.
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, Protocol
 
 from edge import registry
@@ -59,6 +58,7 @@ from edge.driver import (
     StudyBegins,
     StudyEnds,
 )
+from edge.driver_failure import Unread, place_of
 from edge.open_study import OpenStudy, StudyJournal
 from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, stepped, with_reading
 from edge.whereabouts import Whereabouts
@@ -119,6 +119,7 @@ class _Port:
     study: OpenStudy | None = None
     heard_ms: int = 0
     outgoing: bytearray = field(default_factory=bytearray)
+    unread: Unread = field(default_factory=Unread)
     on_trial: bool = False
     """Nobody knows yet that the line is set right: nothing that is read is committed."""
     reading: Reading | None = None
@@ -216,6 +217,7 @@ class Capture:
         """Take what a device sent; return what to send it. Everything acknowledged in it is committed."""
         line = self._ports[port]
         line.heard_ms = self._clock.time_ms()
+        line.unread.heard(data)
         return self._drive(line, lambda driver: driver.feed(data, now), now)
 
     def tick(self, now: float) -> dict[str, bytes]:
@@ -343,7 +345,7 @@ class Capture:
         try:
             return call(line.driver)
         except Exception as error:  # noqa: BLE001  whatever a third party's driver does
-            self._driver_failed(line, _place_of(error), now)
+            self._driver_failed(line, place_of(error), now)
             return []
 
     def _carry_out(self, line: _Port, event: Event, now: float) -> list[Event]:
@@ -421,6 +423,10 @@ class Capture:
         if line.study is not None:
             self._end(line, StudyEnds(partial=f"the driver failed: {reason}"[:200]), now)
         self._start_anew(line)
+        if data := line.unread.take(now):
+            self._begin(line, StudyBegins("unknown"), now)
+            self._commit(line, Commit(data), now)
+            self._end(line, StudyEnds(partial=f"the driver failed on these bytes: {reason}"[:200]), now)
 
     # One study
 
@@ -486,6 +492,7 @@ class Capture:
             return False
         study.entries += 1
         study.noted()
+        line.unread.committed()
         self._tell(line, "committed", f"entry {study.entries}")
         return True
 
@@ -585,12 +592,3 @@ class Capture:
     def _tell(self, line: _Port, kind: str, text: str) -> None:
         journal = line.study.journal if line.study is not None else None
         self._on_event(Happened(line.name, kind, text, journal.study_id if journal is not None else b""))
-
-
-def _place_of(error: Exception) -> str:
-    """Return what failed and where, without the error's own text: that may hold what a device said of a person."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else "?"
-    return f"{type(error).__name__} at {where}"
