@@ -155,6 +155,8 @@ class _Queue:
         self._size = 0
         self._dropped = 0
         self._dropped_at = 0.0
+        self._counted: Counted | None = None
+        """The newest counters of a line whose bytes are being dropped: they stand where the dropping ends."""
         self._lock = threading.Lock()
 
     def put(self, item: Item) -> None:
@@ -165,9 +167,12 @@ class _Queue:
                     self._dropped, self._dropped_at = self._dropped + size, item.now
                     return
                 self._size += size
+            elif isinstance(item, Counted) and self._dropped:
+                self._counted = item
+                return
             self._own_up()
-            if len(self._items) >= QUEUE_COUNT_MAX + CHANGES_COUNT_MAX:
-                self._forget_a_change()
+            while len(self._items) >= QUEUE_COUNT_MAX + CHANGES_COUNT_MAX and self._forget_a_change():
+                pass
             self._items.append(item)
 
     def _own_up(self) -> None:
@@ -175,11 +180,30 @@ class _Queue:
         if self._dropped:
             self._items.append(Dropped(self._dropped, self._dropped_at))
             self._dropped = 0
+        if self._counted is not None:
+            self._items.append(self._counted)
+            self._counted = None
 
-    def _forget_a_change(self) -> None:
-        """A port that comes and goes all the time while nobody takes: how often it did is forgotten, not how it is."""
-        old = next(at for at, item in enumerate(self._items) if isinstance(item, Appeared | Vanished | Tuned | Counted))
-        del self._items[old]
+    def _forget_a_change(self) -> bool:
+        """A port that comes and goes all the time while nobody takes: how often it did is forgotten, not how it is.
+
+        Counters go first, for the next say the same; a setting that was made stays, for somebody waits for it. What
+        was dropped before and after is added up. False when there is nothing to forget.
+        """
+        for shape in (Counted, Appeared | Vanished):
+            old = next((at for at, item in enumerate(self._items) if isinstance(item, shape)), None)
+            if old is not None:
+                del self._items[old]
+                self._add_up(old)
+                return True
+        return False
+
+    def _add_up(self, at: int) -> None:
+        """Two neighbours that say what was dropped say it together."""
+        before, after = (self._items[one] if 0 <= one < len(self._items) else None for one in (at - 1, at))
+        if isinstance(before, Dropped) and isinstance(after, Dropped):
+            self._items[at] = Dropped(before.bytes_count + after.bytes_count, after.now)
+            del self._items[at - 1]
 
     @property
     def is_half_full(self) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 from edge import ports
 from edge.driver import Line
-from edge.ports import Appeared, Dropped, Heard, PortOwner, Recorder, Tuned, Vanished, open_line
+from edge.line_errors import LineErrors
+from edge.ports import Appeared, Counted, Dropped, Heard, PortOwner, Recorder, Tuned, Vanished, open_line
 from hardware.simulated.ptys import open_pty, speed_of
 from node.clock import SystemClock
 from wire.errors import DeviceError
@@ -126,6 +127,41 @@ def test_a_port_that_comes_and_goes_while_nobody_takes_fills_no_memory(monkeypat
     items = queue.take()
     assert len(items) == 14
     assert items[-1] == Vanished("999", 999.0)
+
+
+def test_a_noisy_line_while_nobody_takes_fills_no_memory_and_forgets_neither_the_port_nor_its_setting(monkeypatch):
+    """Each piece that was dropped left its counters and a word of itself, without end, in the place of `Appeared`."""
+    monkeypatch.setattr(ports, "QUEUE_SIZE_MAX", 4)
+    monkeypatch.setattr(ports, "QUEUE_COUNT_MAX", 4)
+    monkeypatch.setattr(ports, "CHANGES_COUNT_MAX", 10)
+    queue = ports._Queue()
+    first = [Vanished("gone", 0.0), Appeared("/dev/x", 0.0), Tuned(Line(), 0.0)]
+    for item in first:
+        queue.put(item)
+    for at in range(1, 1001):
+        queue.put(Counted(LineErrors(framing=at), float(at)))
+        queue.put(Heard(b"xyz", float(at)))
+    items = queue.take()
+    assert len(items) <= 14
+    assert [item for item in items if item in first] == first
+    assert items[-1] == Counted(LineErrors(framing=1000), 1000.0)
+    assert sum(item.bytes_count for item in items if isinstance(item, Dropped)) == 3 * 1000
+
+
+def test_a_port_that_flaps_and_drops_while_nobody_takes_fills_no_memory(monkeypatch):
+    monkeypatch.setattr(ports, "QUEUE_COUNT_MAX", 4)
+    monkeypatch.setattr(ports, "CHANGES_COUNT_MAX", 10)
+    queue = ports._Queue()
+    for at in range(1000):
+        queue.put(Appeared("/dev/x", float(at)))
+        for _ in range(5):
+            queue.put(Heard(b"x", float(at)))
+        queue.put(Vanished("gone", float(at)))
+    items = queue.take()
+    assert len(items) <= 15
+    assert items[-1] == Vanished("gone", 999.0)
+    counted = sum(item.bytes_count if isinstance(item, Dropped) else isinstance(item, Heard) for item in items)
+    assert counted == 5000
 
 
 def test_a_line_is_set_otherwise_without_being_closed_and_stays_so_when_it_comes_back(owned, tmp_path):
