@@ -27,9 +27,11 @@ CANDIDATES: Final = ("latin-1", "cp1251", "koi8-u", "koi8-r", "cp866")
 SAMPLE_SIZE_MAX: Final = 8_192
 """Bytes that are looked at."""
 
-_SIGN: Final = rb"\xa3[\xa5\xa8\xa9\xab\xad-\xaf\xba\xbc-\xbe]|\xa1[\xc0\xc1\xdc\xdd\xe3\xe6\xfa-\xfd]|\xa6\xcc"
+_SIGN: Final = re.compile(
+    rb"\xa3[\xa5\xa8\xa9\xab\xad-\xaf\xba\xbc-\xbe]|\xa1[\xc0\xc1\xdc\xdd\xe3\xe6\xfa-\xfd]|\xa6\xcc"
+)
 """In GB 18030: %()+-./:=<> in double width; plus-minus, times, at most, at least, degree, Celsius, arrows; mu."""
-_SIGNS: Final = re.compile(rb"[\x00-\x7f]*(?:(?:" + _SIGN + rb")[\x00-\x7f]*)*")
+_ASCII: Final = bytes(range(0x80))
 _COMMON: Final = frozenset("оеаинтсрвлкмдпуяьгзбчйхіїєОЕАИНТСРВЛКМДПУЯЬГЗБЧЙХІЇЄ")
 
 
@@ -40,7 +42,7 @@ def detect(data: bytes, candidates: Iterable[str] = CANDIDATES) -> str:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        if _SIGNS.fullmatch(data):
+        if 2 * sum(1 for _ in _SIGN.finditer(data)) == len(data.translate(None, _ASCII)):
             return "gb18030"
         sample = b" ".join(word for word in data.split() if not word.isascii())[:SAMPLE_SIZE_MAX]
         return max(candidates, key=lambda name: _score(_lenient(sample, name)))

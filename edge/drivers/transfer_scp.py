@@ -91,14 +91,16 @@ def _all_sections(record: bytes) -> tuple[list[tuple[int, bytes, bool]], list[in
     """Return the sections, and the numbers of those that section 0 names and that are not there."""
     found = list(_sections(record))
     lost = []
+    room = len(record)  # sections may lie within one another in a record that means ill, and each is a copy
     pointers = next((body for number, body, is_good in found if number == 0 and is_good), b"")
     for at in range(0, min(len(pointers), SECTIONS_COUNT_MAX * POINTER_SIZE) - POINTER_SIZE + 1, POINTER_SIZE):
         number, size, place = struct.unpack_from("<HII", pointers, at)
         if not size or any(number == known for known, _, _ in found):
             continue
-        there = _section(record, place - 1) if place else None
+        there = _section(record, place - 1) if place and size <= room else None
         if there is not None and (there[0], len(there[1])) == (number, size - SECTION_HEAD_SIZE):
             found.append(there)
+            room -= size
         else:
             lost.append(number)
     return found, lost

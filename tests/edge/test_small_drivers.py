@@ -1,5 +1,7 @@
 """Barcode scanners, generic capture, character sets, codes, and the queue for what the disk refused."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -295,6 +297,14 @@ def test_signs_of_double_width_alone_are_gb18030(text):
 )
 def test_other_short_words_are_not_taken_for_signs_of_double_width(text, encoding):
     assert charset.detect(text.encode(encoding)) != "gb18030"
+
+
+def test_a_megabyte_of_signs_costs_little_memory():
+    data = "≥".encode("gb18030") * (1 << 19)
+    tracemalloc.start()
+    assert charset.detect(data) == "gb18030"
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
 
 
 @given(st.binary(max_size=300))

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -481,6 +482,25 @@ def test_sections_that_lie_apart_are_found_where_the_record_says(gap):
     assert found.sections == transfer_scp.read(raw).sections | {0: found.sections[0]}
     lost = transfer_scp.read(apart(raw, gap, 0))
     assert lost.faults == tuple(f"section {number} is not where the record says" for number in (3, 6))
+
+
+def test_sections_that_lie_within_one_another_are_read_no_larger_than_the_record():
+    size, count, begins = 1 << 20, 60, 1000
+    within = bytearray(size - begins)
+    pointers = struct.pack("<HII", 0, 16 + 10 * (count + 1), 7)
+    for at in range(count):
+        struct.pack_into("<HHI", within, 16 * at, 0, 100 + at, len(within) - 16 * at)
+        pointers += struct.pack("<HII", 100 + at, len(within) - 16 * at, begins + 16 * at + 1)
+    first = struct.pack("<HI", 0, 16 + len(pointers)) + b"\x0a\x0aSCPECG" + pointers
+    first = struct.pack("<HH", 0, scp_ecg.crc(first))[2:] + first
+    raw = struct.pack("<HI", 0, size) + first
+    raw += bytes(begins - len(raw)) + within
+    tracemalloc.start()
+    found = transfer_scp.read(raw)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "section 159 is not where the record says" in found.faults
+    assert peak < 5 * size
 
 
 def apart(raw, gap, told):
