@@ -32,8 +32,8 @@ class Dated:
 
     true_ms: int
     error_ms: int
-    is_later: bool = False
-    """It was reckoned from another study of the same boot."""
+    learnt: str = ""
+    """"earlier" or "later" in the same boot, where the kit did not know it then."""
 
 
 def enter(connection: Connection, reading: Reading, received_ms: int) -> None:
@@ -67,7 +67,8 @@ def dated(connection: Connection, kit: int | None, mark: ClockMark) -> Dated | N
     if row is None:
         return None
     drift_ms = abs(row.uptime_ms - mark.uptime_ms) * DRIFT_PPM // 1_000_000
-    return Dated(row.base_ms + mark.uptime_ms, row.error_ms + drift_ms, is_later=True)
+    learnt = "later" if row.uptime_ms >= mark.uptime_ms else "earlier"
+    return Dated(row.base_ms + mark.uptime_ms, row.error_ms + drift_ms, learnt)
 
 
 def is_wrong(reading: Reading) -> bool:
@@ -88,7 +89,8 @@ def words(mark: ClockMark, found: Dated | None) -> tuple[str, str]:
         return "from a battery, never compared" if mark.source == "rtc" else "nobody tells it the time", ""
     off_ms = mark.kit_ms - found.true_ms
     within = f"known within {span(found.error_ms)}"
-    by = "by a later study of the same run" if found.is_later else {"gps": "by GPS"}.get(mark.source, "by the network")
+    by = "by GPS" if mark.source == "gps" else "by the network"
+    by = f"by what it learnt {found.learnt} in the same run" if found.learnt else by
     if abs(off_ms) <= OFF_MS + found.error_ms:
         return f"right, {within} {by}", ""
     return f"{span(abs(off_ms))} {'ahead' if off_ms > 0 else 'behind'}, {within} {by}", "warn"
@@ -111,7 +113,7 @@ def lines(connection: Connection, reading: Reading) -> list[ClockLine]:
     shown: list[ClockLine] = []
     kit = reading.kit.number if reading.kit is not None and reading.signature == Signature.GOOD else None
     for _, mark in reading.records(ClockMark):
-        found = dated(connection, kit, mark)
+        found = dated(connection, kit, mark) if not shown else None
         text, tone = words(mark, found) if not shown else ("", "")
         begun_ms = found.true_ms if tone and found is not None else None
         device = _off(mark.device_offset_ms) if mark.device_time else ""

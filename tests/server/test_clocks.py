@@ -54,9 +54,21 @@ def test_what_was_made_before_the_time_was_known_is_dated_by_what_came_after(doc
     assert "was never set" in early()
     page_of(doctor, take, van, mark("gps", offset_ms=0, error_ms=1_000))
     text = early()
-    assert "behind, known within 1.0 s by a later study of the same run" in text
+    assert "behind, known within 1.0 s by what it learnt later in the same run" in text
     (shown,) = re.findall(r'<dt>Truly begun</dt><dd><time datetime="([^"]+)"', text)
     assert datetime.fromisoformat(shown).timestamp() * 1000 == TRUE_MS - 60_000
+
+
+def test_a_kit_that_was_started_anew_is_dated_by_what_it_had_learnt_before_and_nothing_else_is_said(doctor, van, take):
+    """The page said "by a later study", which had not been made."""
+    page_of(doctor, take, van, mark("gps", uptime_ms=UP_MS - 60_000, kit_ms=TRUE_MS - 60_000, error_ms=1_000))
+    again = page_of(doctor, take, van, mark("none", kit_ms=5_000))
+    assert "known within 1.0 s by what it learnt earlier in the same run" in again()
+
+
+def test_a_study_in_which_the_time_became_known_is_dated_by_itself(doctor, van, take):
+    marks = mark("none", kit_ms=5_000, uptime_ms=UP_MS - 60_000), mark("network", error_ms=20, stepped_ms=TRUE_MS)
+    assert "by what it learnt later in the same run" in page_of(doctor, take, van, *marks)()
 
 
 def test_another_boot_another_kit_and_an_unsigned_file_date_nothing(doctor, van, take):
@@ -79,7 +91,7 @@ def test_of_a_boot_the_best_mark_is_kept(centre, doctor, van, take):
 def test_far_from_the_best_mark_less_is_known(doctor, van, take):
     early = page_of(doctor, take, van, mark("rtc", kit_ms=5_000, uptime_ms=0))
     page_of(doctor, take, van, mark("network", uptime_ms=36_000_000, error_ms=100))
-    assert "known within 3.7 s by a later study" in early()
+    assert "known within 3.7 s by what it learnt later" in early()
 
 
 def test_programs_are_told_the_marks(doctor, van, take):
