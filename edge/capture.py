@@ -378,13 +378,13 @@ class Capture:
 
     def _place_and_time(self, line: _Port, event: Located | ClockRead, now: float) -> None:
         if isinstance(event, Located):
-            self._whereabouts.heard(line.name, event, now)
+            self._whereabouts.heard(line.name, event)
             if event.utc is not None:
                 self._timekeeping.satellites_said(event.utc, event.at)
             return
-        line.reading = self._timekeeping.reading(event.text, event.reading, event.at, now)
+        line.reading = self._timekeeping.reading(event.text, event.reading, event.at)
         if line.study is not None:
-            line.study.read(with_reading(self._timekeeping.mark(now), line.reading))
+            line.study.read(with_reading(self._timekeeping.mark(), line.reading))
 
     def _answer(self, line: _Port, token: int | None, now: float, *, committed: bool) -> list[Event]:
         if token is None:
@@ -438,7 +438,7 @@ class Capture:
         place = self._whereabouts.at(now) if is_now else None
         operator = self._operator[0] if is_now and self._operator and now < self._operator[1] else None
         owner = owner_of(patient.id, self.orders) if patient is not None else ""
-        clock, set_by_ms = self._timekeeping.mark(now), self._timekeeping.less_monotonic_ms(now)
+        clock, set_by_ms = self._timekeeping.mark(), self._timekeeping.less_monotonic_ms()
         if line.reading is not None and now - line.reading.at <= READING_S_MAX:
             clock = with_reading(clock, line.reading)
         line.study = OpenStudy(begins, patient, place, line.heard_ms, clock, set_by_ms, operator, owner)
@@ -459,14 +459,14 @@ class Capture:
             return False
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
         head = [] if study.journal is not None else study.head(line.facts, line.name)
-        waves = [self._dated(one, now).to_tag() for one in commit.waveforms]
+        waves = [self._dated(one).to_tag() for one in commit.waveforms]
         named = self._named_by_device(study, commit.patient_id)
         self._note_loss(line, study)
         read = [self._coded(tag) for tag in commit.tags]
         return self._append(line, study, [*head, *raw, *read, *named, *waves, *study.remarks()])
 
-    def _dated(self, sampled: Sampled, now: float) -> Waveform:
-        age_ms = round((now - sampled.began) * 1000)
+    def _dated(self, sampled: Sampled) -> Waveform:
+        age_ms = round((self._clock.now() - sampled.began) * 1000)
         return replace(sampled.waveform, start_ms=max(0, self._clock.time_ms() - age_ms))
 
     @staticmethod
@@ -514,9 +514,9 @@ class Capture:
             self._tell(line, "fault", "patient: what was scanned and what the device says disagree; both are kept")
         self._note_loss(line, study)
         why = [record.Partial(study.flaw, line.facts.name).to_tag()] if study.flaw else []
-        stepped_ms = self._timekeeping.less_monotonic_ms(now) - study.set_by_ms
+        stepped_ms = self._timekeeping.less_monotonic_ms() - study.set_by_ms
         if abs(stepped_ms) > STEP_MS:
-            study.mark = stepped(study.mark or self._timekeeping.mark(now), stepped_ms)
+            study.mark = stepped(study.mark or self._timekeeping.mark(), stepped_ms)
         if study.journal is not None and (said := [*why, *study.remarks()]):
             self._append(line, study, said)
         line.study = None

@@ -149,7 +149,7 @@ class Daemon:
             "label_scanned": kit.capture.patient(now) is not None,
             "ports": {name: owner.is_present for name, owner in self._ports.items()},
             "devices": kit.ports.status(now),
-            "clock": kit.timekeeping.status(now),
+            "clock": kit.timekeeping.status(),
             "worklist": [[day.day, len(day.orders)] for day in kit.worklist.days()],
             "capturing": kit.capture.capturing,
             "objects": {state.value: number[state] for state in State},

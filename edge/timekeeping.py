@@ -9,8 +9,10 @@ monotonic clock, which nobody sets, and gets worse by DRIFT_PPM:
 * rtc: nobody tells the time, and the system has a clock with a battery; how wrong that is, is not known;
 * none: neither, or a clock that stands before this program was written.
 
-Pure but for the clock and the machine that it is given. Nothing survives a crash: the boot and the time since then
-stand in every mark, so that what was written before the time was known can be dated by what was written after.
+Pure but for the clock and the machine that it is given. Both senses of the clock are read in one moment: the `now` of
+capture is when a device was heard, and lies behind by as long as the card has stalled. Nothing survives a crash: the
+boot and the time since then stand in every mark, so that what was written before the time was known can be dated by
+what was written after.
 """
 
 from collections.abc import Callable
@@ -85,9 +87,9 @@ class Timekeeping:
         """A receiver said `utc` at `at`."""
         self._take(_Known("gps", utc.timestamp() * 1000 - at * 1000, at, SERIAL_ERROR_MS), at)
 
-    def mark(self, now: float) -> ClockMark:
+    def mark(self) -> ClockMark:
         """Return what is known now."""
-        machine, kit_ms = self._machine(), self._clock.time_ms()
+        machine, now, kit_ms = self._machine(), self._clock.now(), self._clock.time_ms()
         if machine.synchronised:
             self._take(_Known("network", kit_ms - now * 1000, now, machine.error_ms), now)
         source = "rtc" if machine.has_rtc and kit_ms >= WRITTEN_MS else "none"
@@ -104,24 +106,24 @@ class Timekeeping:
             age_ms=round(max(0.0, now - known.at) * 1000),
         )
 
-    def status(self, now: float) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return what `kit status` says of the clock; offset and error only when the true time is known."""
-        mark = self.mark(now)
+        mark = self.mark()
         is_known = mark.source in {"gps", "network"}
         said = {"offset_ms": mark.offset_ms, "error_ms": mark.error_ms, "age_ms": mark.age_ms} if is_known else {}
         return {"source": mark.source, **said}
 
-    def reading(self, text: str, read: datetime, at: float, now: float) -> Reading:
+    def reading(self, text: str, read: datetime, at: float) -> Reading:
         """Return how far a device's clock, which said `read` at `at`, was from the kit's: ahead is positive."""
-        kit_ms = self._clock.time_ms() - round((now - at) * 1000)
+        kit_ms = self.less_monotonic_ms() + round(at * 1000)
         aware = read if read.tzinfo is not None else read.replace(tzinfo=self._zone)
         return Reading(
             text[:READING_SIZE_MAX], _bounded((aware - _moment(0)) // timedelta(milliseconds=1) - kit_ms), at
         )
 
-    def less_monotonic_ms(self, now: float) -> int:
+    def less_monotonic_ms(self) -> int:
         """Return the kit's clock less its monotonic one: it changes when the clock is set."""
-        return self._clock.time_ms() - round(now * 1000)
+        return self._clock.time_ms() - round(self._clock.now() * 1000)
 
     def _take(self, known: _Known, now: float) -> None:
         if self._known is None or known.error_ms <= self._known.error_at(now):

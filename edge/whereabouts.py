@@ -21,11 +21,11 @@ class Whereabouts:
         self._clock = clock
         self._place: tuple[record.Place, float] | None = None
 
-    def heard(self, port: str, event: Located, now: float) -> None:
+    def heard(self, port: str, event: Located) -> None:
         """Keep where the kit is, and what its clock said when the satellites' said `utc`."""
         gps_time, offset_ms = "", 0
         if event.utc is not None:
-            heard_ms = self._clock.time_ms() - round((now - event.at) * 1000)
+            heard_ms = self._clock.time_ms() - round((self._clock.now() - event.at) * 1000)
             gps_time = event.utc.isoformat(timespec="milliseconds")
             offset_ms = heard_ms - round(event.utc.timestamp() * 1000)
         place = record.Place(

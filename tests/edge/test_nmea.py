@@ -261,18 +261,21 @@ PORTS = {"gps": ("nmea", {}, "scan"), "scale": ("lines", {}, "scan")}
 FIX = sentence("GPRMC,080000.500,A,5027.0,N,03031.4,E,0,0,221126,,,A")
 
 
-def weighed(fix_at, weighed_at, raw=FIX):
+def weighed(fix_at, weighed_at, raw=FIX, stalled_s=0.0):
+    """`stalled_s`: what the receiver said lay so long until the card let the kit go on."""
     van = Van(SimDisk(), ports=PORTS)
-    van.hear("gps", raw, fix_at)
-    kit_ms = van.clock.time_ms()
-    van.hear("scale", b"ST,GS,+  71.4kg\r\n", weighed_at)
-    van.capture.stop(weighed_at)
+    began = van.clock.now() - stalled_s - fix_at
+    van.hear("gps", raw, began + fix_at)
+    kit_ms = van.clock.time_ms() - round(stalled_s * 1000)
+    van.hear("scale", b"ST,GS,+  71.4kg\r\n", began + weighed_at)
+    van.capture.stop(began + weighed_at)
     (study,) = studies_in(van.stores)
     return study.all(Place), kit_ms
 
 
-def test_a_study_says_where_it_began_and_how_wrong_the_kits_clock_was():
-    (place,), kit_ms = weighed(10.0, 14.0)
+@pytest.mark.parametrize("stalled_s", [0.0, 20.0])
+def test_a_study_says_where_it_began_and_how_wrong_the_kits_clock_was(stalled_s):
+    (place,), kit_ms = weighed(10.0, 14.0, stalled_s=stalled_s)
     assert (place.latitude, place.longitude) == ("50.450000000", "30.523333333")
     assert (place.age_ms, place.port) == (4_000, "gps")
     assert place.gps_time == "2026-11-22T08:00:00.500+00:00"

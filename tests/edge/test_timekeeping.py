@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge import device_time, machine_clock
-from edge.driver import ClockRead, Commit, Located, StudyBegins, StudyEnds
+from edge.driver import ClockRead, Commit, Located, Sampled, StudyBegins, StudyEnds
 from edge.timekeeping import READING_S_MAX, MachineClock, Timekeeping, stepped, with_reading
 from feldsher import kit
 from tests.edge.van import Van, studies_in
 from tests.sim.disk import SimDisk
+from wire import kinds
 from wire.record import ClockMark
+from wire.waveform import Waveform
 
 
 def local(*parts):
@@ -47,21 +49,21 @@ def made(clock, machine=None, zone=UTC):
 
 
 def test_who_tells_nothing_is_believed_nothing():
-    mark = made(HandClock()).mark(100.0)
+    mark = made(HandClock()).mark()
     assert (mark.source, mark.kit_ms, mark.uptime_ms, mark.error_ms) == ("none", NOON_MS, 100_000, 0)
 
 
 def test_a_battery_is_worth_something_unless_its_clock_stands_in_the_past():
     machine = MachineClock(has_rtc=True, boot=BOOT)
-    assert made(HandClock(), machine).mark(100.0).source == "rtc"
-    assert made(HandClock(946_684_800_000), machine).mark(100.0).source == "none"
+    assert made(HandClock(), machine).mark().source == "rtc"
+    assert made(HandClock(946_684_800_000), machine).mark().source == "none"
 
 
 def test_satellites_tell_how_far_the_clock_is_off():
     clock = HandClock(NOON_MS + 7_000)
     keeping = made(clock)
     keeping.satellites_said(NOON, 100.0)
-    mark = keeping.mark(100.0)
+    mark = keeping.mark()
     assert (mark.source, mark.offset_ms, mark.error_ms, mark.age_ms) == ("gps", 7_000, 1_000, 0)
 
 
@@ -70,7 +72,7 @@ def test_between_two_looks_the_monotonic_clock_goes_on_and_grows_worse():
     keeping = made(clock)
     keeping.satellites_said(NOON, 100.0)
     clock.pass_time(3_600.0)
-    mark = keeping.mark(clock.at)
+    mark = keeping.mark()
     assert (mark.source, mark.offset_ms, mark.error_ms, mark.age_ms) == ("gps", 7_000, 1_360, 3_600_000)
 
 
@@ -79,31 +81,32 @@ def test_a_clock_that_is_set_keeps_what_was_known():
     clock = HandClock(5_000)
     keeping = made(clock)
     keeping.satellites_said(NOON, 100.0)
-    assert keeping.mark(100.0).offset_ms == 5_000 - NOON_MS
+    assert keeping.mark().offset_ms == 5_000 - NOON_MS
     clock.wall_ms = NOON_MS + 40
-    assert keeping.mark(100.0).offset_ms == 40
+    assert keeping.mark().offset_ms == 40
 
 
 def test_the_better_of_two_counts():
     clock, machine = HandClock(), MachineClock(synchronised=True, error_ms=30)
     keeping = made(clock, machine)
-    assert (keeping.mark(100.0).source, keeping.mark(100.0).error_ms) == ("network", 30)
+    assert (keeping.mark().source, keeping.mark().error_ms) == ("network", 30)
+    clock.pass_time(1.0)
     keeping.satellites_said(NOON + timedelta(seconds=2), 101.0)
-    assert keeping.mark(101.0).source == "network"
+    assert keeping.mark().source == "network"
     clock = HandClock()
     keeping = made(clock, replace(machine, error_ms=15_000))
-    keeping.mark(100.0)
+    keeping.mark()
     keeping.satellites_said(NOON, 100.0)
-    assert keeping.mark(100.0).source == "gps"
+    assert keeping.mark().source == "gps"
 
 
 def test_a_network_that_is_gone_is_remembered():
     clock, states = HandClock(), [MachineClock(synchronised=True, error_ms=30), MachineClock()]
     keeping = Timekeeping(clock, lambda: states[0])
-    keeping.mark(100.0)
+    keeping.mark()
     del states[0]
     clock.pass_time(1_000.0)
-    mark = keeping.mark(clock.at)
+    mark = keeping.mark()
     assert (mark.source, mark.error_ms, mark.age_ms) == ("network", 130, 1_000_000)
 
 
@@ -118,14 +121,14 @@ def test_a_network_that_is_gone_is_remembered():
 )
 def test_a_device_says_its_time_in_the_zone_of_the_kit_or_its_own(said, zone, offset_ms):
     clock = HandClock()
-    reading = made(clock, zone=zone).reading("as received", said, 99.0, 100.0)
+    reading = made(clock, zone=zone).reading("as received", said, 99.0)
     assert reading.offset_ms == offset_ms + 1_000
-    assert made(clock, zone=zone).mark(100.0).zone_min == (120 if zone is not UTC else 0)
+    assert made(clock, zone=zone).mark().zone_min == (120 if zone is not UTC else 0)
 
 
 def test_a_clock_gone_mad_is_marked_and_breaks_nothing():
     for time_ms in (-5, 0, 1 << 47, 1 << 48):
-        mark = made(HandClock(time_ms), zone=ZoneInfo("Europe/Kyiv")).mark(-1.0)
+        mark = made(HandClock(time_ms, now=-1.0), zone=ZoneInfo("Europe/Kyiv")).mark()
         assert mark.kit_ms == min(max(0, time_ms), (1 << 48) - 1)
 
 
@@ -133,7 +136,7 @@ def test_a_clock_gone_mad_is_marked_and_breaks_nothing():
 def test_any_reading_of_any_device_can_be_written(year):
     for time_ms in (-1 << 60, 0, NOON_MS, (1 << 48) - 1, 1 << 60):
         keeping = made(HandClock(time_ms))
-        mark = with_reading(keeping.mark(100.0), keeping.reading(" " * 100_000, local(year, 1, 1), 100.0, 100.0))
+        mark = with_reading(keeping.mark(), keeping.reading(" " * 100_000, local(year, 1, 1), 100.0))
         mark = stepped(mark, time_ms)
         assert ClockMark.from_tag(mark.to_tag()) == mark
 
@@ -189,6 +192,7 @@ def read_at(van, seconds, at=0.0):
 
 def test_each_study_says_how_good_the_clock_was():
     van = van_of([BEGINS, ENTRY, ENDS], machine=MachineClock(synchronised=True, error_ms=9, boot=BOOT))
+    van.hand.pass_time(5.0)
     van.hear("lab", b"x", 5.0)
     (mark,) = marks_of(van)
     assert (mark.source, mark.error_ms, mark.boot, mark.uptime_ms, mark.device_time) == ("network", 9, BOOT, 5_000, "")
@@ -249,6 +253,34 @@ def test_a_clock_that_is_set_while_a_study_is_open_is_told_in_it():
     van.hand.wall_ms += 50_000
     van.hear("lab", b"x")
     assert [mark.stepped_ms for mark in marks_of(van)] == [0, 50_000]
+
+
+@pytest.mark.parametrize("machine", [MachineClock(synchronised=True, error_ms=9, boot=BOOT), MachineClock()])
+def test_what_was_heard_while_the_card_stalled_says_nothing_false_of_a_clock_that_is_right(machine):
+    """What waited for an fsync of ten seconds had a clock ten seconds ahead, and one that was set meanwhile."""
+    van = van_of(machine=machine)
+    utc = datetime.fromtimestamp(van.hand.time_ms() / 1000, UTC)
+    gps = Located("1", "2", 0.0, utc)
+    calls = [[gps], [BEGINS, ENTRY], [read_at(van, 0), ENTRY, ENDS]]
+    van.capture._ports["lab"].driver = Says(*calls)
+    van.hear("lab", b"x", 0.0)
+    van.hear("lab", b"x", 0.0)
+    van.hand.pass_time(10.0)  # the card
+    van.hear("lab", b"x", 0.0)
+    marks = marks_of(van)
+    assert [(mark.offset_ms, mark.device_offset_ms, mark.stepped_ms) for mark in marks] == [(0, 0, 0)] * 2
+    assert marks[-1].uptime_ms == 10_000
+
+
+def test_a_waveform_that_waited_for_the_card_is_dated_by_when_it_came():
+    wave = Waveform(("x",), 10.0, "mV", 1.0, 0.0, 0, ((1, 2, 3),))
+    van = van_of([BEGINS, Commit(b"raw", waveforms=(Sampled(0.0, wave),)), ENDS])
+    van.capture._clock = van.hand
+    van.hand.pass_time(10.0)  # the card
+    van.hear("lab", b"x", 0.0)
+    (study,) = studies_in(van.stores)
+    (found,) = [Waveform.from_tag(tag) for tag in study.tags if tag.kind == (kinds.CAPTURE, kinds.WAVEFORM)]
+    assert found.start_ms == NOON_MS
 
 
 # What devices write
@@ -327,4 +359,4 @@ def test_the_status_says_who_tells_the_time(machine, fix, says):
     keeping = made(HandClock(), machine)
     if fix is not None:
         keeping.satellites_said(fix, 100.0)
-    assert kit._clock(keeping.status(100.0)) == says
+    assert kit._clock(keeping.status()) == says
