@@ -59,12 +59,14 @@ from edge.driver import (
     StudyEnds,
 )
 from edge.driver_failure import Unread, place_of
+from edge.event_texts import writable
+from edge.line_errors import Lost
 from edge.open_study import OpenStudy, StudyJournal
 from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, stepped, with_reading
 from edge.whereabouts import Whereabouts
 from node.clock import Clock
 from wire import kinds, record
-from wire.errors import DiskError, DiskFull, Misuse
+from wire.errors import DiskError, DiskFull, FormatError, Misuse
 from wire.tag import Tag
 from wire.waveform import Waveform
 
@@ -72,8 +74,6 @@ BINDING_S_MAX: Final = 600.0
 """A label is good for this long after the last study that began under it."""
 OPERATOR_S_MAX: Final = 12 * 3600.0
 """A badge is good for a shift."""
-LOSS_S: Final = 2.0
-"""Bytes that were lost so shortly before a study began may have been its first."""
 CLOSE_RETRY_S: Final = 5.0
 CLOSING_COUNT_MAX: Final = 64
 """Studies that wait for room on the disk to be closed; more are left to recovery."""
@@ -126,11 +126,7 @@ class _Port:
     """What the device said of its own clock last."""
     aside: str = ""
     """Why what comes is kept as it comes, and is not given to the port's driver."""
-    loss: int = 0
-    """Bytes that this computer lost lately."""
-    loss_at: float = float("-inf")
-    unsaid_loss: int = 0
-    """Those that no study says yet."""
+    lost: Lost = field(default_factory=Lost)
 
 
 @dataclass(slots=True)
@@ -255,13 +251,10 @@ class Capture:
     def overrun(self, port: str, count: int, now: float) -> None:
         """This computer has lost so many bytes of the line, at least, before what comes next; which, nobody knows.
 
-        Noted in the study that is open, with its next entry, and in one that begins within LOSS_S. It may be whole all
-        the same: a device that repeats what was damaged has sent it again.
+        Noted in the study that is open, with its next entry, and in one that begins soon. It may be whole all the same:
+        a device that repeats what was damaged has sent it again.
         """
-        line = self._ports[port]
-        line.loss = count + (line.loss if now - line.loss_at <= LOSS_S else 0)
-        line.loss_at = now
-        line.unsaid_loss += count
+        self._ports[port].lost.more(count, now)
 
     def trial(self, port: str, *, on: bool) -> None:
         """Nothing that is read on the port is committed while this is on."""
@@ -333,7 +326,7 @@ class Capture:
         for _ in range(STEPS_MAX):
             if not todo:
                 break
-            todo.extendleft(reversed(self._carry_out(line, todo.popleft(), now)))
+            todo.extendleft(reversed(self._carried_out(line, todo.popleft(), now)))
         else:
             self._driver_failed(line, f"more than {STEPS_MAX} events in one call", now)
         data = bytes(line.outgoing)
@@ -343,8 +336,16 @@ class Capture:
     def _ask(self, line: _Port, call: Callable[[Driver], list[Event]], now: float) -> list[Event]:
         """Return the driver's events; a driver that raises is started anew and stops no other device."""
         try:
-            return call(line.driver)
+            return [*call(line.driver)]
         except Exception as error:  # noqa: BLE001  whatever a third party's driver does
+            self._driver_failed(line, place_of(error), now)
+            return []
+
+    def _carried_out(self, line: _Port, event: Event, now: float) -> list[Event]:
+        """Carry out what can be written; an event of which no record can be made is a failure of its driver."""
+        try:
+            return self._carry_out(line, writable(event), now)
+        except (FormatError, Misuse) as error:
             self._driver_failed(line, place_of(error), now)
             return []
 
@@ -442,7 +443,7 @@ class Capture:
         if line.reading is not None and now - line.reading.at <= READING_S_MAX:
             clock = with_reading(clock, line.reading)
         line.study = OpenStudy(begins, patient, place, line.heard_ms, clock, set_by_ms, operator, owner)
-        line.unsaid_loss = line.loss if now - line.loss_at <= LOSS_S else 0
+        line.lost.study_begins(now)
         if line.aside:
             self._flaw(line, line.aside)
 
@@ -458,12 +459,11 @@ class Capture:
             self._tell(line, "fault", f"driver: an entry of {len(commit.raw)} bytes; at most {RAW_SIZE_MAX}")
             return False
         raw = [Tag(kinds.CAPTURE, kinds.RAW, commit.raw, time_ms=line.heard_ms)] if commit.raw else []
-        head = [] if study.journal is not None else study.head(line.facts, line.name)
         waves = [self._dated(one).to_tag() for one in commit.waveforms]
         named = self._named_by_device(study, commit.patient_id)
         self._note_loss(line, study)
         read = [self._coded(tag) for tag in commit.tags]
-        return self._append(line, study, [*head, *raw, *read, *named, *waves, *study.remarks()])
+        return self._append(line, study, [*raw, *read, *named, *waves, *study.remarks()])
 
     def _dated(self, sampled: Sampled) -> Waveform:
         age_ms = round((self._clock.now() - sampled.began) * 1000)
@@ -471,18 +471,18 @@ class Capture:
 
     @staticmethod
     def _note_loss(line: _Port, study: OpenStudy) -> None:
-        if line.unsaid_loss:
-            study.note(f"bytes were lost in this computer: {line.unsaid_loss}")
-            line.unsaid_loss = 0
+        if count := line.lost.take():
+            study.note(f"bytes were lost in this computer: {count}")
 
     def _append(self, line: _Port, study: OpenStudy, tags: list[Tag]) -> bool:
         if self._failed:
             return False
+        head = [] if study.entries else study.head(line.facts, line.name)
         try:
             if study.journal is None:
                 study.journal = self._studies.open()
                 self._tell(line, "opened", study.begins.form)
-            study.journal.append(tags)
+            study.journal.append([*head, *tags])
         except DiskFull as error:
             self._tell(line, "refused", f"disk-full: {error}")
             return False
@@ -543,6 +543,11 @@ class Capture:
                 self._failed = True
                 self._on_event(Happened(closing.port, "refused", f"disk-failed: {error}"))
                 return
+            except (FormatError, Misuse) as error:
+                self._closing.popleft()
+                text = f"driver: no summary can be written ({place_of(error)}); the study is left to recovery"
+                self._on_event(Happened(closing.port, "fault", text, closing.journal.study_id))
+                continue
             self._closing.popleft()
             text = str(closing.summary["form"])
             self._on_event(Happened(closing.port, "closed", text, closing.journal.study_id, closing.summary))

@@ -4,6 +4,7 @@
 USB adapters; a pty and some adapters have none. `Tally` adds up what one port has counted since the kit's start and
 says what it means: framing and parity errors while a device speaks are a wrong speed or a bad cable, overruns are bytes
 that this computer has lost. It is pure, and held by `edge.port_watch`; the owner of the port (`edge.ports`) reads.
+`Lost`, held by `edge.capture`, is what a study is still to say of that.
 Nothing survives a crash.
 """
 
@@ -22,6 +23,8 @@ GARBLED_COUNT: Final = 3
 """So many framing and parity errors are told: a plug makes one or two of itself."""
 GARBLED_S: Final = 60.0
 """Errors that are older than this are forgotten, and the same is told again after so long."""
+LOST_S: Final = 2.0
+"""Bytes that were lost so shortly before a study began may have been its first."""
 WRONG_SPEED: Final = "wrong speed or a bad cable"
 
 Ioctl = Callable[[int, int, bytearray], object]
@@ -69,6 +72,29 @@ def read_errors(descriptor: int, ioctl: Ioctl = fcntl.ioctl) -> LineErrors | Non
     except OSError:
         return None
     return LineErrors(*COUNTERS.unpack(counters)[FIRST_ERROR:LAST_ERROR])
+
+
+class Lost:
+    """The bytes of one port that this computer has lost, until a study says so."""
+
+    def __init__(self) -> None:
+        self._recent = self._unsaid = 0
+        self._at = float("-inf")
+
+    def more(self, count: int, now: float) -> None:
+        """So many more are lost."""
+        self._recent = count + (self._recent if now - self._at <= LOST_S else 0)
+        self._at = now
+        self._unsaid += count
+
+    def study_begins(self, now: float) -> None:
+        """Of what was lost before, only the latest may have been of this study."""
+        self._unsaid = self._recent if now - self._at <= LOST_S else 0
+
+    def take(self) -> int:
+        """Return how many no study says yet; now one does."""
+        count, self._unsaid = self._unsaid, 0
+        return count
 
 
 class Tally:

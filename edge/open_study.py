@@ -72,7 +72,7 @@ class OpenStudy:
 
     def read(self, clock: record.ClockMark) -> None:
         """Keep what the device's clock said: for the head, or for the next entry when it says something new."""
-        if self.journal is None:
+        if not self.entries:
             self.clock = clock
         elif self.mark is not None or not self.clock.device_time or self._differs(clock):
             self.mark = clock
