@@ -37,6 +37,8 @@ from edge.spectra_words import (
 from wire.record import Result
 
 BLOCKS_MAX: Final = 256
+FILE_SIZE_MAX: Final = 8 << 20
+"""Bytes of a file that is no XML and is read; the most channels in UTF-16, with blanks before them, are five million."""
 CUT: Final = "the file ends within a line: its last number may be cut"
 ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".ats", ".n42", ".cnf")
 """What is called so is taken for a spectrum; .cnf, Canberra's, is kept and not read."""
@@ -53,7 +55,7 @@ def read_spectra(name: str, data: bytes) -> tuple[Result, ...]:
         return read_n42(data)
     if is_radiacode(data):
         return read_radiacode(data)
-    reader = _READERS.get(name.lower()[-4:])
+    reader = _READERS.get(name.lower()[-4:]) if len(data) <= FILE_SIZE_MAX else None
     found = reader(data) if reader is not None else None
     return (found,) if found is not None else ()
 

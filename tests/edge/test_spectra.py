@@ -1,11 +1,13 @@
 """Gamma spectra as files: a real one, what is no spectrum, and the study that an import makes of one."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.imports import FOLDER
-from edge.spectra import CHANNELS_MAX, read_spe
+from edge.spectra import CHANNELS_MAX, read_spe, read_spectra
 from node.spool import Spool
 from tests.edge.samples import sample
 from tests.edge.test_imports import imported, opened, tags_of
@@ -100,6 +102,15 @@ def test_as_many_channels_as_the_limit():
 
     assert values(read_spe(spectrum(CHANNELS_MAX)))["channels"] == str(CHANNELS_MAX)
     assert read_spe(spectrum(CHANNELS_MAX + 1)) is None
+
+
+def test_a_file_of_many_times_the_channels_is_not_taken_apart():
+    raw = SPE + b"1\n" * (6 << 20)
+    tracemalloc.start()
+    assert read_spectra("a.spe", raw) == ()
+    assert tracemalloc.get_traced_memory()[1] < len(raw)
+    tracemalloc.stop()
+    assert read_spectra("a.spe", SPE)
 
 
 @given(st.binary(max_size=300), st.integers(0, len(SPE)))
