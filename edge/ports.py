@@ -479,5 +479,5 @@ def open_line(path: str, line: Line) -> "SerialLine":
             write_timeout=WRITE_S_MAX,
             exclusive=True,
         )
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (serial.SerialException, OSError, ValueError, termios.error) as error:
         raise DeviceError(f"{path}: cannot be opened at {line}: {why_not_opened(path, error)}") from error

@@ -1,10 +1,13 @@
 """The port owner on real ptys: opens alone, reads at once, loses nothing while the disk is slow, comes back."""
 
+import errno
 import io
 import os
+import termios
 import time
 
 import pytest
+from serial import serialposix
 
 from edge import ports
 from edge.driver import Line
@@ -227,6 +230,24 @@ def test_a_port_that_another_program_has_is_left_alone():
         with pytest.raises(DeviceError, match=f"{path}: cannot be opened at 9600 8N1: another program.* has it open"):
             open_line(path, Line())
         other.close()
+
+
+def test_a_port_that_vanishes_while_its_line_is_set_is_waited_for(owned, tmp_path, monkeypatch):
+    """`termios.error` is no OSError: the thread of the port ended, and the port was missing until the next start."""
+    failed, tcsetattr = [], serialposix.termios.tcsetattr
+
+    def gone_once(*said):
+        if not failed:
+            failed.append(said)
+            raise termios.error(errno.EIO, "Input/output error")
+        tcsetattr(*said)
+
+    monkeypatch.setattr(serialposix.termios, "tcsetattr", gone_once)
+    link = tmp_path / "flaps"
+    with open_pty(str(link)):
+        gathered = Gathered(owned(link)).until(lambda g: g.count(Appeared))
+    assert failed
+    assert "cannot be opened at" in gathered.items[0].reason
 
 
 def test_what_is_no_serial_line_is_refused(tmp_path):
