@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge import codes
 from node import config
-from wire.errors import Misuse
+from wire.errors import FormatError, Misuse
 from wire.record import Observation, Result
 from wire.tag import Tag
 
@@ -31,7 +31,10 @@ def coder(path: str) -> Coder:
     def coded(tag: Tag) -> Tag:
         if tag.kind != Result.KIND:
             return tag
-        result = Result.from_tag(tag)
+        try:
+            result = Result.from_tag(tag)
+        except FormatError:  # what a driver of another package may write: it is kept as it is
+            return tag
         found = tuple(_coded(one, table) for one in result.observations)
         try:
             return tag if found == result.observations else replace(result, observations=found).to_tag(tag.time_ms)

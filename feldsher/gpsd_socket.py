@@ -12,23 +12,31 @@ HOST, PORT = "127.0.0.1", 2947
 """gpsd(8): where it listens."""
 PATIENCE_S: Final = 1.0
 GREETING_SIZE_MAX: Final = 4_096
+RELEASE_SIZE_MAX: Final = 40
+PIECES_MAX: Final = 8
+"""The greeting comes in one; who sends it drop by drop is no gpsd."""
 
 
 def release(host: str = HOST, port: int = PORT) -> str:
     """Return the release of the gpsd that answers there; "" when none does."""
     greeting = b""
     with contextlib.suppress(OSError), socket.create_connection((host, port), PATIENCE_S) as line:
-        while b"\n" not in greeting and len(greeting) < GREETING_SIZE_MAX:
+        for _ in range(PIECES_MAX):
             piece = line.recv(GREETING_SIZE_MAX)
-            if not piece:
-                break
             greeting += piece
+            if not piece or b"\n" in greeting or len(greeting) >= GREETING_SIZE_MAX:
+                break
     try:
         said = json.loads(greeting.partition(b"\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     is_gpsd = isinstance(said, dict) and said.get("class") == "VERSION"
-    return str(said.get("release", "of unknown release"))[:40] if is_gpsd else ""
+    return _plain(str(said.get("release", "of unknown release"))) if is_gpsd else ""
+
+
+def _plain(text: str) -> str:
+    """Return a text that cannot end the comment of kit.toml in which it is to stand."""
+    return "".join(one for one in text if one.isprintable())[:RELEASE_SIZE_MAX]
 
 
 def fragment(name: str, found: str, host: str = HOST, port: int = PORT) -> str:

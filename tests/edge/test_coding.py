@@ -10,6 +10,7 @@ from tests.edge.van import Van, studies_in
 from tests.sim.disk import SimDisk
 from wire.errors import ConfigError
 from wire.record import Note, Observation, Result
+from wire.tag import Tag
 
 TABLE = """
 [unit]
@@ -53,6 +54,12 @@ def test_what_it_does_not_know_stays_as_the_driver_read_it(table):
 def test_a_unit_alone_is_told_too(table):
     (one,) = coded(table, Observation("foo", "bar", "7", "g%"))
     assert (one.loinc, one.ucum, one.ucum_value) == ("", "g/dL", "7")
+
+
+def test_a_result_that_cannot_be_read_stays_as_it_is(table):
+    for data in (b"", b"\xff", b"\xa1\x01\x02"):
+        odd = Tag(*Result.KIND, data)
+        assert coding.coder(table)(odd) is odd
 
 
 def test_other_tags_and_no_table_change_nothing(table):

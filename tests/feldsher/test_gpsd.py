@@ -48,6 +48,8 @@ def speak(server, lines):
         ([b'{"class":"VERSION","release":"3.25"'], ""),
         ([], ""),
         ([b"x" * 100_000], ""),
+        ([b"[" * 4_000 + b"\n"], ""),
+        ([b'{"class":"VERSION","release":"3\\n[[port]]\\ud800"}\n'], "3[[port]]"),
     ],
 )
 def test_a_gpsd_is_known_by_its_greeting(said, lines, release):
