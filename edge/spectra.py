@@ -38,7 +38,7 @@ from wire.record import Result
 
 BLOCKS_MAX: Final = 256
 FILE_SIZE_MAX: Final = 8 << 20
-"""Bytes of a file that is no XML and is read; the most channels in UTF-16, with blanks before them, are five million."""
+"""Bytes of a file that is read and is no XML; the most channels, in UTF-16 and with blanks, are five million."""
 CUT: Final = "the file ends within a line: its last number may be cut"
 ENDINGS: Final = (".spe", ".spc", ".chn", ".mca", ".ats", ".n42", ".cnf")
 """What is called so is taken for a spectrum; .cnf, Canberra's, is kept and not read."""
