@@ -360,11 +360,14 @@ class PortOwner:
         self._stopping.wait(RETRY_S_MIN)
 
     def _tune(self, port: "Opened") -> None:
-        line, self._wanted = self._wanted, None
+        """One that cannot be made, for the port vanishes, is made when it is back: nobody asks for it twice."""
+        line = self._wanted
         if line is not None and isinstance(port, SerialLine):
             port.tune(line)
             self.line, self._open = line, opener_of(self.path, line)
             self._put(Tuned(line, self._clock.now()))
+        if self._wanted is line:
+            self._wanted = None
 
     def _begin_counting(self, port: "Opened") -> None:
         """What was counted before the line was opened is nobody's."""

@@ -21,14 +21,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from node.clock import Clock
-from wire.record import INTEGER_MAX, ClockMark
+from wire.record import DRIFT_PPM, INTEGER_MAX, WRITTEN_MS, ClockMark
 
-DRIFT_PPM: Final = 100.0
-"""A Pi's crystal is within 50 parts in a million when it is warm, and a van is not always."""
 SERIAL_ERROR_MS: Final = 1_000
 """A receiver says its second some tenths of a second late, and takes its time to say it."""
-WRITTEN_MS: Final = 1_793_000_000_000
-"""No study is older than this program (October 2026): a clock that says so was never set."""
 READING_S_MAX: Final = 3_600.0
 """What a device said of its clock goes with the studies of the next hour."""
 READING_SIZE_MAX: Final = 64

@@ -14,14 +14,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from server import tables as t
 from server.reading import Reading, Signature
-from wire.record import ClockMark
+from wire.record import DRIFT_PPM, WRITTEN_MS, ClockMark
 
 KNOWN: Final = ("gps", "network")
 """Sources that tell the true time."""
-WRITTEN_MS: Final = 1_793_000_000_000
-"""No study is older than this program: a clock that says so was never set."""
-DRIFT_PPM: Final = 100
-"""How wrong a kit's crystal may be: as `edge.timekeeping` reckons."""
 OFF_MS: Final = 2_000
 """A clock that was off by more than this, beside what is not known, is dated anew."""
 

@@ -183,6 +183,27 @@ def test_a_line_is_set_otherwise_without_being_closed_and_stays_so_when_it_comes
         assert speed_of(device) == 4800
 
 
+def test_a_setting_that_was_asked_for_when_the_port_vanished_is_made_when_it_is_back(owned, tmp_path, monkeypatch):
+    """The search took the old setting for the new one, and remembered it."""
+    tune, failed = ports.SerialLine.tune, []
+
+    def gone_once(self, line):
+        if not failed:
+            failed.append(line)
+            raise termios.error(errno.EIO, "Input/output error")
+        tune(self, line)
+
+    monkeypatch.setattr(ports.SerialLine, "tune", gone_once)
+    with open_pty(str(tmp_path / "flaps")) as (device, _):
+        owner = owned(tmp_path / "flaps")
+        gathered = Gathered(owner).until(lambda g: g.count(Appeared))
+        owner.retune(Line(4800))
+        gathered.until(lambda g: g.count(Appeared) == 2 and g.count(Tuned))
+        assert speed_of(device) == 4800
+    assert failed == [Line(4800)]
+    assert owner.line == Line(4800)
+
+
 def test_a_setting_that_a_line_does_not_know_leaves_it_as_it_is(owned):
     with open_pty() as (device, path):
         line = open_line(path, Line(9600))
