@@ -78,7 +78,8 @@ class OpenStudy:
             self.mark = clock
 
     def _differs(self, clock: record.ClockMark) -> bool:
-        return abs(clock.device_offset_ms - self.clock.device_offset_ms) > SAME_MS
+        same_ms = max(SAME_MS, clock.device_step_ms, self.clock.device_step_ms)
+        return abs(clock.device_offset_ms - self.clock.device_offset_ms) > same_ms
 
     def remarks(self) -> list[Tag]:
         """Return what waits to be said, for an entry: a mark, and notes."""

@@ -28,6 +28,7 @@ SERIAL_ERROR_MS: Final = 1_000
 READING_S_MAX: Final = 3_600.0
 """What a device said of its clock goes with the studies of the next hour."""
 READING_SIZE_MAX: Final = 64
+MINUTE_MS: Final = 60_000
 SAME_MS: Final = 1_000
 """A reading that differs less from the one before says nothing new."""
 STEP_MS: Final = 1_000
@@ -70,6 +71,8 @@ class Reading:
     text: str
     offset_ms: int
     at: float
+    step_ms: int = 0
+    """It may have been later by less than this: no seconds were shown."""
 
 
 class Timekeeping:
@@ -113,9 +116,8 @@ class Timekeeping:
         """Return how far a device's clock, which said `read` at `at`, was from the kit's: ahead is positive."""
         kit_ms = self.less_monotonic_ms() + round(at * 1000)
         aware = read if read.tzinfo is not None else read.replace(tzinfo=self._zone)
-        return Reading(
-            text[:READING_SIZE_MAX], _bounded((aware - _moment(0)) // timedelta(milliseconds=1) - kit_ms), at
-        )
+        offset_ms = _bounded((aware - _moment(0)) // timedelta(milliseconds=1) - kit_ms)
+        return Reading(text[:READING_SIZE_MAX], offset_ms, at, 0 if read.second or read.microsecond else MINUTE_MS)
 
     def less_monotonic_ms(self) -> int:
         """Return the kit's clock less its monotonic one: it changes when the clock is set."""
@@ -132,7 +134,7 @@ class Timekeeping:
 
 def with_reading(mark: ClockMark, reading: Reading) -> ClockMark:
     """Return the mark with what a device's clock said."""
-    return replace(mark, device_time=reading.text, device_offset_ms=reading.offset_ms)
+    return replace(mark, device_time=reading.text, device_offset_ms=reading.offset_ms, device_step_ms=reading.step_ms)
 
 
 def stepped(mark: ClockMark, by_ms: int) -> ClockMark:

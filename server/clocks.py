@@ -112,18 +112,17 @@ def lines(connection: Connection, reading: Reading) -> list[ClockLine]:
         found = dated(connection, kit, mark) if not shown else None
         text, tone = words(mark, found) if not shown else ("", "")
         begun_ms = found.true_ms if tone and found is not None else None
-        device = _off(mark.device_offset_ms) if mark.device_time else ""
+        device = _off(mark.device_offset_ms, mark.device_step_ms) if mark.device_time else ""
         stepped = _set(mark.stepped_ms) if mark.stepped_ms else ""
         shown.append(ClockLine(text, tone, begun_ms, device, mark.device_time, stepped))
     return shown
 
 
-def _off(ms: int) -> str:
-    return (
-        "as the kit\u2019s"
-        if abs(ms) < 1_000
-        else f"{span(abs(ms))} {'ahead of' if ms > 0 else 'behind'} the kit\u2019s"
-    )
+def _off(ms: int, step_ms: int) -> str:
+    """Say how far a device's clock was off; by less than a step of it is not off as far as anybody knows."""
+    is_same = -max(1_000, step_ms) < ms < 1_000
+    off = "as" if is_same else f"{span(abs(ms))} {'ahead of' if ms > 0 else 'behind'}"
+    return f"{off} the kit\u2019s{', to the minute' if step_ms else ''}"
 
 
 def _set(ms: int) -> str:

@@ -259,8 +259,8 @@ class ClockMark(_TagRecord):
     known `age_ms` before, and now within `error_ms`. `boot` and `uptime_ms` tell when it was on a clock that nobody
     sets: what the kit wrote before its clock was put right can be dated by what it wrote afterwards in the same boot.
     With `device_time` (as received) `device_offset_ms` is the device's clock less the kit's; a reading that names no
-    zone is taken in the kit's, `zone_min` minutes east of UTC. `stepped_ms`: while the study was open the kit's clock
-    was set forward by so much.
+    zone is taken in the kit's, `zone_min` minutes east of UTC. One that shows no seconds, or none but 0, may be later
+    by less than `device_step_ms`. `stepped_ms`: while the study was open the kit's clock was set forward by so much.
     """
 
     KIND = (kinds.CAPTURE, kinds.CLOCK)
@@ -273,6 +273,7 @@ class ClockMark(_TagRecord):
         "zone_min": _difference,
         "device_time": _text,
         **dict.fromkeys(("device_offset_ms", "stepped_ms"), _difference),
+        "device_step_ms": _integer,
     }
     source: str
     kit_ms: int
@@ -285,6 +286,7 @@ class ClockMark(_TagRecord):
     device_time: str = ""
     device_offset_ms: int = 0
     stepped_ms: int = 0
+    device_step_ms: int = 0
 
 
 @dataclass(frozen=True)

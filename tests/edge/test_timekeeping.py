@@ -126,6 +126,17 @@ def test_a_device_says_its_time_in_the_zone_of_the_kit_or_its_own(said, zone, of
     assert made(clock, zone=zone).mark().zone_min == (120 if zone is not UTC else 0)
 
 
+@pytest.mark.parametrize(
+    ("said", "step_ms"), [(local(2026, 11, 22, 12, 5), 60_000), (local(2026, 11, 22, 12, 5, 1), 0)]
+)
+def test_a_clock_without_seconds_is_known_to_the_minute(said, step_ms):
+    """The page said that it was 42 s behind, which nobody knew."""
+    keeping = made(HandClock(NOON_MS + 342_000))
+    mark = with_reading(keeping.mark(), keeping.reading("12:05", said, 100.0))
+    assert mark.device_step_ms == step_ms
+    assert ClockMark.from_tag(mark.to_tag()) == mark
+
+
 def test_a_clock_gone_mad_is_marked_and_breaks_nothing():
     for time_ms in (-5, 0, 1 << 47, 1 << 48):
         mark = made(HandClock(time_ms, now=-1.0), zone=ZoneInfo("Europe/Kyiv")).mark()
@@ -232,11 +243,21 @@ def test_a_reading_of_hours_ago_says_nothing_of_this_study():
 
 def test_a_later_reading_is_told_when_it_says_something_new():
     van = van_of()
-    calls = [[BEGINS, ENTRY], [read_at(van, 5)], [ENTRY], [read_at(van, 5.9), ENTRY], [read_at(van, 60), ENTRY, ENDS]]
+    calls = [[BEGINS, ENTRY], [read_at(van, 5)], [ENTRY], [read_at(van, 5.9), ENTRY], [read_at(van, 61), ENTRY, ENDS]]
     van.capture._ports["lab"].driver = Says(*calls)
     for _ in calls:
         van.hear("lab", b"x")
-    assert [mark.device_offset_ms for mark in marks_of(van)] == [0, 5_000, 60_000]
+    assert [mark.device_offset_ms for mark in marks_of(van)] == [0, 5_000, 61_000]
+
+
+def test_readings_to_the_minute_that_differ_by_less_say_nothing_new():
+    van = van_of()
+    read = [ClockRead("12:00", NOON.replace(tzinfo=None), 0.0)]
+    van.capture._ports["lab"].driver = Says([*read, BEGINS, ENTRY], *[[*read, ENTRY]] * 8, [ENDS])
+    for at in range(10):
+        van.hear("lab", b"x")
+        van.hand.wall_ms += 7_000 if at < 8 else 0
+    assert len([mark for mark in marks_of(van) if mark.device_time]) == 1
 
 
 def test_a_reading_that_no_entry_took_stands_at_the_end():

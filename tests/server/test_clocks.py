@@ -42,6 +42,18 @@ def page_of(doctor, take, kit, *marks, sign=True):
         (mark("none", kit_ms=5_000), '<span class="flag warn">was never set: no time holds'),
         (mark("none", device_time="2011", device_offset_ms=-3_600_000), "1 h behind the kit\u2019s"),
         (mark("none", device_time="2611", device_offset_ms=400), "as the kit\u2019s"),
+        (
+            mark("none", device_time="12:05", device_offset_ms=-42_000, device_step_ms=60_000),
+            "as the kit\u2019s, to the minute",
+        ),
+        (
+            mark("none", device_time="12:05", device_offset_ms=-61_000, device_step_ms=60_000),
+            "1 min 1 s behind the kit\u2019s, to",
+        ),
+        (
+            mark("none", device_time="12:05", device_offset_ms=1_000, device_step_ms=60_000),
+            "1.0 s ahead of the kit\u2019s, to",
+        ),
         (mark("none", stepped_ms=-86_461_000), "set back by 1 d while the study was open"),
     ],
 )
