@@ -304,8 +304,8 @@ class _Astm:
         return []
 
     def _part(self, _: Piece) -> list[Event]:
-        """EOT once more: with bare frames it wants its answer, and without it the message would come again."""
-        return self._say(ACK) if self._is_bare else []
+        """EOT once more: with bare frames it wants its answer, or what is kept already would come again."""
+        return self._say(ACK) if self._is_bare and (self._message is None or self._message.is_done) else []
 
     def _forget_line(self, _: Piece) -> list[Event]:
         self._lexer.rest()
@@ -480,7 +480,8 @@ class _Astm:
         self._sender.free(self._now)
         is_undecided = self._held is not None and self._held.verdict != QUESTION
         asked = self._settle_held()
-        if is_undecided and self._message is None:
+        is_unread = self._is_bare and STX in (self._rest + piece.raw).rpartition(b"")[2]
+        if (is_undecided or is_unread) and self._message is None:
             return self._interrupt("EOT before the end of the message", piece.raw)
         is_over = self._message is None or self._message.is_done
         return [*asked, *self._finish_study(piece), *(self._say(ACK) if self._is_bare and is_over else [])]

@@ -76,3 +76,29 @@ def test_the_standards_frames_are_refused_here_and_bare_ones_there():
 def test_orders_are_not_for_bare_frames():
     with pytest.raises(ConfigError, match="orders"):
         Bench("astm", BARE | {"orders": True})
+
+
+def test_the_end_of_a_message_is_not_acknowledged_while_its_text_is_not_kept():
+    """ETX got lost on the line: neither this EOT nor the next may be answered, or the analyser forgets the text."""
+    bench = Bench("astm", BARE)
+    bench.feed(ENQ + STX + message(3, 0))
+    assert bench.feed(EOT) == b""
+    assert bench.feed(EOT) == b""
+    bench.wait(400)
+    (study,) = bench.studies
+    assert study.ends.partial
+    assert message(3, 0) in study.raw
+
+
+def test_the_end_that_is_said_again_is_not_acknowledged_when_the_disk_refused_the_text():
+    bench = Bench("astm", BARE, refuse=lambda number: number == 1)
+    bench.feed(ENQ + STX + message(3, 0) + ETX)
+    assert bench.feed(EOT) == b""
+    assert bench.feed(EOT) == b""
+
+
+def test_the_end_that_is_said_again_after_all_was_kept_is_answered():
+    bench = Bench("astm", BARE)
+    bench.feed(ENQ + STX + message(3, 0) + ETX)
+    assert (bench.feed(EOT), bench.feed(EOT)) == (ACK, ACK)
+    assert len(bench.studies) == 1
