@@ -7,7 +7,7 @@ LIS02-A2 4.2: a sender that failed begins again with the last unsaved record, pr
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -91,8 +91,10 @@ class Frame:
     def take_group(self, message: Message, controls: frozenset[str]) -> bool:
         """Move the records of one study from `pending` to `group`; return whether the message ends with them."""
         self.group = []
-        while self.pending and not another_study(message, self.group, self.pending[0][1], controls):
+        latest = {lis.kind_of(one): one for one in message.records}
+        while self.pending and not another_study(message, self.group, latest, self.pending[0][1], controls):
             self.group.append(self.pending.popleft()[1])
+            latest[lis.kind_of(self.group[-1])] = self.group[-1]
         self.raw_to = self.piece.start + self.pending[0][0] if self.pending else len(self.piece.raw)
         return bool(self.pending) or any(lis.kind_of(one) == "L" for one in self.group)
 
@@ -126,32 +128,34 @@ def cut(carry: bytes, piece: Piece) -> Frame:
     return Frame(piece, whole, b"" if piece.is_last or len(rest) > MESSAGE_SIZE_MAX else rest)
 
 
-def another_study(message: Message, group: Sequence[bytes], record: bytes, controls: frozenset[str]) -> bool:
-    """Return whether `record` belongs to another study than the message and the records of `group` before it."""
+def another_study(
+    message: Message, group: Sequence[bytes], latest: Mapping[str, bytes], record: bytes, controls: frozenset[str]
+) -> bool:
+    """Return whether `record` belongs to another study than the message and the records of `group` before it.
+
+    `latest`: of each kind the last of those.
+    """
     kind = lis.kind_of(record)
+    mine = latest.get(kind, b"")
     if kind == "H":
-        return _other_header(message, group, record)
-    mine = message.last(kind, group)
+        return _other_header(message, group, mine, record)
     if kind == "P":
         return bool(mine) and mine.rstrip() != record.rstrip()
-    return kind == "O" and bool(mine) and _other_order(message, group, mine, record, controls)
+    return kind == "O" and bool(mine) and _other_order(latest, record, controls)
 
 
-def _other_header(message: Message, group: Sequence[bytes], record: bytes) -> bool:
+def _other_header(message: Message, group: Sequence[bytes], mine: bytes, record: bytes) -> bool:
     """A message goes on after a new header only when it broke off and the same analyser speaks."""
-    mine = message.last("H", group)
     is_awaited = bool(message.interrupted) and not group
     return bool(mine) and not (is_awaited and lis.sender_of(mine) == lis.sender_of(record))
 
 
-def _other_order(
-    message: Message, group: Sequence[bytes], mine: bytes, record: bytes, controls: frozenset[str]
-) -> bool:
-    marks = lis.Delimiters.read(message.last("H", group))
+def _other_order(latest: Mapping[str, bytes], record: bytes, controls: frozenset[str]) -> bool:
+    marks, mine = lis.Delimiters.read(latest.get("H", b"")), latest["O"]
     if lis.is_control(mine, marks, controls) != lis.is_control(record, marks, controls):
         return True
     same = lis.specimen_of(mine, marks) == lis.specimen_of(record, marks)
-    return lis.is_anonymous(message.last("P", group), marks) and not same
+    return lis.is_anonymous(latest.get("P", b""), marks) and not same
 
 
 def heir_of(message: Message, first: bytes) -> Message:

@@ -42,6 +42,8 @@ RESULT_STATUSES: Final = frozenset("CPFXISMRNQVW")
 """LIS02-A2 9.9, R.9."""
 CONTROL_WORDS: Final = frozenset({"CTRL", "CONTROL", "QC"})
 
+_DAY: Final = re.compile(rb"(?:19|20)\d{6}(?:\d{4}(?:\d\d)?)?")
+"""A date, perhaps with a time: R.14 is the number of the unit elsewhere."""
 _HEX_ESCAPE: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})*")
 
 
@@ -108,7 +110,8 @@ def tube_number(specimen: Sequence[str], place: Sequence[str], mode: bytes = b""
     It is the first component of O.3, or of O.4 where O.3 is empty: O.4 is the analyser's own name for it (E1394 9.4.4).
     Makers do otherwise, and what stands first with them is a counter or a place in a rack, which names nobody:
 
-        sampler ^ position ^ number ^ M|A|B|C    Sysmex, O.4 or O.3; host interface of the XN-L, as readers restate it
+        sampler ^ position ^ number ^ M|A|B|C    Sysmex, O.4 or O.3; host interface of the XN-L, as readers restate it;
+                                                 sampler and position are digits, or both empty
         counter ^ number ^ count ^ ^ counter     Roche c 311, Hitachi 7600, O.3; as three readers show real ones
         sequence ^ rack ^ position ^ ^ S1 ^ SC   Roche cobas, O.4: no number
         counter ^ rack ^ position                Mindray, O.3: no number; O.4 is the bar code
@@ -121,7 +124,8 @@ def tube_number(specimen: Sequence[str], place: Sequence[str], mode: bytes = b""
 def _number_in(parts: Sequence[str], usual: str) -> str:
     """Return the number in a field of a maker's form; `usual` in any other."""
     first, second, third, fourth, fifth = [*parts, "", "", "", "", ""][:5]
-    if fourth in SYSMEX_ATTRIBUTES or (third and not first and not second):
+    is_placed = (first.isdigit() and second.isdigit()) or not (first or second)
+    if (fourth in SYSMEX_ATTRIBUTES and is_placed) or (third and not first and not second):
         return third
     if first.isdigit() and second and third.isdigit() and not fourth and fifth.isdigit():
         return second
@@ -140,7 +144,7 @@ def _places(result: Sequence[bytes], marks: Delimiters) -> tuple[int, int, int, 
         return 13, 12, 6, 7, 9
     if six or (seven and marks.component not in seven and not re.search(rb"\d", seven)):
         return 13, 12, 6, 7, 9 if nine else 10
-    return *((14, 13) if last.isdigit() else (13, 12)), 7, 8 if eight else 9, 10
+    return *((14, 13) if _DAY.fullmatch(last) else (13, 12)), 7, 8 if eight else 9, 10
 
 
 def is_anonymous(patient: bytes, marks: Delimiters) -> bool:

@@ -225,3 +225,24 @@ def test_a_cubic_millimetre_is_a_microlitre(unit, ucum):
     """Horiba's Yumizen H550 counts so."""
     (one,) = heard(b"H|\\^&|||SIM\r", f"R|1|^^^WBC|2.15|{unit}||N||F\r".encode(), b"L|1|N\r").studies[0].observations
     assert (one.loinc, one.ucum, one.ucum_value) == ("6690-2", ucum, "2.15")
+
+
+@pytest.mark.parametrize(
+    ("specimen", "place", "number"),
+    [
+        ("S9^Serum^1^A", "", "S9"),  # a kind, a container and a letter are no Sysmex's sampler and position
+        ("12345^^^B", "", "12345"),
+        ("", "S9^Serum^1^A", "S9"),
+        ("000001^05^     S-777^B", "", "S-777"),
+    ],
+)
+def test_a_letter_in_the_fourth_place_alone_makes_no_sysmex(specimen, place, number):
+    assert said(specimen, place).ends.patient_ids == (number,)
+
+
+@pytest.mark.parametrize(("last", "time"), [("20260704135300", "20260704135300"), ("100234", "20260704134300")])
+def test_the_number_of_the_unit_is_no_time(last, time):
+    one = of_mindray(
+        "PR", "O|1|1^1^1|S9|X|R", f"R|1|1^GLU^1^F|14.5^|mg/dL||5.6^99.9|H||F|||20260704134300|{last}"
+    ).observations[0]
+    assert one.time == time
