@@ -28,6 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -267,12 +268,12 @@ class _Hl7:
         steps: deque[_Step] = deque()
         parts = parts_of(piece.body, header)
         head = hl7_message.without_time(parts[0])
-        ends_broken, resumed = self._settle_broken(header)
-        for number, part in enumerate(parts):
+        # What is kept already has a study of its own; a repetition of it that broke off does not go on in another.
+        ends_broken, resumed = self._settle_broken(None if self._is_kept(_digest(head), whole) else header)
+        for number, (part, raw) in enumerate(zip(parts, raws_of(piece.raw, parts), strict=True)):
             digest = _digest(head if number == 0 else head.partition(CR)[0] + b"%d" % number + part)
             if not self._is_kept(digest, whole):
                 first = number == 0
-                raw = _raw_of(piece.raw, parts, number)
                 goes_on = resumed if first else ""
                 steps += self._steps(raw, part, header, digest, piece.notes if first else (), goes_on)
         if not steps:
@@ -434,10 +435,10 @@ def _chunks(raw: bytes) -> list[bytes]:
     return [raw[at : at + RAW_SIZE_MAX] for at in range(0, len(raw), RAW_SIZE_MAX)]
 
 
-def _raw_of(raw: bytes, parts: Sequence[bytes], number: int) -> bytes:
-    """Return the bytes of a part; the envelope's beginning goes with the first, its end with the last."""
-    begin = len(BEGIN) + sum(map(len, parts[:number])) if number else 0
-    return raw[begin:] if number == len(parts) - 1 else raw[begin : len(BEGIN) + sum(map(len, parts[: number + 1]))]
+def raws_of(raw: bytes, parts: Sequence[bytes]) -> list[bytes]:
+    """Return the bytes of each part; the envelope's beginning goes with the first, its end with the last."""
+    ends = [len(BEGIN) + size for size in accumulate(map(len, parts))]
+    return [raw[begin:end] for begin, end in zip([0, *ends[:-1]], [*ends[:-1], len(raw)], strict=True)]
 
 
 def _say(header: Header, code: str, text: str, error: str = "0") -> tuple[Event, ...]:

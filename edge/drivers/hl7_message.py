@@ -29,6 +29,8 @@ RESULT_TEXT_MAX: Final = 48 * 1024
 """A message with more observations, or more characters in them, makes several RESULT tags of one entry."""
 OBSERVATIONS_COUNT_MAX: Final = 4_096
 ORDERS_COUNT_MAX: Final = 256
+ORDER_IDS_MAX: Final = 64
+"""Numbers of one order, its specimens' among them."""
 PICTURES_COUNT_MAX: Final = 64
 NOTES_COUNT_MAX: Final = 64
 COMMENTS_COUNT_MAX: Final = 16
@@ -65,6 +67,9 @@ CHARACTER_SETS: Final = {
     "KOI8-U": "koi8-u",
     "CP866": "cp866",
 }
+WIDE_SETS: Final = frozenset(("utf-8", "gb18030", "iso2022_jp", "iso2022_jp_1", "euc_kr", "big5"))
+"""They hold ASCII, too, so the last of them that MSH-18 names is what the text is in. Of others the first is
+(2.15.9.18): each reads every byte, and those after it are only for what stands between escapes."""
 WANTS: Final = frozenset(("AL", "NE", "ER", "SU"))
 """HL7 table 0155. Whatever else a device writes into MSH-15 and 16 is no request for the enhanced mode."""
 NO_PATIENTS: Final = {"Q": "control", "T": "training", "D": "debugging"}
@@ -78,7 +83,8 @@ ROLES: Final = {
     "CVR": "calibration",
     "CAL": "calibration",
 }
-"""OBR-4 of bedside devices (HemoScreen), in the words of POCT1-A: all but OBS, a patient's observation."""
+"""OBR-4 of bedside devices (HemoScreen), in the words of POCT1-A: all but OBS, a patient's observation. Alone: with a
+name behind it, it is a test (CAL^Calcium)."""
 PERSON_FIELDS: Final = {"PID": (2, 3, 4, 5, 7, 8), "OBR": (2, 3), "SPM": (2,), "SAC": (3,)}
 ID_FIELDS: Final = ("PID.3", "PID.2", "PID.4", "SPM.2", "SAC.3", "OBR.2", "OBR.3")
 """Where a device may put the id of the patient; where many send the tube's label, SPM, SAC or OBR."""
@@ -172,7 +178,9 @@ def text_of(body: bytes, header: Header, encoding: str) -> tuple[str, str, list[
     words = [word for one in header[18].split(header.marks[2]) if (word := one.strip().upper())]
     declared = header.marks[2].join(words)
     sets = [CHARACTER_SETS[word] for word in words if word in CHARACTER_SETS]
-    known = encoding if encoding != "auto" else next(reversed(sets), "")
+    wide = [one for one in sets if one in WIDE_SETS]
+    own = next((one for one in sets if one != "ascii"), next(iter(sets), ""))
+    known = encoding if encoding != "auto" else next(reversed(wide), own)
     if known:
         text, used = _decoded(body, known)
         if used:
@@ -233,6 +241,8 @@ class _Reader:
         self.specimen_leads = is_specimen_first(header)
         self.specimen: dict[tuple[str, str], None] = {}
         """SPM and SAC that the next orders are about."""
+        self.is_between = False
+        """A specimen is there whose orders come: what is observed now is of itself (OUL^R22: SPM, OBX, SAC, OBR)."""
         self.no_patients: dict[str, None] = {}
         """Why it is no patient's, as specimens and orders say."""
         self.patient: dict[tuple[str, str], None] = {}
@@ -308,22 +318,27 @@ class _Reader:
     def _place(self, ids: dict[tuple[str, str], None], *, replaces: bool) -> None:
         """Give a specimen to the orders after it, or to the one that it stands in."""
         if self.specimen_leads or not self.orders:
+            self.is_between = self.specimen_leads
             kept = {} if replaces else {pair: None for pair in self.specimen if pair[0] == "SPM.2"}
             self.specimen = kept | ids
         else:
             order = self.orders[-1]
+            if len(order.ids) + len(ids) > ORDER_IDS_MAX:
+                self.note("an order has too many specimens for all to be named; RAW has them")
+                return
             order.ids |= ids
             order.specimen_id = next((text for _, text in ids), order.specimen_id)
 
     def _order(self, fields: Sequence[str]) -> None:
         ids = self._ids("OBR", fields) | self.specimen
+        self.is_between = False
         asked = self._components(fields, 4)
-        if asked[0].upper() in ROLES:
-            self.no_patients[ROLES[asked[0].upper()]] = None
+        if (role := asked[0].upper()) in ROLES and not any(asked[1:]):
+            self.no_patients[ROLES[role]] = None
         if len(self.orders) >= ORDERS_COUNT_MAX:
             self.note("the message has too many orders to be read apart; RAW has it whole")
             return
-        is_chemistry = any(self.sender) and tuple([*asked, ""][:2]) == self.sender
+        is_chemistry = all(self.sender) and tuple([*asked, ""][:2]) == self.sender
         numbers = [self.text(fields, number, PERSON_TEXT_MAX) for number in ((2, 3) if is_chemistry else (3, 2))]
         specimen = next((text for text in (*(text for _, text in self.specimen), *numbers) if text), "")
         self.orders.append(_Order(specimen, self.text(fields, 7, TIME_TEXT_MAX), ids, is_chemistry))
@@ -360,8 +375,9 @@ class _Reader:
         order.observations.append(one)
 
     def _last_order(self) -> _Order:
-        if not self.orders:
-            self.orders.append(_Order())
+        if not self.orders or (self.is_between and len(self.orders) < ORDERS_COUNT_MAX):
+            self.orders.append(_Order(next((text for _, text in self.specimen), ""), ids=dict(self.specimen)))
+            self.is_between = False
         return self.orders[-1]
 
     @staticmethod
@@ -408,7 +424,7 @@ class _Reader:
 
     def _comment(self, fields: Sequence[str]) -> None:
         text = self.text(fields, 3, COMMENT_TEXT_MAX)
-        order = self.orders[-1] if self.orders else None
+        order = self.orders[-1] if self.orders and not self.is_between else None
         if not text.strip():
             return
         if order is None or not order.observations:

@@ -86,6 +86,10 @@ class _Walk:
         self._begins = 0
         """Where the segments begin that stand before the next order."""
         self._was_observed = True
+        self._is_ordered = True
+        """What is observed now belongs to an order, and not to a specimen that stands before its orders."""
+        self._had_order = False
+        """This person has one."""
         self._person, self._is_named = b"", False
         self._tube, self._last = _Tube(), _Tube()
 
@@ -93,8 +97,10 @@ class _Walk:
         """Take the next segment, which begins at `at`."""
         kind, fields = segment[:3], segment.split(self._mark)
         if kind in _WITHIN or (kind in _SPECIMENS and not self._leads):
-            self._was_observed = True
+            self._was_observed |= self._is_ordered
             return
+        if kind in _SPECIMENS:
+            self._is_ordered = False
         if self._was_observed:
             self._begins, self._was_observed = at, False
         if kind == b"PID":
@@ -111,7 +117,7 @@ class _Walk:
         person = self._mark.join(fields[2:]).rstrip()
         if self._person and person != self._person:
             self.cuts.append(at)
-            self._last = _Tube()
+            self._last, self._had_order = _Tube(), False
         self._person = person
         self._is_named = any(_field(fields, number).strip(self._blank) for number in NAMES)
 
@@ -119,9 +125,9 @@ class _Walk:
         own = (_field(fields, 3).strip() or _field(fields, 2).strip()) if self._has_numbers else b""
         tube, last = replace(self._tube, order=own), self._last
         is_other = bool(last.number and tube.number) and tube.number != last.number and not self._is_named
-        if last.number and (is_other or tube.is_control != last.is_control):
+        if is_other or (self._had_order and tube.is_control != last.is_control):
             self.cuts.append(self._begins)
-        self._last = tube
+        self._last, self._had_order, self._is_ordered = tube, True, True
         self._was_observed = True  # an order may have no result: what comes now stands before the next one
 
 

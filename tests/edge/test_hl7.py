@@ -466,3 +466,12 @@ def test_the_lexer_gives_every_byte_back_once_however_it_is_cut(parts, size):
     kept = b"".join(piece.raw for piece in whole[0]) + whole[1]
     assert len(kept) <= len(data)
     assert len(kept) + whole[2] >= len(data.translate(None, b"\x00\r"))
+
+
+def test_a_repetition_that_broke_off_ends_when_the_message_that_is_kept_comes_once_more():
+    """Our answer was lost, the device sent the message again, the cable was touched, and it sent it once more."""
+    raw = oru(PID, OBR, obx())
+    bench = heard(raw, raw[:-30], raw, oru("PID|1||8\r", OBR, obx("6.6")))
+    assert [study.ends.partial for study in bench.studies] == ["", "the message was not ended", ""]
+    assert [study.ends.patient_ids for study in bench.studies][::2] == [("113", "S9"), ("8", "S9")]
+    assert [one[0] for one in said(bench.sent)] == ["AA"] * 3

@@ -1,7 +1,12 @@
 """How makers bend HL7: OUL messages with specimens, controls, whose a number is, several tubes. All invented."""
 
+from time import process_time
+
 import pytest
 
+from edge.drivers.hl7 import raws_of
+from edge.drivers.hl7_message import read_header
+from edge.drivers.hl7_persons import parts_of
 from tests.edge.test_hl7 import MSH, OBR, PID, exchanged, heard, obx, oru, said
 from wire.record import Result
 
@@ -215,3 +220,70 @@ def test_orders_without_results_are_divided_where_each_begins(between):
     assert [len(study.observations) for study in bench.studies] == [0, 0, 1]
     assert bench.durable == message
     assert [one[0] for one in said(bench.sent)] == ["AA"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "qc"), [("CAL^Calcium^L", False), ("PRF^Profile", False), ("CAL", True), ("LQC^^", True)]
+)
+def test_a_test_that_is_called_as_a_bedside_devices_control_is_a_patients(asked, qc):
+    (study,) = heard(oru(PID, f"OBR|1||S9|{asked}\r", obx())).studies
+    assert study.ends.qc == qc
+
+
+def test_the_first_of_two_character_sets_of_one_byte_is_the_messages_own():
+    """HL7 v2.5.1, 2.15.9.18: the first is the default; another of one byte would read every letter as another."""
+    raw = oru(PID.replace("Doe", "Müller"), OBR, obx(), charset="8859/1~8859/5", encoding="latin-1")
+    (study,) = heard(raw).studies
+    assert dict(study.results[0].patient_ids)["PID.5"] == "Müller^Jane"
+
+
+def test_an_order_that_only_its_sender_is_called_like_keeps_its_numbers():
+    head = MSH.replace("Maker|Model", "GLU|")
+    assert head != MSH
+    (study,) = heard(oru(PID, "OBR|1|O1|S9|GLU\r", obx(), head=head)).studies
+    assert study.results[0].specimen_id == "S9"
+
+
+def test_a_hostile_number_of_specimens_of_one_order_is_bounded_and_kept():
+    tubes = "".join(f"SAC|1||T{at}\r" for at in range(5_000))
+    bench = heard(oru("OBR|1||S9|GLU\r", obx(), tubes))
+    (study,) = bench.studies
+    assert [one[0] for one in said(bench.sent)] == ["AA"]
+    assert tubes.encode() in study.raw
+    assert len(study.results[0].patient_ids) < 100
+    assert any("specimens" in note for note in study.notes)
+
+
+def test_many_people_in_one_message_cost_time_in_proportion():
+    people = "".join(f"PID|1|{at}\r" for at in range(30_000))
+    begun = process_time()
+    parts = parts_of(people.encode(), read_header(MSH.encode()))
+    assert b"".join(raws_of(b"\x0b" + people.encode() + b"\x1c\r", parts)) == b"\x0b" + people.encode() + b"\x1c\r"
+    assert process_time() - begun < 2
+
+
+def test_what_is_observed_of_a_specimen_belongs_to_it_and_not_to_the_tube_before():
+    """OUL^R22 of HL7 v2.5.1, 7.3.9: OBX behind SPM is of the specimen; its SAC and OBR come after it."""
+    index = "OBX|1|NM|HEM^Haemolysis||{}|||||F\r"
+    order = "OBR|1|||GLU\r"
+    first = [spm("T1"), index.format(1), "SAC|||T1\r", order, "ORC|OK\r", obx("5.0")]
+    second = [spm("T2"), index.format(2), "NTE|1||clots\r", "SAC|||T2\r", order, "ORC|OK\r", obx("6.0")]
+    raw = oul(*first, *second)
+    bench = heard(raw)
+    assert [study.ends.patient_ids for study in bench.studies] == [("T1",), ("T2",)]
+    assert [[one.value for one in study.observations] for study in bench.studies] == [["1", "5.0"], ["2", "6.0"]]
+    assert b"".join(study.raw for study in bench.studies) == raw
+    (study,) = heard(oul(PID, *first, *second)).studies
+    assert [(one.specimen_id, [each.value for each in one.observations]) for one in study.results] == [
+        ("T1", ["1"]),
+        ("T1", ["5.0"]),
+        ("T2", ["2"]),
+        ("T2", ["6.0"]),
+    ]
+
+
+@pytest.mark.parametrize(("first", "second"), [("Q", "P"), ("P", "Q")])
+def test_a_control_without_a_number_takes_no_patient_with_it(first, second):
+    order = "OBR|1|||GLU\r"
+    bench = heard(oul(spm("", first), order, obx("5.0"), spm("T7", second), order, obx("6.0")))
+    assert [study.ends.qc for study in bench.studies] == [first == "Q", second == "Q"]

@@ -11,10 +11,15 @@ from tests.fuzz.driver import drive
 
 OPTIONS = ({}, {"end": "silence"}, {"encoding": "cp866"})
 WHOLE = [BEGIN + message(style, 1, "12345674", encoding="cp1251") + END for style in STYLES]
+SPECIMENS = (
+    b"MSH|^~\\&|A|B|||20260801080000||OUL^R22|7|P|2.5.1\rSPM|1|T1|||||||||P\rOBX|1|NM|HEM||1\rSAC|1||T1\rOBR|1|||GLU\rORC|OK\r"
+    b"OBX|1|NM|GLU||5.0\rSPM|2|||||||||Q\rOBR|1|||LQC\rOBX|1|SN|GLU||>^6\rPID|1||8\rOBR|1||9|A^B\rSAC|1||T3\rNTE|1||x\r"
+)
 SEEDS = [
     *(bytes((at,)) + one for at, one in enumerate(WHOLE)),
     b"\x00" + WHOLE[0] + b"\x00\r\n" + WHOLE[0],
     b"\x01" + WHOLE[0][:-2],
+    b"\x00" + BEGIN + SPECIMENS + END,
     b"\x00" + BEGIN + query_like(message("es480", 1, "1")) + END + WHOLE[2][:200] + WHOLE[2],
 ]
 ACCEPTS = (b"MSA|AA|", b"MSA|CA|")
