@@ -405,19 +405,18 @@ class Capture:
         return self._ask(line, lambda _: asking.ordered(token, found, now), now)
 
     def _reserve(self, line: _Port, token: int, now: float) -> list[Event]:
-        room = not self._failed and self._studies.has_room()
+        try:
+            room = not self._failed and self._studies.has_room()
+        except DiskError:  # the link may have met it first, with the same stores
+            room, self._failed = False, True
         if not room:
-            self._tell(line, "refused", "the disk has no room: the device is told to wait")
+            why = "failed" if self._failed else "has no room"
+            self._tell(line, "refused", f"the disk {why}: the device is told to wait")
         return self._answer(line, token, now, committed=room)
 
     def _start_anew(self, line: _Port) -> None:
-        line.study = None
-        if line.aside:
-            line.driver = registry.create(KEEPER, KEEPER_OPTIONS)
-            line.facts = registry.find(KEEPER).FACTS
-            return
-        line.driver = registry.create(line.driver_name, line.options)
-        line.facts = registry.find(line.driver_name).FACTS
+        name, options = (KEEPER, KEEPER_OPTIONS) if line.aside else (line.driver_name, line.options)
+        line.study, line.driver, line.facts = None, registry.create(name, options), registry.find(name).FACTS
 
     def _driver_failed(self, line: _Port, reason: str, now: float) -> None:
         self._tell(line, "fault", f"driver: {line.driver_name} failed and was started anew: {reason}")

@@ -11,7 +11,7 @@ from tests.edge.van import Van, studies_in, summaries_in, unfinished_in
 from tests.edge.virtual import CaptureHost, Wire
 from tests.node.stores import Kit
 from tests.sim.disk import Crash, SimDisk
-from wire.errors import ConfigError, Misuse
+from wire.errors import ConfigError, DiskError, Misuse
 from wire.record import Device
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
@@ -176,6 +176,20 @@ def test_a_disk_that_failed_while_a_study_was_closed_asks_for_no_tick_in_the_pas
             assert due is None or due > wire.now, at
             waiting += 1
     assert waiting
+
+
+def test_a_device_that_asks_after_the_disk_failed_under_the_link_is_told_to_wait():
+    """The kit's step ended with DiskError, and with it the kit, before the stores were opened anew."""
+    disk = SimDisk()
+    van = Van(disk)
+    disk.fail("EIO", 2)
+    with pytest.raises(DiskError):
+        van.stores.spool.put(bytes(16), 2, b"of the link")
+    assert van.hear("lab", ENQ) == NAK
+    assert van.capture.disk_failed
+    van.stores = Kit(disk, 1)
+    van.capture.reopen(van.stores.studies)
+    assert van.hear("lab", ENQ, 20.0) == ACK
 
 
 def test_an_oximeters_samples_wait_while_the_disk_is_full():
