@@ -57,6 +57,7 @@ VALUES: Final = (
 
 OLD_HEAD: Final = re.compile(r"A(\d{8})(\d)(\d{2})(\d{2})(\d{4})(\d{2})(\d{2})")
 OLD_VALUES: Final = tuple((name, unit, "##.##" if name == "RBC" else form) for name, unit, form in VALUES)
+DEDUCED: Final = "the text has no points: they stand where one published text has them, and the values agree with it"
 CONTROL: Final = re.compile(r"(B.{7}|C)(0[1-9]|1[0-2])[0-3]\d20\d{2}[\d.* ]")
 """Texts B (file, lot, date: what is expected) and C (date: what was found) of quality control."""
 
@@ -177,7 +178,7 @@ def _read_old(text: str) -> Report | None:
         return None
     sample, _, month, day, year, hour, minute = head.groups()
     read_ones = tuple(observation(name, name, found[name], unit) for name, unit, _ in OLD_VALUES if name in found)
-    return Report(read_ones, (("ID", sample),), time=f"{year}{month}{day}{hour}{minute}")
+    return Report(read_ones, (("ID", sample),), time=f"{year}{month}{day}{hour}{minute}", notes=(DEDUCED,))
 
 
 def pointed(digits: str, form: str) -> str:

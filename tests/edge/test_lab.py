@@ -275,6 +275,7 @@ def test_a_text_with_an_id_of_eight_digits_has_its_points_where_the_manual_has_t
     read = {one.name: one.value for one in report.observations}
     assert report.patient_ids == ("12345678",)
     assert report.time == "202611220905"
+    assert report.notes == (bc2800.DEDUCED,)
     assert (read["WBC"], read["Lymph%"], read["RBC"], read["HGB"]) == ("6.6", "30.3", "4.66", "139")
     assert (read["MCHC"], read["MCV"], read["HCT"], read["PLT"], read["PCT"]) == ("339", "88.0", "41.0", "220", "0.187")
     assert next(one for one in report.observations if one.name == "RBC").loinc == "789-8"
