@@ -80,7 +80,7 @@ class _Nonin:
         self._heard_at = now
         for at in range(0, len(data), READ_SIZE):
             self._take(data[at : at + READ_SIZE], now)
-        return [*self._queue.release(), *self._played_back()]
+        return [*self._played_back(), *self._queue.release()]  # a question to the disk comes last
 
     def tick(self, now: float) -> list[Event]:
         if self._measurement.is_open and now >= self._heard_at + SILENCE_S:  # as `deadline` reckons

@@ -248,6 +248,18 @@ def test_a_memory_that_is_played_back_is_no_live_study(size, lost):
     assert [fault.code for fault in bench.faults] == ["memory"]
 
 
+def test_a_memory_that_is_played_back_behind_a_live_study_asks_the_disk_last():
+    live = [bytes((0x80, 60, 97))] * 60
+    bench = Bench("nonin")
+    for frame in live:
+        bench.feed(frame)
+        bench.wait(1.0)
+    bench.feed(played_back(MEMORY) + b"".join(live * 70))
+    bench.wait(60)
+    assert [fault.code for fault in bench.faults] == ["memory"]
+    assert bench.studies
+
+
 @pytest.mark.parametrize("pulse", [47, 160])
 def test_a_pulse_that_fits_the_status_by_chance_is_read(pulse):
     status = (0x90 if pulse == 47 else 0x80) | pulse >> 7
