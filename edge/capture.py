@@ -31,7 +31,7 @@ label is scanned again, the device sends again what was not acknowledged.
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from edge import registry
 from edge.binding import Bound, NoOrders, Orders, owner_of, whose
@@ -61,7 +61,7 @@ from edge.driver import (
 from edge.driver_failure import Unread, place_of
 from edge.event_texts import writable
 from edge.line_errors import Lost
-from edge.open_study import OpenStudy, StudyJournal
+from edge.open_study import OpenStudy, Studies, StudyJournal
 from edge.timekeeping import READING_S_MAX, STEP_MS, Reading, Timekeeping, stepped, with_reading
 from edge.whereabouts import Whereabouts
 from node.clock import Clock
@@ -82,13 +82,6 @@ KEEPER_OPTIONS: Final[Mapping[str, object]] = {"mode": "bursts", "form": "unknow
 """The driver that keeps what comes on a port whose own driver must not read it: it understands and sends nothing."""
 STEPS_MAX: Final = 100_000
 """Events of one call. More is a driver that talks to itself."""
-
-
-class Studies(Protocol):
-    """What capture needs of the store of studies (`node.journal`)."""
-
-    def open(self) -> StudyJournal: ...
-    def has_room(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +214,7 @@ class Capture:
         self._retry_closing(now)
         sends: dict[str, bytes] = {}
         for line in self._ports.values():
-            due = line.driver.deadline()
+            due = self._due(line, now)
             if due is not None and due <= now:
                 line.heard_ms = self._clock.time_ms()
                 sends[line.name] = self._drive(line, lambda driver: driver.tick(now), now)
@@ -229,7 +222,8 @@ class Capture:
 
     def deadline(self) -> float | None:
         """Return when `tick` wants to be called."""
-        times = [at for line in self._ports.values() if (at := line.driver.deadline()) is not None]
+        now = self._clock.now()
+        times = [at for line in self._ports.values() if (at := self._due(line, now)) is not None]
         if self._closing and not self._failed:
             times.append(self._close_at)
         return min(times, default=None)
@@ -340,6 +334,13 @@ class Capture:
         except Exception as error:  # noqa: BLE001  whatever a third party's driver does
             self._driver_failed(line, place_of(error), now)
             return []
+
+    def _due(self, line: _Port, now: float) -> float | None:
+        try:
+            return line.driver.deadline()
+        except Exception as error:  # noqa: BLE001  as above
+            self._driver_failed(line, place_of(error), now)
+            return None
 
     def _carried_out(self, line: _Port, event: Event, now: float) -> list[Event]:
         """Carry out what can be written; an event of which no record can be made is a failure of its driver."""

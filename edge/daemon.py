@@ -236,11 +236,11 @@ class Daemon:
             for name, data in self.kit.tick(self._told).items():
                 self._ports[name].write(data)
             self._retune()
-        except DiskError as error:
-            self._failed.set_exception(error)
-            return
-        self._follow()
-        self._arm()
+            self._follow()
+            self._arm()
+        except Exception as error:  # noqa: BLE001  a kit that does not know what it does ends, and recovers when started
+            if not self._failed.done():
+                self._failed.set_exception(error)
 
     def _follow(self) -> None:
         """After capture or an import: the link may have something to send, or the card may have failed."""

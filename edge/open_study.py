@@ -26,6 +26,13 @@ class StudyJournal(Protocol):
     def close(self, summary: Mapping[str, object]) -> object: ...
 
 
+class Studies(Protocol):
+    """What capture needs of the store of studies (`node.journal`)."""
+
+    def open(self) -> StudyJournal: ...
+    def has_room(self) -> bool: ...
+
+
 @dataclass(slots=True)
 class OpenStudy:
     """A study that is being written. `flaw`: why it is partial, whatever the driver says at its end."""

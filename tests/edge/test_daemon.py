@@ -83,6 +83,23 @@ def test_a_card_that_fails_again_and_again_ends_the_process_with_the_disks_error
     assert len(tries) == daemon.REOPENS_MAX
 
 
+@pytest.mark.parametrize("where", ["tick", "deadline"])
+def test_a_kit_that_does_not_know_what_it_does_ends_and_is_started_again(tmp_path, monkeypatch, where):
+    """It went on with what had come gone, and with no timer, until a device next spoke."""
+
+    async def scene(made):
+        def defect(*_):
+            raise LookupError("a defect of ours")
+
+        await until(lambda: made._shells)
+        monkeypatch.setattr(made.kit, where, defect)
+        asyncio.get_running_loop().call_soon(made._step)  # as a port does
+        await asyncio.sleep(15)  # the daemon gives up long before
+
+    with pytest.raises(LookupError, match="of ours"):
+        run(tmp_path, scene)
+
+
 def test_a_card_that_was_good_for_an_hour_has_all_its_tries_again(quick, tmp_path, monkeypatch):
     monkeypatch.setattr(daemon, "QUIET_S", 0.0)
 

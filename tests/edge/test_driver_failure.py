@@ -85,3 +85,16 @@ def test_a_full_disk_takes_nothing_and_stops_nothing(van):
     van.disk.capacity = roomy
     van.hear("lab", b"ok;", KEEP_S)
     assert raws(van) == [(b"ok;", False, "document")]
+
+
+def test_a_driver_that_cannot_say_when_is_started_anew_and_stops_nobody(van, monkeypatch):
+    def broken():
+        raise ArithmeticError
+
+    van.hear("lab", b"half")
+    monkeypatch.setattr(van.capture._ports["lab"].driver, "deadline", broken)
+    assert van.capture.deadline() is None
+    assert van.capture.tick(1.0) == {}
+    assert any("ArithmeticError" in text for text in van.told("fault"))
+    van.hear("lab", b"one;")
+    assert raws(van) == [(b"half", True, "unknown"), (b"one;", False, "document")]
