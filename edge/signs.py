@@ -10,6 +10,7 @@ document says that it reads, and tests hold it against every simulated device: n
 question holds ACK, NAK, ENQ, EOT or CAN: a device that waits for ACK would take its result for delivered.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -69,6 +70,8 @@ class Signs:
     carries: bool = False
     told_from: Literal["anybody", "ports", "nobody"] = "anybody"
     one_speed: str = ""
+    needs: re.Pattern[bytes] | None = None
+    """What stands in every whole message: a reader that takes byte by byte is not asked about bytes without it."""
 
     def are_in(self, data: bytes, times: int = 1) -> bool:
         """Return whether these bytes are this device's, without a doubt; `times`: so many times over."""
@@ -77,7 +80,7 @@ class Signs:
     def count(self, data: bytes) -> int:
         """Return how many whole messages there are. Those of a driver that raises are none: it stops no other port."""
         try:
-            return self.whole(data)
+            return self.whole(data) if self.needs is None or self.needs.search(data) else 0
         except Exception:  # noqa: BLE001  whatever a third party's driver does
             return 0
 

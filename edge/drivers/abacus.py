@@ -16,6 +16,7 @@ the two times fit it. Units are not on the wire, so none is given. Histograms ar
 3.0 (X, F: a binary record) is kept whole and not read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -185,4 +186,6 @@ def create(options: Mapping[str, object]) -> Driver:
     return _Abacus(b"D" if chosen["after_init"] == "D" else b" ", str(chosen["encoding"]))
 
 
-SIGNS: Final = Signs(CHECK, lambda data: sum(map(is_sound, Packages().feed(data))))
+SIGNS: Final = Signs(
+    CHECK, lambda data: sum(map(is_sound, Packages().feed(data))), needs=re.compile(rb"\x01..\x02", re.DOTALL)
+)

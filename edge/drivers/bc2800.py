@@ -267,4 +267,9 @@ def create(options: Mapping[str, object]) -> Driver:
     return _Bc2800(answers=read_options(FACTS, options)["answer"] == "ack")
 
 
-SIGNS: Final = Signs(FRAME, lambda data: sum(bool(read(text).observations) for text in Texts().feed(data)), maybe=calls)
+SIGNS: Final = Signs(
+    FRAME,
+    lambda data: sum(bool(read(text).observations) for text in Texts().feed(data)),
+    maybe=calls,
+    needs=re.compile(rb"[\x04\x1a]"),
+)

@@ -436,5 +436,11 @@ SEGMENTS: Final = Ask(
     lambda data: _ANSWER.fullmatch(data) is not None,
 )
 SIGNS: Final = Signs(
-    FRAME, _whole, 8, (SEGMENTS,), _maybe, one_speed="the speed goes with the generation: give both as they are"
+    FRAME,
+    _whole,
+    8,
+    (SEGMENTS,),
+    _maybe,
+    one_speed="the speed goes with the generation: give both as they are",
+    needs=re.compile(rb"[\x80-\xff]"),
 )

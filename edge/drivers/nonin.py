@@ -182,7 +182,8 @@ KNOWN_BITS: Final = 0x29
 def _whole(data: bytes) -> int:
     """Return the packets of formats 2 and 7, spot checks, and pairs of lines."""
     others = (_in_a_row(name, data) // COUNTS[name] for name in COUNTS if name not in UNPROVEN)
-    return max(_packets("2", data), _packets("7", data), *others)
+    packets = () if data.isascii() else (_packets("2", data), _packets("7", data))  # their status has bit 7
+    return max(*packets, *others)
 
 
 def _maybe(data: bytes) -> str:

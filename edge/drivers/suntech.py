@@ -19,6 +19,7 @@ nobody's.
 A measurement that gave an error is a study with the error and without pressures.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -273,5 +274,6 @@ SIGNS: Final = Signs(
     CHECK,
     lambda data: sum(bool(answer) for _, answer in Framer().feed(data)),
     asks=(Ask(GET_RESULT, "the last result, which it keeps"),),
+    needs=re.compile(rb">[\x05\x18]"),
 )
 """Who nobody knows is asked the second question and not the first: 05 in that is ENQ, which wakes an analyser."""

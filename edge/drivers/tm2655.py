@@ -260,4 +260,6 @@ def _whole(data: bytes) -> int:
 
 
 _HEAD: Final = re.compile(r"[ -~]{1,16}\x1e\d{10}\x1e")
-SIGNS: Final = Signs(CHECK, _whole, 1, (Ask(request("RB"), "the last result, which it keeps"),))
+SIGNS: Final = Signs(
+    CHECK, _whole, 1, (Ask(request("RB"), "the last result, which it keeps"),), needs=re.compile(rb"\x16\x16\x01")
+)

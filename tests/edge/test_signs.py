@@ -117,3 +117,12 @@ def test_lines_are_complete_ones_without_their_ends():
 def test_a_driver_that_declares_nothing_is_known_by_nothing():
     assert not UNKNOWN.are_in(b"anything")
     assert registry.signs("lines").proof == NOTHING
+
+
+@pytest.mark.parametrize("driver", [name for name in registry.names() if registry.signs(name).needs is not None])
+def test_what_a_reader_is_not_asked_about_holds_none_of_its_messages(driver):
+    signs = registry.signs(driver)
+    for name in replay.names():
+        line = heard(name)[:8_192]
+        for data in (line, line[: len(line) // 2], line[7:]):
+            assert signs.count(data) == signs.whole(data), name
