@@ -25,7 +25,7 @@ from edge.spectra_spc import read_spc
 from edge.spectra_words import (
     CHANNELS_MAX,
     MADE,
-    NUMBER_SIZE_MAX,
+    is_count,
     is_number,
     made_of,
     printable,
@@ -100,16 +100,12 @@ def _counts(lines: list[str]) -> list[float] | None:
     """Return the counts, as many as the block says; None for anything else."""
     first_line, *rest = [line for line in lines if line.strip()] or [""]
     first_and_last, words = first_line.split(), _words(rest)
-    if len(first_and_last) != 2 or not all(map(_is_count, [*first_and_last, *words])):
+    if len(first_and_last) != 2 or not all(map(is_count, [*first_and_last, *words])):
         return None
     if not all(map(str.isdigit, first_and_last)):
         return None
     first, last = map(int, first_and_last)
     return [float(word) if "." in word else int(word) for word in words] if len(words) == last - first + 1 else None
-
-
-def _is_count(word: str) -> bool:
-    return len(word) <= NUMBER_SIZE_MAX and is_number(word)
 
 
 def _words(lines: list[str]) -> list[str]:

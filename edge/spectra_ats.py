@@ -16,6 +16,7 @@ from edge.spectra_words import (
     CHANNELS_MAX,
     MADE,
     NUMBER_SIZE_MAX,
+    is_count,
     is_number,
     made_of,
     printable,
@@ -61,5 +62,5 @@ def _counts(lines: Iterator[str], size: str) -> list[float]:
     if not (size.isascii() and size.isdigit() and len(size) <= NUMBER_SIZE_MAX and int(size) <= CHANNELS_MAX):
         return []
     words = [line.strip() for line, _ in zip(lines, range(int(size)), strict=False)]
-    are_counts = len(words) == int(size) and all(len(word) <= NUMBER_SIZE_MAX and is_number(word) for word in words)
+    are_counts = len(words) == int(size) and all(map(is_count, words))
     return [float(word) for word in words] if are_counts else []

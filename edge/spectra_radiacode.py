@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from xml.parsers import expat
 
-from edge.spectra_words import CHANNELS_MAX, NUMBER_SIZE_MAX, is_number, printable, result_of, total
+from edge.spectra_words import CHANNELS_MAX, is_count, printable, result_of, total
 from wire.record import Result
 
 ROOT: Final = "ResultDataFile"
@@ -109,7 +109,7 @@ def read_radiacode(data: bytes) -> tuple[Result, ...]:
 
 def _result(spectrum: _Spectrum) -> Result:
     texts, about, points = spectrum.texts, spectrum.about, spectrum.points
-    are_counts = len(points) <= CHANNELS_MAX and all(len(one) <= NUMBER_SIZE_MAX and is_number(one) for one in points)
+    are_counts = len(points) <= CHANNELS_MAX and all(map(is_count, points))
     counted = total([int(one) if one.isdigit() else float(one) for one in points]) if are_counts else ""
     said, real = texts.get("NumberOfChannels", ""), texts.get("MeasurementTime", "")
     live = texts.get("LiveTime", "")

@@ -46,6 +46,11 @@ def is_number(word: str) -> bool:
     return word.isascii() and len(word) <= TIME_SIZE_MAX and whole.isdigit() and (not part or part.isdigit())
 
 
+def is_count(word: str) -> bool:
+    """Tell whether it may be what one channel counted."""
+    return len(word) <= NUMBER_SIZE_MAX and is_number(word)
+
+
 def printable(text: str) -> str:
     """Return a text from a file as it may stand in a note."""
     return "".join(char if char.isprintable() else "?" for char in text)[:TEXT_MAX]

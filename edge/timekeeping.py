@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from node.clock import Clock
-from wire.record import DRIFT_PPM, INTEGER_MAX, WRITTEN_MS, ClockMark
+from wire.record import CLOCKS_KNOWN, DRIFT_PPM, INTEGER_MAX, WRITTEN_MS, ClockMark
 
 SERIAL_ERROR_MS: Final = 1_000
 """A receiver says its second some tenths of a second late, and takes its time to say it."""
@@ -108,7 +108,7 @@ class Timekeeping:
     def status(self) -> dict[str, Any]:
         """Return what `kit status` says of the clock; offset and error only when the true time is known."""
         mark = self.mark()
-        is_known = mark.source in {"gps", "network"}
+        is_known = mark.source in CLOCKS_KNOWN
         said = {"offset_ms": mark.offset_ms, "error_ms": mark.error_ms, "age_ms": mark.age_ms} if is_known else {}
         return {"source": mark.source, **said}
 

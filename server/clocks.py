@@ -10,14 +10,13 @@ Written within the transaction of `server.ingest`, read by the pages.
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from server import tables as t
 from server.reading import Reading, Signature
-from wire.record import DRIFT_PPM, WRITTEN_MS, ClockMark
+from wire.record import CLOCKS_KNOWN, DRIFT_PPM, WRITTEN_MS, ClockMark
 
-KNOWN: Final = ("gps", "network")
-"""Sources that tell the true time."""
+WARN: Final = "warn"
 OFF_MS: Final = 2_000
 """A clock that was off by more than this, beside what is not known, is dated anew."""
 
@@ -37,14 +36,14 @@ def enter(connection: Connection, reading: Reading, received_ms: int) -> None:
     if reading.signature != Signature.GOOD or reading.kit is None:
         return
     for _, mark in reading.records(ClockMark):
-        if mark.source in KNOWN and mark.boot:
+        if mark.source in CLOCKS_KNOWN and mark.boot:
             _keep(connection, reading.kit.number, mark, received_ms)
 
 
 def _keep(connection: Connection, kit: int, mark: ClockMark, received_ms: int) -> None:
     base_ms = mark.kit_ms - mark.offset_ms - mark.uptime_ms
     values = {"base_ms": base_ms, "uptime_ms": mark.uptime_ms, "error_ms": mark.error_ms, "updated_ms": received_ms}
-    key = (t.boots.c.kit_id == kit) & (t.boots.c.boot == mark.boot.hex())
+    key = _of_boot(kit, mark)
     row = connection.execute(select(t.boots.c.error_ms).where(key)).one_or_none()
     if row is None:
         connection.execute(insert(t.boots).values(kit_id=kit, boot=mark.boot.hex(), **values))
@@ -52,14 +51,21 @@ def _keep(connection: Connection, kit: int, mark: ClockMark, received_ms: int) -
         connection.execute(update(t.boots).where(key).values(**values))
 
 
+def _of_boot(kit: int, mark: ClockMark) -> ColumnElement[bool]:
+    return (t.boots.c.kit_id == kit) & (t.boots.c.boot == mark.boot.hex())
+
+
+def _dated_itself(mark: ClockMark) -> Dated | None:
+    """Return when a mark was written, as far as the kit knew it then."""
+    return Dated(mark.kit_ms - mark.offset_ms, mark.error_ms) if mark.source in CLOCKS_KNOWN else None
+
+
 def dated(connection: Connection, kit: int | None, mark: ClockMark) -> Dated | None:
     """Return when a mark was written, as far as the kit knew it then or later; None when it never did."""
-    if mark.source in KNOWN:
-        return Dated(mark.kit_ms - mark.offset_ms, mark.error_ms)
-    if kit is None or not mark.boot:
-        return None
-    key = (t.boots.c.kit_id == kit) & (t.boots.c.boot == mark.boot.hex())
-    row = connection.execute(select(t.boots).where(key)).one_or_none()
+    found = _dated_itself(mark)
+    if found is not None or kit is None or not mark.boot:
+        return found
+    row = connection.execute(select(t.boots).where(_of_boot(kit, mark))).one_or_none()
     if row is None:
         return None
     drift_ms = abs(row.uptime_ms - mark.uptime_ms) * DRIFT_PPM // 1_000_000
@@ -70,18 +76,14 @@ def dated(connection: Connection, kit: int | None, mark: ClockMark) -> Dated | N
 def is_wrong(reading: Reading) -> bool:
     """Return whether the times of a study are wrong by what the kit itself knew: its clock never set, or far off."""
     mark = next((mark for _, mark in reading.records(ClockMark)), None)
-    if mark is None:
-        return False
-    if mark.source in KNOWN:
-        return abs(mark.offset_ms) > OFF_MS + mark.error_ms
-    return mark.kit_ms < WRITTEN_MS
+    return mark is not None and words(mark, _dated_itself(mark))[1] == WARN
 
 
 def words(mark: ClockMark, found: Dated | None) -> tuple[str, str]:
-    """Return what a reader should know of the kit's clock, and the sign of it: "", or "warn"."""
+    """Return what a reader should know of the kit's clock, and the sign of it: "", or WARN."""
     if found is None:
         if mark.kit_ms < WRITTEN_MS:
-            return "was never set: no time holds", "warn"
+            return "was never set: no time holds", WARN
         return "from a battery, never compared" if mark.source == "rtc" else "nobody tells it the time", ""
     off_ms = mark.kit_ms - found.true_ms
     within = f"known within {span(found.error_ms)}"
@@ -89,7 +91,7 @@ def words(mark: ClockMark, found: Dated | None) -> tuple[str, str]:
     by = f"by what it learnt {found.learnt} in the same run" if found.learnt else by
     if abs(off_ms) <= OFF_MS + found.error_ms:
         return f"right, {within} {by}", ""
-    return f"{span(abs(off_ms))} {'ahead' if off_ms > 0 else 'behind'}, {within} {by}", "warn"
+    return f"{span(abs(off_ms))} {'ahead' if off_ms > 0 else 'behind'}, {within} {by}", WARN
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ WRITTEN_MS: Final = 1_793_000_000_000
 """No study is older than this program (October 2026): a kit's clock that says so was never set."""
 DRIFT_PPM: Final = 100
 """How wrong a kit's monotonic clock may be. A Pi's crystal is within 50 when it is warm, and a van is not always."""
+CLOCKS_KNOWN: Final = ("gps", "network")
+"""Sources of a kit's clock that tell the true time (ClockMark)."""
 FORMS: Final = ("laboratory", "oximetry", "blood-pressure", "body-measures", "ecg", "radiation", "document", "unknown")
 
 Extra = Mapping[str, Any]
